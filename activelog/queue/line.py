@@ -1,0 +1,74 @@
+"""A connection of the worker's own that comes back when Postgres does."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import psycopg
+
+from activelog.db import Conn
+
+OUTAGE_LIMIT = 300.0  # seconds; then the worker gives up and its supervisor decides
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class DatabaseGone(Exception):
+    """Postgres stayed away for longer than OUTAGE_LIMIT: the worker exits non-zero."""
+
+
+class Line:
+    """`await line(work)` runs `work(conn)`, and again after reconnecting if the connection
+    breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break;
+    `broke` stays True from a break until somebody resets it.
+    """
+
+    def __init__(self, url: str, on_reconnect: Callable[[Conn], Awaitable[None]] | None = None):
+        self.broke = False
+        self._url = url
+        self._on_reconnect = on_reconnect
+        self._conn: Conn | None = None
+        self._busy = asyncio.Lock()
+        self._mended = True
+
+    async def __call__(self, work: Callable[[Conn], Awaitable[T]]) -> T:
+        async with self._busy:
+            began, pause = time.monotonic(), _FIRST_PAUSE
+            while True:
+                try:
+                    return await work(await self._connected())
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    self.broke, self._mended = True, False
+                    await self.close()
+                    if time.monotonic() - began > OUTAGE_LIMIT:
+                        raise DatabaseGone(f"Postgres is gone: {str(error).strip()}") from error
+                    logger.warning("Waiting for Postgres: %s", str(error).strip())
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        if self._conn is not None:
+            await self._conn.close()
+            self._conn = None
+
+    async def _connected(self) -> Conn:
+        if self._conn is None or self._conn.closed:
+            self._conn = await psycopg.AsyncConnection.connect(
+                self._url,
+                autocommit=True,
+                # Every statement here is prepared and looks the same whatever its parameters.
+                options="-c timezone=UTC -c plan_cache_mode=force_generic_plan",
+                application_name="activelog worker",
+                prepare_threshold=0,
+                connect_timeout=3,
+            )
+        if not self._mended and self._on_reconnect is not None:
+            await self._on_reconnect(self._conn)
+        self._mended = True
+        return self._conn

@@ -1,0 +1,72 @@
+"""Turns the ticks of periodic tasks into jobs.
+
+Stock procrastinate keeps the last tick in the process and goes by the host's clock, so downtime
+loses ticks and a worker whose clock lags fires old ones again. Here the last tick of each
+schedule is a row, the clock is the database's, and a tick becomes a job in the statement that
+moves the row forward: exactly once, whoever comes first. Ticks that were missed while no worker
+ran are made up for 24 hours back; a schedule that is new starts with its next tick.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import procrastinate
+from croniter import croniter
+from procrastinate.jobs import Job
+from procrastinate.periodic import PeriodicTask
+
+from activelog.db import Conn
+from activelog.queue import store
+from activelog.queue.line import Line
+
+CATCH_UP = 24 * 3600
+_LONGEST_SLEEP = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+async def keep(app: procrastinate.App, line: Line) -> None:
+    """Runs for as long as the worker does."""
+    schedules = list(app.periodic_registry.periodic_tasks.values())
+    while schedules:
+        now = await line(lambda conn: fire_due(conn, schedules))
+        next_tick = min(_next_tick(schedule.cron, now) for schedule in schedules)
+        await asyncio.sleep(min(next_tick - now, _LONGEST_SLEEP))
+
+
+async def fire_due(conn: Conn, schedules: list[PeriodicTask]) -> int:  # type: ignore[type-arg]
+    """Defers every tick that is due; returns the database's time in seconds."""
+    now = await store.database_time(conn)
+    last_ticks = await store.last_ticks(conn)
+    for schedule in schedules:
+        last = last_ticks.get((schedule.task.name, schedule.periodic_id))
+        if last is None:
+            await store.start_schedule(conn, schedule.task.name, schedule.periodic_id, now)
+            continue
+        for tick in due_ticks(schedule.cron, last, now):
+            await _defer(conn, schedule, tick)
+    return now
+
+
+def due_ticks(cron: str, last: int, now: int) -> Iterator[int]:
+    """The ticks in (last, now], none of them older than CATCH_UP."""
+    tick = _next_tick(cron, max(last, now - CATCH_UP))
+    while tick <= now:
+        yield tick
+        tick = _next_tick(cron, tick)
+
+
+def _next_tick(cron: str, after: int) -> int:
+    return round(croniter(cron).get_next(float, start_time=after))
+
+
+async def _defer(conn: Conn, schedule: PeriodicTask, tick: int) -> None:  # type: ignore[type-arg]
+    job_id = await store.defer_tick(conn, _job(schedule, tick), schedule.periodic_id, tick)
+    if job_id is not None:
+        logger.info("Schedule %s: tick %d is job %d", schedule.task.name, tick, job_id)
+
+
+def _job(schedule: PeriodicTask, tick: int) -> Job:  # type: ignore[type-arg]
+    deferrer = schedule.task.configure(**schedule.configure_kwargs)
+    return deferrer.job.evolve(task_kwargs={**deferrer.job.task_kwargs, "timestamp": tick})

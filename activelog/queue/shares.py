@@ -1,0 +1,43 @@
+"""How a worker's starts are shared among queues: stride scheduling.
+
+Each start of a queue moves its `pass` forward by 1/weight; the next starts go to the queues that
+are furthest behind (claim_jobs in sql/migrations/0002_queue.sql does the choosing).
+"""
+
+from collections.abc import Iterable, Mapping
+
+_STRICT_ORDER = ("critical", "default", "low")
+
+
+class Shares:
+    """`weights` None: strict order, a lower queue starts only what a higher one leaves."""
+
+    def __init__(self, weights: Mapping[str, float] | None) -> None:
+        self._weights = weights
+        self.passes: dict[str, float] = {}
+
+    def add(self, queues: Iterable[str]) -> bool:
+        """Learns queues; True if one is new. It starts level with the others."""
+        new = [queue for queue in queues if queue not in self.passes]
+        level = min(self.passes.values(), default=0.0)
+        self.passes |= dict.fromkeys(new, level)
+        return bool(new)
+
+    def weights(self) -> list[float]:
+        """In the order of `passes`."""
+        return [self._weight(queue) for queue in self.passes]
+
+    def started(self, queue: str) -> None:
+        if self._weights is None:
+            return
+        self.passes[queue] = self.passes.get(queue, 0.0) + 1 / self._weight(queue)
+        # An idle queue must not save up turns: nobody lags more than one start behind.
+        oldest = self.passes[queue] - 1.0
+        self.passes = {name: max(value, oldest) for name, value in self.passes.items()}
+
+    def _weight(self, queue: str) -> float:
+        if self._weights is not None:
+            return self._weights.get(queue, 1.0)
+        # So far apart that the first start of a lower queue lies behind all of a higher one.
+        rank = _STRICT_ORDER.index(queue) if queue in _STRICT_ORDER else len(_STRICT_ORDER)
+        return float(10_000 ** (len(_STRICT_ORDER) - rank))

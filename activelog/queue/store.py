@@ -1,0 +1,197 @@
+"""The worker's face of sql/queries/queue.sql."""
+
+import traceback
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from procrastinate.jobs import Job
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from activelog import db
+from activelog.db import Conn
+from activelog.errors import JobError
+
+_SQL = db.queries("queue")
+_ERROR_LENGTH = 2_000
+_TRACEBACK_LENGTH = 20_000
+
+
+@dataclass(frozen=True)
+class End:
+    """How one run of a job ended. Status `todo` means: run again at `retry_at`.
+
+    `spent` is False when the run was handed back and does not count as an attempt.
+    """
+
+    job: Job
+    status: str
+    retry_at: datetime | None = None
+    spent: bool = True
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Rescued:
+    job_id: int
+    task_name: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Tick:
+    task_name: str
+    periodic_id: str
+    last_tick: int
+
+
+async def register_worker(conn: Conn) -> int:
+    return int(await db.value(conn, _SQL["register_worker"], {}))
+
+
+async def unregister_worker(conn: Conn, worker_id: int) -> None:
+    await db.execute(conn, _SQL["unregister_worker"], {"worker_id": worker_id})
+
+
+async def queue_names(conn: Conn) -> list[str]:
+    cursor = await conn.execute(_SQL["queue_names"])
+    return [name for (name,) in await cursor.fetchall()]
+
+
+async def turn(
+    conn: Conn,
+    *,
+    worker_id: int,
+    ends: Collection[End],
+    slots: int,
+    tasks: list[str],
+    passes: Mapping[str, float],
+    weights: list[float],
+) -> tuple[set[int], list[Job]]:
+    """Writes `ends` and claims up to `slots` jobs, in one transaction and one round trip.
+
+    Returns the ids of the ends that were written (the others were taken over) and the jobs.
+    """
+    failed = [end for end in ends if end.error is not None]
+    async with (
+        conn.cursor(row_factory=dict_row) as claimed,
+        conn.cursor() as finished,
+        conn.pipeline(),
+    ):
+        if ends:
+            await finished.execute(_SQL["finish"], _finish_params(ends))
+        if failed:
+            await conn.execute(_SQL["record_errors"], _error_params(failed))
+        if slots:
+            await claimed.execute(
+                _SQL["claim"],
+                {
+                    "worker_id": worker_id,
+                    "slots": slots,
+                    "tasks": tasks,
+                    "queues": list(passes),
+                    "weights": weights,
+                    "passes": list(passes.values()),
+                },
+            )
+        written = {row[0] for row in await finished.fetchall()} if ends else set()
+        jobs = [Job.from_row(row) for row in await claimed.fetchall()] if slots else []
+    return written, jobs
+
+
+def _finish_params(ends: Collection[End]) -> dict[str, Any]:
+    return {
+        "ids": [end.job.id for end in ends],
+        "workers": [end.job.worker_id for end in ends],
+        "statuses": [end.status for end in ends],
+        "spent": [end.spent for end in ends],
+        "retry_at": [end.retry_at for end in ends],
+    }
+
+
+def _error_params(ends: Collection[End]) -> dict[str, Any]:
+    errors = [end.error for end in ends if end.error is not None]
+    return {
+        "job_ids": [end.job.id for end in ends],
+        "attempts": [end.job.attempts + 1 for end in ends],
+        "errors": [_text(f"{type(error).__name__}: {error}", _ERROR_LENGTH) for error in errors],
+        "public_errors": [
+            _text(str(error), _ERROR_LENGTH) if isinstance(error, JobError) else None
+            for error in errors
+        ],
+        "tracebacks": [
+            _text("".join(traceback.format_exception(error))[-_TRACEBACK_LENGTH:], _TRACEBACK_LENGTH)
+            for error in errors
+        ],
+    }
+
+
+def _text(text: str, length: int) -> str:
+    # Postgres refuses NUL, and a lone surrogate cannot be sent at all.
+    return text[:length].replace("\0", "�").encode(errors="replace").decode()
+
+
+async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> int:
+    return await db.execute(
+        conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known}
+    )
+
+
+async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:
+    cursor = await conn.execute(_SQL["abort_requests"], {"ids": ids})
+    return [job_id for (job_id,) in await cursor.fetchall()]
+
+
+async def rescue(conn: Conn, silence: float, deaths: int) -> list[Rescued]:
+    """Puts jobs of workers without a heartbeat for `silence` seconds back in line."""
+    params = {"silence": f"{silence} seconds", "deaths": deaths}
+    rescued = await db.many(conn, _SQL["rescue"], params, Rescued)
+    await db.execute(conn, _SQL["remove_dead_workers"], params)
+    return rescued
+
+
+async def seconds_until_due(conn: Conn, queues: Collection[str]) -> float | None:
+    seconds: float | None = await db.value(
+        conn, _SQL["seconds_until_due"], {"queues": list(queues)}
+    )
+    return seconds
+
+
+async def unknown_task(conn: Conn, queues: Collection[str], tasks: list[str]) -> str | None:
+    name: str | None = await db.value(
+        conn, _SQL["unknown_task"], {"queues": list(queues), "tasks": tasks}
+    )
+    return name
+
+
+async def database_time(conn: Conn) -> int:
+    """Seconds since 1970 by the database's clock, the one that all workers share."""
+    return int(await db.value(conn, _SQL["database_time"], {}))
+
+
+async def last_ticks(conn: Conn) -> dict[tuple[str, str], int]:
+    ticks = await db.many(conn, _SQL["last_ticks"], {}, Tick)
+    return {(tick.task_name, tick.periodic_id): tick.last_tick for tick in ticks}
+
+
+async def start_schedule(conn: Conn, task_name: str, periodic_id: str, tick: int) -> None:
+    params = {"task_name": task_name, "periodic_id": periodic_id, "tick": tick}
+    await db.execute(conn, _SQL["start_schedule"], params)
+
+
+async def defer_tick(conn: Conn, job: Job, periodic_id: str, tick: int) -> int | None:
+    """The job's id, or None when that tick or a later one already had its job."""
+    params = {
+        "task_name": job.task_name,
+        "periodic_id": periodic_id,
+        "tick": tick,
+        "queue": job.queue,
+        "priority": job.priority,
+        "lock": job.lock,
+        "queueing_lock": job.queueing_lock,
+        "args": Jsonb(job.task_kwargs),
+    }
+    job_id: int | None = await db.value(conn, _SQL["defer_tick"], params)
+    return job_id

@@ -1,0 +1,345 @@
+"""The worker's loop: one turn writes what ended and claims what fits, in one round trip.
+
+While a turn is under way, jobs go on ending; the next turn takes all of their outcomes at once.
+So outcomes are written in groups under load and at once otherwise, without a timer, and a crash
+in between is an ordinary rescue.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from procrastinate import worker as stock
+from procrastinate.job_context import AbortReason, JobContext
+from procrastinate.jobs import Job
+
+from activelog.db import Conn
+from activelog.errors import Permanent
+from activelog.queue import duties, schedule, store
+from activelog.queue.heart import Heart
+from activelog.queue.line import DatabaseGone, Line
+from activelog.queue.run import ThreadHangs, run
+from activelog.queue.shares import Shares
+from activelog.queue.store import End
+
+DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
+DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
+HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
+
+logger = logging.getLogger(__name__)
+
+
+class Recycle(Exception):
+    """Too many threads hang: the worker exits non-zero and its supervisor starts a new one."""
+
+
+class Worker(stock.Worker):
+    """What `procrastinate worker` runs. `timeouts`: seconds by task; `shares`: weight by queue."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        timeouts: Mapping[str, float],
+        shares: Mapping[str, float] | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._url = url
+        self._timeouts = timeouts
+        self._shares = Shares(shares)
+        self._tasks = list(self.app.tasks)
+        self._line = Line(url, on_reconnect=self._release_unseen)
+        self._side_line = Line(url)
+        self._ends: list[End] = []
+        self._hurry = False
+        self._hung = 0
+        self._fatal: Exception | None = None
+
+    async def run(self) -> None:
+        """Until stopped, or with wait=False until nothing is left to start.
+
+        Raises DatabaseGone or Recycle when it cannot go on: the command line then exits with 1.
+        """
+        self._stop_event.clear()
+        self._loop = asyncio.get_running_loop()
+        self.run_task = asyncio.current_task()
+        await self._register()
+        sides = [self._guarded(duty) for duty in self._duties()]
+        living = asyncio.ensure_future(self._live())
+        try:
+            with self._signals():
+                await asyncio.shield(living)
+        except asyncio.CancelledError:
+            self.stop()
+            await living
+            raise
+        finally:
+            await self._leave(sides)
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self) -> None:
+        super().stop()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._new_job_event.set)
+
+    # Coming and going
+
+    async def _register(self) -> None:
+        worker_id = await self._line(store.register_worker)
+        self.worker_id = worker_id
+        self._heart = Heart(self._url, worker_id, on_lost=self._on_lost)
+        self._heart.start()
+        logger.info("Worker %d started: %d slots", worker_id, self.concurrency)
+
+    async def _leave(self, sides: "list[asyncio.Task[None]]") -> None:
+        self._loop = None
+        self._heart.stop()
+        for side in sides:
+            side.cancel()
+        await asyncio.gather(*sides, return_exceptions=True)
+        worker_id, self.worker_id = self.worker_id, None
+        if worker_id is not None and not isinstance(self._fatal, DatabaseGone):
+            await self._line(lambda conn: store.unregister_worker(conn, worker_id))
+        await self._line.close()
+        await self._side_line.close()
+        logger.info("Worker %s stopped", worker_id)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM or SIGINT stops the worker; a second one hands unfinished jobs back at once."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT) if self.install_signal_handlers else ()
+        if threading.current_thread() is not threading.main_thread():
+            numbers = ()
+        for number in numbers:
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self) -> None:
+        self._hurry = self._stop_event.is_set()
+        self.stop()
+        self._new_job_event.set()
+
+    def _on_lost(self) -> None:
+        """Others took this worker for dead and run its jobs. Called from the heart's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(lambda: self._guarded(self._start_over()))
+
+    async def _start_over(self) -> None:
+        logger.error("Worker %s was taken for dead: it drops its jobs", self.worker_id)
+        self._abort_all()
+        await self._register()
+
+    def _duties(self) -> list[Coroutine[Any, Any, None]]:
+        wake = self._new_job_event.set
+        line, interval = self._side_line, self.abort_job_polling_interval
+        found = [
+            duties.rescue(line, wake),
+            duties.watch_aborts(line, interval, self._running_ids, self._abort),
+            duties.report_unknown(line, self._shares.passes, self._tasks),
+            schedule.keep(self.app, line),
+        ]
+        if self.listen_notify:
+            found.append(duties.listen(self._url, self.queues, wake, self._abort))
+        return found
+
+    def _guarded(self, duty: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """A duty that fails ends the worker: better none than one that looks alive."""
+
+        async def guarded() -> None:
+            try:
+                await duty
+            except Exception as error:
+                self._give_up(error)
+
+        return asyncio.create_task(guarded())
+
+    def _give_up(self, error: Exception) -> None:
+        logger.error("The worker cannot go on: %s", error)
+        self._fatal = self._fatal or error
+        self._hurry = True
+        self.stop()
+
+    # The loop
+
+    async def _live(self) -> None:
+        try:
+            await self._work()
+            await self._drain()
+        except Exception as error:
+            logger.exception("The worker's loop failed")
+            self._give_up(error)
+
+    async def _work(self) -> None:
+        while not self._stop_event.is_set():
+            self._new_job_event.clear()
+            await self._turn(self._free_slots())
+            if not self.wait and not self._running_jobs and not self._ends:
+                return
+            await self._sleep(await self._pause())
+
+    def _free_slots(self) -> int:
+        return max(0, self.concurrency - len(self._running_jobs))
+
+    async def _turn(self, slots: int) -> None:
+        ends, self._ends = self._ends, []
+        if not ends and not slots:
+            return
+        if not self._shares.passes:
+            await self._learn_queues()
+        written, jobs = await self._write_and_claim(ends, slots)
+        for end in ends:
+            if end.job.id not in written:
+                logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
+        for job in jobs:
+            self._start(job)
+
+    async def _write_and_claim(self, ends: list[End], slots: int) -> tuple[set[int], list[Job]]:
+        try:
+            return await self._line(lambda conn: self._exchange(conn, ends, slots))
+        except psycopg.errors.UniqueViolation:
+            # Two workers wanted one lock at the same moment, or a retry met a waiting job that
+            # holds its queueing lock. One by one the guilty end shows, and fails.
+            self._new_job_event.set()
+            return {job_id for end in ends for job_id in await self._write_alone(end)}, []
+
+    async def _exchange(
+        self, conn: Conn, ends: list[End], slots: int
+    ) -> tuple[set[int], list[Job]]:
+        assert self.worker_id is not None
+        return await store.turn(
+            conn,
+            worker_id=self.worker_id,
+            ends=ends,
+            slots=slots,
+            tasks=self._tasks,
+            passes=self._shares.passes,
+            weights=self._shares.weights(),
+        )
+
+    async def _write_alone(self, end: End) -> set[int]:
+        try:
+            written, _ = await self._line(lambda conn: self._exchange(conn, [end], 0))
+        except psycopg.errors.UniqueViolation:
+            error = Permanent("a job with the same queueing lock is already waiting")
+            failed = End(end.job, "failed", error=error)
+            written, _ = await self._line(lambda conn: self._exchange(conn, [failed], 0))
+        return written
+
+    async def _release_unseen(self, conn: Conn) -> None:
+        """The answer to a claim may have been lost with the connection, but not the claim."""
+        known = self._running_ids() + [end.job.id or 0 for end in self._ends]
+        if self.worker_id is not None:
+            await store.release_unseen(conn, self.worker_id, known)
+
+    async def _pause(self) -> float:
+        """Seconds until the next turn unless something wakes us."""
+        if self._ends or self._new_job_event.is_set():
+            return 0
+        if self._free_slots() == 0:
+            return self.fetch_job_polling_interval
+        if await self._learn_queues():
+            return 0
+        due = await self._line(lambda conn: store.seconds_until_due(conn, self._shares.passes))
+        return min(self.fetch_job_polling_interval, max(due or 0.0, 0.01) if due else 1e9)
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds == 0:
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self._new_job_event.set)
+        await self._new_job_event.wait()
+        timer.cancel()
+
+    async def _learn_queues(self) -> bool:
+        return self._shares.add(self.queues or await self._line(store.queue_names))
+
+    # Jobs
+
+    def _start(self, job: Job) -> None:
+        self._shares.started(job.queue)
+        context = self._context(job)
+        task = self.app.tasks[job.task_name]
+        timeout = self._timeouts.get(job.task_name, DEFAULT_TIMEOUT)
+        running = asyncio.create_task(run(context, self, task, timeout))
+        self._running_jobs[running] = context
+        running.add_done_callback(self._on_end)
+
+    def _context(self, job: Job) -> JobContext:
+        return JobContext(
+            app=self.app,
+            worker_name=self.worker_name,
+            worker_queues=self.queues,
+            additional_context=self.additional_context or {},
+            job=job,
+            abort_reason=lambda: self._job_ids_to_abort.get(job.id or 0),
+            start_timestamp=time.time(),
+        )
+
+    def _on_end(self, running: "asyncio.Task[End]") -> None:
+        context = self._running_jobs.pop(running, None)
+        if context is None:  # it was handed back while it still ran
+            return
+        self._job_ids_to_abort.pop(context.job.id or 0, None)
+        end = End(context.job, "todo", spent=False) if running.cancelled() else running.result()
+        self._ends.append(end)
+        self._new_job_event.set()
+        if logger.isEnabledFor(logging.INFO):
+            seconds = time.time() - context.start_timestamp
+            logger.info("Job %s: %s after %.3f s", context.job.call_string, end.status, seconds)
+        if isinstance(end.error, ThreadHangs):
+            self._replace_slot()
+
+    def _replace_slot(self) -> None:
+        self._hung += 1
+        logger.error("%d threads hang in this worker; their slots were replaced", self._hung)
+        if self._hung > HUNG_THREADS:
+            self._fatal = Recycle(f"{self._hung} threads hang: this worker ends to be replaced")
+            self.stop()
+
+    def _running_ids(self) -> list[int]:
+        return [context.job.id or 0 for context in self._running_jobs.values()]
+
+    def _abort(self, job_id: int) -> None:
+        self._handle_abort_jobs_requested([job_id])
+
+    def _abort_all(self) -> None:
+        for running, context in list(self._running_jobs.items()):
+            self._abort_job(running, context, AbortReason.SHUTDOWN)
+
+    # The end
+
+    async def _drain(self) -> None:
+        """Lets running jobs finish for the grace time, then hands the rest back unspent."""
+        grace = self.shutdown_graceful_timeout
+        deadline = time.monotonic() + (DEFAULT_GRACE if grace is None else grace)
+        while self._running_jobs and not self._hurry and time.monotonic() < deadline:
+            self._new_job_event.clear()
+            await self._turn(0)
+            if self._running_jobs and not self._ends:
+                await self._sleep(max(0.01, deadline - time.monotonic()))
+        await self._hand_back()
+
+    async def _hand_back(self) -> None:
+        if self._running_jobs:
+            logger.warning("%d jobs are handed back unfinished", len(self._running_jobs))
+            self._abort_all()
+            await asyncio.wait(list(self._running_jobs), timeout=1)
+        # What is left heeds no cancellation; being fenced, it cannot write anything any more.
+        self._ends += [
+            End(context.job, "todo", spent=False) for context in self._running_jobs.values()
+        ]
+        self._running_jobs.clear()
+        if not isinstance(self._fatal, DatabaseGone):
+            await self._turn(0)

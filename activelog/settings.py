@@ -1,0 +1,192 @@
+"""Every setting, read once from the environment. Nothing else reads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+EXAMPLE_SECRET = "change-me-to-32-random-characters"  # noqa: S105 - the one that we refuse
+SHORTEST_SECRET = 32
+
+
+class SettingsError(Exception):
+    """A setting that is missing or wrong, in one line that names it."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Objects or mails as files below `path`."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class S3:
+    """A bucket of any S3 server. `public_url` is where browsers reach the same server."""
+
+    endpoint: str
+    secure: bool
+    access_key: str
+    secret_key: str = field(repr=False)
+    bucket: str
+    region: str
+    public_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """A mail relay; `starttls` and `tls` verify its certificate."""
+
+    host: str
+    port: int
+    security: Literal["plain", "starttls", "tls"]
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    database_url: str = field(repr=False)
+    secret: str = field(repr=False)
+    storage: S3 | Folder
+    mail: Smtp | Folder
+    mail_from: str
+    base_url: str
+    production: bool
+    templates: Path | None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Reads the ACTIVELOG_* variables; raises SettingsError for the first wrong one."""
+        production = _environment(environ)
+        return cls(
+            database_url=_database_url(environ),
+            secret=_secret(environ),
+            storage=_storage(environ),
+            mail=_mail(environ),
+            mail_from=_mail_from(environ),
+            base_url=_base_url(environ),
+            production=production,
+            templates=_templates(environ),
+        )
+
+
+def _environment(environ: Mapping[str, str]) -> bool:
+    name = environ.get("ACTIVELOG_ENV", "production")
+    if name not in ("production", "development"):
+        raise SettingsError(f"ACTIVELOG_ENV must be production or development, not {name!r}")
+    return name == "production"
+
+
+def _database_url(environ: Mapping[str, str]) -> str:
+    url = environ.get("ACTIVELOG_DATABASE_URL", "")
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(
+            "ACTIVELOG_DATABASE_URL must be a postgresql:// URL "
+            "(`activelog up` brings a Postgres of its own and needs none)"
+        )
+    return url
+
+
+def _secret(environ: Mapping[str, str]) -> str:
+    secret = environ.get("ACTIVELOG_SECRET", "")
+    if secret == EXAMPLE_SECRET or len(secret) < SHORTEST_SECRET:
+        raise SettingsError(
+            f"ACTIVELOG_SECRET must be at least {SHORTEST_SECRET} random characters of your own "
+            '(python -c "import secrets; print(secrets.token_urlsafe(32))")'
+        )
+    return secret
+
+
+def _storage(environ: Mapping[str, str]) -> S3 | Folder:
+    value = environ.get("ACTIVELOG_STORAGE_URL", "file:var/objects")
+    url = _split("ACTIVELOG_STORAGE_URL", value)
+    if url.scheme == "file":
+        return Folder(Path(unquote(url.path)).absolute())
+    bucket = url.path.strip("/")
+    if url.scheme not in ("s3+http", "s3+https") or not (url.hostname and url.username and bucket):
+        raise SettingsError(
+            "ACTIVELOG_STORAGE_URL must be s3+https://KEY:SECRET@host/bucket?region=… or file:///dir"
+        )
+    return S3(
+        endpoint=_host_and_port(url),
+        secure=url.scheme == "s3+https",
+        access_key=unquote(url.username),
+        secret_key=unquote(url.password or ""),
+        bucket=bucket,
+        region=parse_qs(url.query).get("region", ["us-east-1"])[0],
+        public_url=_http_url(environ, "ACTIVELOG_STORAGE_PUBLIC_URL", None),
+    )
+
+
+_SMTP_SCHEMES: dict[str, tuple[Literal["plain", "starttls", "tls"], int]] = {
+    "smtp": ("plain", 25),
+    "smtp+starttls": ("starttls", 587),
+    "smtps": ("tls", 465),
+}
+
+
+def _mail(environ: Mapping[str, str]) -> Smtp | Folder:
+    value = environ.get("ACTIVELOG_SMTP_URL", "file:var/mails")
+    url = _split("ACTIVELOG_SMTP_URL", value)
+    if url.scheme == "file":
+        return Folder(Path(unquote(url.path)).absolute())
+    if url.scheme not in _SMTP_SCHEMES or not url.hostname:
+        raise SettingsError(
+            "ACTIVELOG_SMTP_URL must be smtp+starttls://user:password@host:587, smtps://… or smtp://…"
+        )
+    security, port = _SMTP_SCHEMES[url.scheme]
+    return Smtp(
+        host=url.hostname,
+        port=url.port or port,
+        security=security,
+        user=unquote(url.username) if url.username else None,
+        password=unquote(url.password) if url.password else None,
+    )
+
+
+def _mail_from(environ: Mapping[str, str]) -> str:
+    value = environ.get("ACTIVELOG_MAIL_FROM", "ActiveLog <activelog@localhost>")
+    if "@" not in parseaddr(value)[1] or "\n" in value:
+        raise SettingsError("ACTIVELOG_MAIL_FROM must be like ActiveLog <hello@example.com>")
+    return value
+
+
+def _base_url(environ: Mapping[str, str]) -> str:
+    return _http_url(environ, "ACTIVELOG_BASE_URL", "http://127.0.0.1:8000") or ""
+
+
+def _http_url(environ: Mapping[str, str], name: str, default: str | None) -> str | None:
+    value = environ.get(name) or default
+    if value is None:
+        return None
+    url = _split(name, value)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise SettingsError(f"{name} must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _templates(environ: Mapping[str, str]) -> Path | None:
+    value = environ.get("ACTIVELOG_TEMPLATES")
+    if not value:
+        return None
+    path = Path(value).absolute()
+    if not path.is_dir():
+        raise SettingsError(f"ACTIVELOG_TEMPLATES: {path} is not a folder")
+    return path
+
+
+def _split(name: str, value: str) -> SplitResult:
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError as error:
+        # The value may hold a password: the message names the variable only.
+        raise SettingsError(f"{name} is not a URL: {error}") from None
+    return url
+
+
+def _host_and_port(url: SplitResult) -> str:
+    return f"{url.hostname}:{url.port}" if url.port else url.hostname or ""
