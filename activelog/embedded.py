@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,20 +179,23 @@ def _place(folder: Path) -> _Place:
     if os.geteuid() != 0:
         folder.mkdir(parents=True, exist_ok=True)
         return _Place(_package_binaries(), folder, _socket_folder(folder), owner=None)
-    home = ROOT_HOME / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    for path in (ROOT_HOME, home):
-        path.mkdir(parents=True, exist_ok=True)
+    home = _linked_home(folder)
     home.chmod(0o700)
     shutil.chown(home, _SERVER_USER)
-    _point_to(folder, home)
     return _Place(_reachable_binaries(), home, home, owner=_SERVER_USER)
 
 
-def _point_to(folder: Path, home: Path) -> None:
-    """Leaves a link where people look for the data."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.exists() and not folder.is_symlink():
-        folder.symlink_to(home)
+def _linked_home(folder: Path) -> Path:
+    """Where the link at `folder` leads. Whoever removes the link starts afresh; the data behind
+    it stays until somebody removes that too."""
+    if not folder.is_symlink():
+        ROOT_HOME.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.symlink_to(tempfile.mkdtemp(prefix="data-", dir=ROOT_HOME))
+    home = folder.resolve()
+    if home.parent != ROOT_HOME or not home.is_dir():
+        raise EmbeddedError(f"{folder} leads nowhere of ours; remove that link to start afresh")
+    return home
 
 
 def _package() -> Path:
@@ -289,15 +293,18 @@ def _clear_stale_pid(data: Path) -> None:
 
 
 def _is_server_of(data: Path, pid: int) -> bool:
-    command = subprocess.run(
-        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ) if sys.platform == "darwin" else None
-    if command is not None:
-        return str(data) in command.stdout
-    try:
-        return str(data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    command = _command_line(pid)
+    return b"postgres" in command and os.fsencode(data) in command
+
+
+def _command_line(pid: int) -> bytes:
+    if Path("/proc/self").exists():  # where ps may be missing, as in slim images
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
+    listing = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(listing, capture_output=True, check=False).stdout
 
 
 def _run(place: _Place, command: list[str]) -> subprocess.Popen[bytes]:

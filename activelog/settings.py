@@ -56,6 +56,7 @@ class Settings:
     base_url: str
     production: bool
     templates: Path | None
+    strict_queues: bool
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -70,6 +71,7 @@ class Settings:
             base_url=_base_url(environ),
             production=production,
             templates=_templates(environ),
+            strict_queues=_strict_queues(environ),
         )
 
 
@@ -176,6 +178,13 @@ def _templates(environ: Mapping[str, str]) -> Path | None:
     if not path.is_dir():
         raise SettingsError(f"ACTIVELOG_TEMPLATES: {path} is not a folder")
     return path
+
+
+def _strict_queues(environ: Mapping[str, str]) -> bool:
+    order = environ.get("ACTIVELOG_QUEUES", "shared")
+    if order not in ("shared", "strict"):
+        raise SettingsError(f"ACTIVELOG_QUEUES must be shared or strict, not {order!r}")
+    return order == "strict"
 
 
 def _split(name: str, value: str) -> SplitResult:

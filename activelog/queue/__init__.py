@@ -11,7 +11,7 @@ jobs of dead ones (`rescue_jobs` in sql/migrations/0002_queue.sql).
 The overrides reach into private methods of the engine, so pyproject.toml pins its minor version.
 """
 
-from activelog.queue.app import App, Blueprint, Context
+from activelog.queue.app import AnyTask, App, Blueprint, Context
 from activelog.queue.retry import Backoff
 
-__all__ = ["App", "Backoff", "Blueprint", "Context"]
+__all__ = ["AnyTask", "App", "Backoff", "Blueprint", "Context"]

@@ -1,0 +1,113 @@
+"""The command line."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import psycopg
+import uvicorn
+
+from activelog import __version__, demo, importer, local, openapi, web
+from activelog.embedded import EmbeddedError
+from activelog.local import LocalError
+from activelog.migrate import MigrationError, migrate
+from activelog.settings import Settings, SettingsError
+
+ERRORS = (SettingsError, MigrationError, EmbeddedError, LocalError, demo.DemoError,
+          importer.ImportFailed, psycopg.OperationalError)  # fmt: skip
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    # So that `finally` and `with` run, whoever stops us.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ERRORS as error:
+        sys.exit(f"activelog: {str(error).strip()}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "activelog", description="Activities by REST; mails, exports and schedules as jobs."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    up = commands.add_parser("up", help="run everything on this machine, Postgres included")
+    up.add_argument("--port", type=int, default=8000)
+    up.add_argument("--var", type=Path, default=Path("var"), help="where all of it is kept")
+    up.set_defaults(run=_up)
+
+    shown = commands.add_parser("demo", help="run everything and try it as a REST client would")
+    shown.add_argument("--activities", type=Path, metavar="FILE.csv", help="instead of made-up ones")
+    shown.add_argument("--port", type=int, default=0, help="any free one unless given")
+    shown.add_argument("--var", type=Path, default=Path("var/demo"))
+    shown.set_defaults(run=_demo)
+
+    migrating = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrating.set_defaults(run=_migrate)
+
+    api = commands.add_parser("api", help="serve the API")
+    api.add_argument("--host", default="127.0.0.1")
+    api.add_argument("--port", type=int, default=8000)
+    api.set_defaults(run=_api)
+
+    importing = commands.add_parser("import", help="import a CSV file for a user")
+    importing.add_argument("email")
+    importing.add_argument("file", type=Path)
+    importing.set_defaults(run=_import)
+
+    document = commands.add_parser("openapi", help="print the OpenAPI document")
+    document.set_defaults(run=_openapi)
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    with local.run(arguments.var, arguments.port, os.environ) as running:
+        print(demo.greeting(running), flush=True)
+        while True:
+            for name in running.keep_alive():
+                print(f"The {name} died and was started again.", flush=True)
+            time.sleep(0.5)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    demo.run(arguments.var, arguments.port, arguments.activities)
+
+
+def _migrate(arguments: argparse.Namespace) -> None:
+    applied = migrate(Settings.from_env(os.environ).database_url)
+    print("\n".join(applied) if applied else "Nothing to apply: the schema is up to date.")
+
+
+def _api(arguments: argparse.Namespace) -> None:
+    app = web.create_app(Settings.from_env(os.environ))
+    uvicorn.run(app, host=arguments.host, port=arguments.port, timeout_graceful_shutdown=5)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    settings = Settings.from_env(os.environ)
+    asyncio.run(importer.run(settings, arguments.email, arguments.file))
+
+
+def _openapi(arguments: argparse.Namespace) -> None:
+    base_url = os.environ.get("ACTIVELOG_BASE_URL", "http://127.0.0.1:8000")
+    print(json.dumps(openapi.document(web.ENDPOINTS, base_url), indent=2))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from activelog.errors import AppError
+
+Email = Annotated[str, Meta(max_length=254, examples=["john@example.com"])]
+Password = Annotated[
+    str, Meta(min_length=10, max_length=256, examples=["correct horse battery staple"])
+]
+
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Register(msgspec.Struct, forbid_unknown_fields=True):
+    email: Email
+    password: Password
+    name: Annotated[str, Meta(min_length=1, max_length=100, examples=["John"])]
+
+
+class Registered(msgspec.Struct):
+    """The token is good for resend-verification only; signing in gives one for the rest."""
+
+    message: Annotated[str, Meta(examples=["verification email queued"])]
+    email: Email
+    token: str
+    expires_at: datetime
+
+
+class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    email: Annotated[str, Meta(max_length=1000, examples=["john@example.com"])]
+    password: Annotated[str, Meta(max_length=1000, examples=["correct horse battery staple"])]
+
+
+class Session(msgspec.Struct):
+    token: str
+    expires_at: datetime
+    token_type: Annotated[str, Meta(examples=["Bearer"])] = "Bearer"  # noqa: S105
+
+
+class Resent(msgspec.Struct):
+    message: Annotated[str, Meta(examples=["verification email queued"])]
+    email: Email
+
+
+class VerifyQuery(msgspec.Struct, forbid_unknown_fields=True):
+    token: Annotated[str, Meta(max_length=200, examples=["abc123def456"])]
+
+
+class Verified(msgspec.Struct):
+    message: Annotated[str, Meta(examples=["email verified successfully"])]
+    verified_at: Annotated[datetime, Meta(examples=["2024-01-15T14:30:22Z"])]
+
+
+class Profile(msgspec.Struct):
+    id: int
+    email: Email
+    name: str
+    created_at: datetime
+    verified_at: datetime
+
+
+@dataclass(frozen=True)
+class Credentials:
+    id: int
+    password_hash: str
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A registration: the unverified account, and the verified one with its address, if any."""
+
+    user_id: int
+    email: str
+    verified_at: datetime | None
+    owner_id: int | None
+
+
+def clean_email(text: str) -> str:
+    """The address as mail can be sent to it (an international domain in its ASCII form)."""
+    local, at, domain = text.strip().rpartition("@")
+    if not at or not _LOCAL.fullmatch(local) or len(local) > 64:
+        raise AppError.invalid("email", _why(local) if at else "must be like name@example.com")
+    try:
+        ascii_domain = domain.encode("idna").decode().lower()
+    except UnicodeError:
+        ascii_domain = ""
+    labels = ascii_domain.split(".")
+    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise AppError.invalid("email", f"{domain[:80]!r} is not the name of a mail domain")
+    return f"{local}@{ascii_domain}"
+
+
+def _why(local: str) -> str:
+    if not local.isascii():
+        return "letters outside ASCII before the @ cannot be mailed to yet"
+    return "must be like name@example.com"
+
+
+def clean_name(text: str) -> str:
+    """One visible line: a name goes into subjects and headers of mails."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name or any(unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs") for letter in name):
+        raise AppError.invalid("name", "must be one line of text without control characters")
+    return name

@@ -1,0 +1,42 @@
+from datetime import datetime
+from uuid import UUID
+
+from activelog import db
+from activelog.accounts.model import Credentials, Pending, Profile
+from activelog.db import Conn
+
+_SQL = db.queries("accounts")
+
+
+async def register(conn: Conn, email: str, name: str, password_hash: str) -> Pending:
+    params = {"email": email, "name": name, "password_hash": password_hash}
+    registered = await db.one(conn, _SQL["register"], params, Pending)
+    assert registered is not None
+    return registered
+
+
+async def pending(conn: Conn, user_id: int) -> Pending | None:
+    return await db.one(conn, _SQL["pending"], {"user_id": user_id}, Pending)
+
+
+async def add_verification(conn: Conn, verification_id: UUID, user_id: int, token_hash: str) -> None:
+    params = {"id": verification_id, "user_id": user_id, "token_hash": token_hash}
+    await db.execute(conn, _SQL["add_verification"], params)
+
+
+async def verification_is_open(conn: Conn, verification_id: UUID) -> bool:
+    return bool(await db.value(conn, _SQL["verification_is_open"], {"id": verification_id}))
+
+
+async def verify(conn: Conn, token_hash: str) -> datetime | None:
+    """Raises UniqueViolation when another registration of the address was verified first."""
+    found: datetime | None = await db.value(conn, _SQL["verify"], {"token_hash": token_hash})
+    return found
+
+
+async def credentials(conn: Conn, email: str) -> Credentials | None:
+    return await db.one(conn, _SQL["credentials"], {"email": email}, Credentials)
+
+
+async def profile(conn: Conn, user_id: int) -> Profile | None:
+    return await db.one(conn, _SQL["profile"], {"user_id": user_id}, Profile)

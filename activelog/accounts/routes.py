@@ -1,0 +1,144 @@
+import asyncio
+from datetime import datetime
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, auth, db, limits, pages
+from activelog.accounts import mails, queries
+from activelog.accounts.model import (
+    Profile,
+    Register,
+    Registered,
+    Resent,
+    Session,
+    SignIn,
+    Verified,
+    VerifyQuery,
+    clean_email,
+    clean_name,
+)
+from activelog.errors import AppError
+from activelog.limits import Limit
+from activelog.services import Services, of_request
+
+REGISTER_PER_EMAIL = Limit("register:email", 5, 3600)
+REGISTER_PER_HOST = Limit("register:host", 60, 3600)
+RESEND = Limit("resend", 3, 3600)
+SIGN_IN_PER_EMAIL = Limit("sign-in:email", 10, 900)
+SIGN_IN_PER_HOST = Limit("sign-in:host", 100, 900)
+
+
+async def register(request: Request, body: Register) -> Response:
+    """Starts an account: a welcome mail and one with a verification link go to the address. The
+    answer is the same for an address that has an account already; its owner gets a note."""
+    services = of_request(request)
+    email, name = clean_email(body.email), clean_name(body.name)
+    async with services.pool.connection() as conn:
+        await limits.take(conn, REGISTER_PER_HOST, _host(request))
+        await limits.take(conn, REGISTER_PER_EMAIL, email.lower())
+    password_hash = await asyncio.to_thread(auth.hash_password, body.password)
+    async with db.transaction(services.pool) as conn:
+        pending = await queries.register(conn, email, name, password_hash)
+        await mails.write_welcome(services, conn, pending)
+        await mails.write_verification(services, conn, pending)
+    token, expires = _token(services, "registration", pending.user_id)
+    return api.json(Registered("verification email queued", email, token, expires), 202)
+
+
+async def resend_verification(request: Request) -> Response:
+    """Mails another verification link. Takes the token that registering gave."""
+    services = of_request(request)
+    user_id = _registration(services, api.bearer(request))
+    async with db.transaction(services.pool) as conn:
+        pending = await queries.pending(conn, user_id)
+        if pending is None:
+            raise AppError("unauthorized", "the registration is gone; register again", 401)
+        if pending.verified_at is not None:
+            raise AppError("conflict", "the address is verified already; sign in", 409)
+        await limits.take(conn, RESEND, str(user_id))
+        await mails.write_verification(services, conn, pending)
+    return api.json(Resent("verification email queued", pending.email), 202)
+
+
+async def verify_email(request: Request, query: VerifyQuery) -> Response:
+    """Verifies the address that the token was mailed to; a token works once, for 24 hours."""
+    verified_at = await _verify(of_request(request), query.token)
+    return api.json(Verified("email verified successfully", verified_at))
+
+
+async def verify_page(request: Request) -> Response:
+    """What the link in the mail opens: a button, since mail scanners follow every link."""
+    return pages.page("verify.html", token=request.query_params.get("token", ""), state="ask")
+
+
+async def verify_submit(request: Request) -> Response:
+    form = api.form(await api.read_body(request))
+    try:
+        await _verify(of_request(request), form.get("token", ""))
+    except AppError as error:
+        return pages.page("verify.html", status=error.status, token="", state="invalid")
+    return pages.page("verify.html", token="", state="verified")
+
+
+async def sign_in(request: Request, body: SignIn) -> Response:
+    """A bearer token for 12 hours. Only a verified address can sign in; every refusal reads the
+    same."""
+    services = of_request(request)
+    email = body.email.strip()
+    async with services.pool.connection() as conn:
+        await limits.take(conn, SIGN_IN_PER_HOST, _host(request))
+        await limits.take(conn, SIGN_IN_PER_EMAIL, email.lower())
+        found = await queries.credentials(conn, _findable(email))
+    stored = found.password_hash if found else None
+    matches = await asyncio.to_thread(auth.verify_password, body.password, stored)
+    if found is None or not matches:
+        message = "email or password is wrong, or the address is not verified yet"
+        raise AppError("unauthorized", message, 401)
+    return api.json(Session(*_token(services, "session", found.id)))
+
+
+async def me(request: Request, user_id: int) -> Response:
+    """The signed-in user."""
+    async with of_request(request).pool.connection() as conn:
+        profile: Profile | None = await queries.profile(conn, user_id)
+    if profile is None:
+        raise AppError("unauthorized", "the account is gone", 401)
+    return api.json(profile)
+
+
+async def _verify(services: Services, token: str) -> datetime:
+    try:
+        async with services.pool.connection() as conn:
+            verified_at = await queries.verify(conn, auth.hash_token(token))
+    except psycopg.errors.UniqueViolation:
+        verified_at = None
+    if verified_at is None:
+        raise AppError("invalid token", "verification token is invalid or expired")
+    return verified_at
+
+
+def _registration(services: Services, token: str) -> int:
+    secret = services.settings.secret
+    try:
+        return int(auth.read_token(secret, "registration", token))
+    except AppError:
+        auth.read_token(secret, "session", token)
+        raise AppError("conflict", "the address is verified already", 409) from None
+
+
+def _token(services: Services, audience: auth.Audience, user_id: int) -> tuple[str, datetime]:
+    now = services.clock().replace(microsecond=0)
+    return auth.make_token(services.settings.secret, audience, str(user_id), now)
+
+
+def _findable(email: str) -> str:
+    try:
+        return clean_email(email)
+    except AppError:
+        return ""  # no account has it; it is refused like a wrong password
+
+
+def _host(request: Request) -> str:
+    return request.client.host if request.client else "local"

@@ -1,0 +1,141 @@
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from activelog.errors import AppError
+from activelog.period import FIRST_YEAR, LAST_YEAR
+
+MAX_TAGS = 20
+
+Type = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=50,
+        description="running, ride, walk, hike, swim, yoga, strength or any other",
+        examples=["running"],
+    ),
+]
+Minutes = Annotated[int, Meta(ge=0, le=100_000, examples=[45])]
+Kilometres = Annotated[float, Meta(ge=0, le=1_000_000, examples=[7.5])]
+Moment = Annotated[datetime, Meta(tz=True, examples=["2024-01-15T06:30:00Z"])]
+Tags = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=50)]],
+    Meta(max_length=MAX_TAGS, examples=[["morning", "outdoor", "cardio"]]),
+]
+Notes = Annotated[str, Meta(max_length=10_000, examples=["Morning run"])]
+Calories = Annotated[int, Meta(ge=0, le=1_000_000, examples=[430])] | None
+
+
+class NewActivity(msgspec.Struct, forbid_unknown_fields=True):
+    activity_type: Type
+    duration_minutes: Minutes
+    activity_date: Moment
+    distance_km: Kilometres = 0.0
+    tags: Tags = []
+    notes: Notes = ""
+    calories: Calories = None
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """What is absent stays as it is."""
+
+    activity_type: Type | UnsetType = UNSET
+    duration_minutes: Minutes | UnsetType = UNSET
+    activity_date: Moment | UnsetType = UNSET
+    distance_km: Kilometres | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    notes: Notes | UnsetType = UNSET
+    calories: Calories | UnsetType = UNSET
+
+
+class Activity(msgspec.Struct):
+    id: Annotated[int, Meta(examples=[123])]
+    activity_type: Type
+    duration_minutes: Minutes
+    distance_km: Kilometres
+    activity_date: Moment
+    tags: Tags
+    notes: Notes
+    calories: Calories
+    created_at: Moment
+    updated_at: Moment
+
+
+class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
+    start_date: Annotated[str | None, Meta(examples=["2024-01-01"])] = None
+    end_date: Annotated[str | None, Meta(examples=["2024-01-31"])] = None
+    type: str | None = None
+    tag: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str | None, Meta(description="next_cursor of the page before")] = None
+
+
+class ActivityPage(msgspec.Struct):
+    """Newest first."""
+
+    activities: list[Activity]
+    next_cursor: Annotated[str | None, Meta(description="null on the last page")]
+
+
+@dataclass(frozen=True)
+class Values:
+    """An activity as it is stored, cleaned: what every way in has to pass."""
+
+    activity_type: str
+    duration_minutes: int
+    distance_km: float
+    activity_date: datetime
+    tags: list[str]
+    notes: str
+    calories: int | None
+
+
+def clean(activity: NewActivity) -> Values:
+    """Raises AppError for what its type alone does not rule out."""
+    return Values(
+        activity_type=_line("activity_type", activity.activity_type),
+        duration_minutes=activity.duration_minutes,
+        distance_km=round(activity.distance_km, 3),
+        activity_date=_second(activity.activity_date),
+        tags=list(dict.fromkeys(_tag(tag) for tag in activity.tags)),
+        notes=_text("notes", activity.notes),
+        calories=activity.calories,
+    )
+
+
+def _second(moment: datetime) -> datetime:
+    try:
+        second = moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        second = datetime.min.replace(tzinfo=UTC)
+    if not FIRST_YEAR <= second.year <= LAST_YEAR:
+        message = f"must be in the years {FIRST_YEAR} to {LAST_YEAR}"
+        raise AppError.invalid("activity_date", message)
+    return second
+
+
+def _tag(text: str) -> str:
+    tag = _line("tags", text)
+    if "," in tag:
+        raise AppError.invalid("tags", "must not contain commas")
+    return tag
+
+
+def _line(field: str, text: str) -> str:
+    line = unicodedata.normalize("NFC", text).strip()
+    if not line or any(unicodedata.category(letter) == "Cc" for letter in line):
+        raise AppError.invalid(field, "must be one line of text without control characters")
+    return line
+
+
+def _text(field: str, text: str) -> str:
+    # One kind of line end, so that a CSV file can have the other one everywhere.
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        raise AppError.invalid(field, "must not contain NUL characters")
+    return text

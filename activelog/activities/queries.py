@@ -1,0 +1,83 @@
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncCopy
+
+from activelog import db
+from activelog.activities.model import Activity, Values
+from activelog.db import Conn
+from activelog.period import Period
+
+_SQL = db.queries("activities")
+
+
+async def create(conn: Conn, user_id: int, values: Values) -> Activity:
+    """Raises ForeignKeyViolation when the account is gone."""
+    created = await db.one(conn, _SQL["create"], asdict(values) | {"user_id": user_id}, Activity)
+    assert created is not None
+    return created
+
+
+async def get(conn: Conn, activity_id: int, user_id: int) -> Activity | None:
+    return await db.one(conn, _SQL["get"], {"id": activity_id, "user_id": user_id}, Activity)
+
+
+async def lock(conn: Conn, activity_id: int, user_id: int) -> Activity | None:
+    return await db.one(conn, _SQL["lock"], {"id": activity_id, "user_id": user_id}, Activity)
+
+
+async def page(
+    conn: Conn,
+    user_id: int,
+    period: Period,
+    *,
+    type: str | None,  # noqa: A002 - the API's own word
+    tag: str | None,
+    before: tuple[datetime, int] | None,
+    limit: int,
+) -> list[Activity]:
+    before_date, before_id = before or (None, None)
+    params: dict[str, Any] = {
+        "user_id": user_id,
+        "type": type,
+        "tag": tag,
+        "before_date": before_date,
+        "before_id": before_id,
+        "limit": limit,
+        **period.params(),
+    }
+    return await db.many(conn, _SQL["page"], params, Activity)
+
+
+async def update(
+    conn: Conn, activity_id: int, user_id: int, values: Values
+) -> Activity | None:
+    params = asdict(values) | {"id": activity_id, "user_id": user_id}
+    return await db.one(conn, _SQL["update"], params, Activity)
+
+
+async def delete(conn: Conn, activity_id: int, user_id: int) -> bool:
+    params = {"id": activity_id, "user_id": user_id}
+    return await db.execute(conn, _SQL["delete"], params) == 1
+
+
+async def add_import(conn: Conn, import_id: UUID, user_id: int, object_key: str) -> None:
+    params = {"id": import_id, "user_id": user_id, "object_key": object_key}
+    await db.execute(conn, _SQL["add_import"], params)
+
+
+async def import_key(conn: Conn, import_id: UUID) -> str:
+    return str(await db.value(conn, _SQL["import_key"], {"id": import_id}))
+
+
+def copy_in(conn: Conn) -> AbstractAsyncContextManager[AsyncCopy]:
+    """Rows of user_id and the fields of Values, in its order of the statement."""
+    return conn.cursor().copy(_SQL["copy_in"])
+
+
+async def owner(conn: Conn, email: str) -> int | None:
+    found: int | None = await db.value(conn, _SQL["owner"], {"email": email})
+    return found

@@ -1,0 +1,134 @@
+import hashlib
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, db, tickets
+from activelog.activities import queries
+from activelog.activities.model import Activity, ActivityPage, Change, ListQuery, NewActivity, clean
+from activelog.activities.tasks import import_csv
+from activelog.db import Conn
+from activelog.errors import AppError
+from activelog.period import parse_period
+from activelog.services import of_request
+from activelog.tickets.routes import accept
+
+UPLOAD_LIMIT = 200 * 1024 * 1024  # bytes
+IMPORT = "import"
+
+
+async def create(request: Request, user_id: int, body: NewActivity) -> Response:
+    """Logs an activity."""
+    values = clean(body)
+    try:
+        async with of_request(request).pool.connection() as conn:
+            activity = await queries.create(conn, user_id, values)
+    except psycopg.errors.ForeignKeyViolation:
+        raise AppError("unauthorized", "the account is gone", 401) from None
+    return api.json(activity, 201, {"Location": f"/api/v1/activities/{activity.id}"})
+
+
+async def show(request: Request, user_id: int, activity_id: int) -> Response:
+    """One activity."""
+    async with of_request(request).pool.connection() as conn:
+        return api.json(_found(await queries.get(conn, activity_id, user_id)))
+
+
+async def page(request: Request, user_id: int, query: ListQuery) -> Response:
+    """Activities, newest first; by day, type and tag. `next_cursor` leads to the next page."""
+    period = parse_period(query.start_date, query.end_date)
+    before = api.decode_cursor(query.cursor, tuple[datetime, int]) if query.cursor else None
+    async with of_request(request).pool.connection() as conn:
+        found = await queries.page(
+            conn,
+            user_id,
+            period,
+            type=query.type,
+            tag=query.tag,
+            before=before,
+            limit=query.limit + 1,
+        )
+    shown, more = found[: query.limit], len(found) > query.limit
+    cursor = api.encode_cursor(shown[-1].activity_date, shown[-1].id) if more else None
+    return api.json(ActivityPage(shown, cursor))
+
+
+async def change(request: Request, user_id: int, activity_id: int, body: Change) -> Response:
+    """Changes the fields that are given."""
+    async with db.transaction(of_request(request).pool) as conn:
+        current = _found(await queries.lock(conn, activity_id, user_id))
+        values = clean(_changed(current, body))
+        return api.json(_found(await queries.update(conn, activity_id, user_id, values)))
+
+
+async def delete(request: Request, user_id: int, activity_id: int) -> Response:
+    """Deletes an activity; it is gone for good after 30 days."""
+    async with of_request(request).pool.connection() as conn:
+        if not await queries.delete(conn, activity_id, user_id):
+            raise AppError.not_found("activity")
+    return Response(status_code=204)
+
+
+async def import_upload(request: Request, user_id: int) -> Response:
+    """Imports a CSV file, sent as the body, in the background. Columns as in an export; good rows
+    are imported, the others reported by line in the job's result."""
+    services = of_request(request)
+    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+        path = Path(folder, "upload.csv")
+        digest = await _receive(request, path)
+        ticket_id = uuid4()
+        # Before the transaction: an object that no import names is swept up later.
+        await services.storage.put(import_key(user_id, ticket_id), path, "text/csv")
+
+        async def start(conn: Conn) -> Response:
+            await open_import(conn, ticket_id, user_id)
+            return await accept(
+                request, conn, ticket_id, kind=IMPORT, task=import_csv, message="import job started"
+            )
+
+        return await api.once(request, user_id, digest, start)
+
+
+def import_key(user_id: int, ticket_id: UUID) -> str:
+    return f"imports/{user_id}/{ticket_id}.csv"
+
+
+async def open_import(conn: Conn, ticket_id: UUID, user_id: int) -> None:
+    """Its file must be in the storage already."""
+    await tickets.open_ticket(
+        conn, ticket_id, user_id=user_id, kind=IMPORT, task=import_csv, message="Waiting to start"
+    )
+    await queries.add_import(conn, ticket_id, user_id, import_key(user_id, ticket_id))
+
+
+async def _receive(request: Request, path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        async for chunk in api.stream_body(request, UPLOAD_LIMIT):
+            digest.update(chunk)
+            file.write(chunk)
+    if not path.stat().st_size:
+        raise AppError("invalid request", "the body must be a CSV file")
+    return digest.hexdigest()
+
+
+def _found(activity: Activity | None) -> Activity:
+    if activity is None:
+        raise AppError.not_found("activity")
+    return activity
+
+
+def _changed(current: Activity, change: Change) -> NewActivity:
+    fields = {name: getattr(current, name) for name in NewActivity.__struct_fields__}
+    given = {
+        name: value
+        for name in NewActivity.__struct_fields__
+        if (value := getattr(change, name)) is not msgspec.UNSET
+    }
+    return NewActivity(**(fields | given))

@@ -1,0 +1,265 @@
+"""JSON in and out. A handler says by the names of its parameters what it needs:
+
+- `user_id: int`: the signed-in user; without a valid bearer token the answer is 401;
+- `body: T`: the JSON body as a msgspec type, unknown fields and wrong types refused;
+- `query: T`: the query string as a msgspec type;
+- a name from its path, `{export_id}`: converted by its annotation; what does not fit is a 404.
+
+`Endpoint` ties it to a method and a path and names its answers, for the router and for the
+OpenAPI document alike.
+"""
+
+import base64
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from activelog import auth, db
+from activelog.db import Conn
+from activelog.errors import AppError
+from activelog.services import of_request
+
+BODY_LIMIT = 256 * 1024  # bytes of a JSON body
+KEY_LENGTH = 200
+
+Handler = Callable[..., Awaitable[Response]]
+
+_SQL = db.queries("api")
+_FIELD = re.compile(r" - at `\$\.?(.*?)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
+_MISSING = re.compile(r"Object missing required field `(.*?)`")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`answers`: the body type by status, None for one without a JSON body."""
+
+    method: str
+    path: str
+    handler: Handler
+    answers: Mapping[int, type | None]
+    errors: tuple[int, ...] = ()
+    request_type: str | None = None  # of a body that is no JSON
+    idempotent: bool = False  # takes Idempotency-Key
+    bearer: bool = False  # takes a token that the handler reads itself
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        hints = get_type_hints(self.handler)
+        names = list(inspect.signature(self.handler).parameters)
+        return {name: hints[name] for name in names if name != "request"}
+
+    @property
+    def needs_token(self) -> bool:
+        return self.bearer or "user_id" in self.parameters
+
+    @cached_property
+    def path_names(self) -> list[str]:
+        return re.findall(r"{(\w+)}", self.path)
+
+    def route(self) -> Route:
+        return Route(self.path, self._respond, methods=[self.method])
+
+    async def _respond(self, request: Request) -> Response:
+        return await self.handler(request, **await self._arguments(request))
+
+    async def _arguments(self, request: Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for name, kind in self.parameters.items():
+            if name == "user_id":
+                arguments[name] = current_user(request)
+            elif name == "body":
+                arguments[name] = decode(await read_body(request), kind)
+            elif name == "query":
+                arguments[name] = _convert(dict(request.query_params), kind)
+            else:
+                arguments[name] = _path_value(request.path_params[name], kind)
+        return arguments
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What every error looks like. `details` says per field what is wrong."""
+
+    error: str
+    message: str
+    details: dict[str, str] = {}
+
+
+class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+def current_user(request: Request) -> int:
+    settings = of_request(request).settings
+    return int(auth.read_token(settings.secret, "session", bearer(request)))
+
+
+def bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def problem(error: AppError) -> Response:
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return json(Problem(error.code, error.message, error.details), error.status, headers)
+
+
+def with_etag(request: Request, response: Response, *, state: bytes | None = None) -> Response:
+    """304 if the client has it already. `state`: what the tag is of, unless all of the body."""
+    etag = f'"{sha256(state or bytes(response.body)).hexdigest()[:32]}"'
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": etag})
+    response.headers["ETag"] = etag
+    return response
+
+
+async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
+    """The whole body; 413 as soon as it is known to be too large."""
+    return b"".join([chunk async for chunk in stream_body(request, limit)])
+
+
+async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
+    too_large = AppError("too large", f"the body may have {limit:,} bytes at most", 413)
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > limit:
+        raise too_large
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        yield chunk
+
+
+def decode(body: bytes, kind: type[Any]) -> Any:
+    if b"\\u0000" in body:
+        raise AppError("invalid request", "text must not contain NUL characters")
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AppError("invalid json", f"the body is not valid JSON: {error}") from None
+
+
+def _convert(query: dict[str, str], kind: type[Any]) -> Any:
+    if any("\0" in value for value in query.values()):
+        raise AppError("invalid request", "text must not contain NUL characters")
+    try:
+        return msgspec.convert(query, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: msgspec.ValidationError) -> AppError:
+    text = str(error)
+    for pattern, says in ((_UNKNOWN, "is not a known field"), (_MISSING, "is required")):
+        if found := pattern.search(text):
+            return AppError.invalid(found[1], says)
+    found = _FIELD.search(text)
+    if found is None or not found[1]:
+        return AppError("invalid request", text.split(" - at `")[0])
+    return AppError.invalid(found[1], text[: found.start()])
+
+
+def _path_value(text: str, kind: type[Any]) -> Any:
+    try:
+        if kind is UUID:
+            return UUID(text)
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**63:
+        raise AppError.not_found("that")
+    return value
+
+
+async def once(
+    request: Request, user_id: int, body: object, act: Callable[[Conn], Awaitable[Response]]
+) -> Response:
+    """Runs `act` in a transaction; with an Idempotency-Key, once for each key.
+
+    The same key and request again get the first answer; another request with that key gets 422;
+    one whose first request is still at work 409. The key is written in the same transaction, so
+    a request that failed or was cut off leaves none.
+    """
+    key = request.headers.get("idempotency-key")
+    async with db.transaction(of_request(request).pool) as conn:
+        if key is None:
+            return await act(conn)
+        _check_key(key)
+        fingerprint = sha256(request.url.path.encode() + msgspec.json.encode(body)).hexdigest()
+        claim = {"user_id": user_id, "key": key, "fingerprint": fingerprint}
+        if not await db.value(conn, _SQL["lock_key"], claim):
+            raise AppError("conflict", "a request with this key is still at work", 409, retry_after=1)
+        earlier = await db.one(conn, _SQL["find_key"], claim, _Earlier)
+        if earlier is not None:
+            return _replay(earlier, fingerprint)
+        response = await act(conn)
+        await db.execute(conn, _SQL["keep_answer"], claim | _answer(response))
+        return response
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    fingerprint: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def _check_key(key: str) -> None:
+    if not 1 <= len(key) <= KEY_LENGTH or not key.isascii() or not key.isprintable():
+        raise AppError.invalid("Idempotency-Key", f"up to {KEY_LENGTH} printable characters")
+
+
+def _replay(earlier: _Earlier, fingerprint: str) -> Response:
+    if earlier.fingerprint != fingerprint:
+        raise AppError("key reused", "this Idempotency-Key belongs to a different request", 422)
+    headers = earlier.headers | {"Idempotent-Replayed": "true"}
+    return Response(earlier.body, earlier.status, headers, "application/json")
+
+
+def _answer(response: Response) -> dict[str, Any]:
+    kept = {name: response.headers[name] for name in ("location",) if name in response.headers}
+    return {
+        "status": response.status_code,
+        "headers": msgspec.json.encode(kept).decode(),
+        "body": bytes(response.body),
+    }
+
+
+def encode_cursor(*values: object) -> str:
+    """Where the next page starts; opaque to clients."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, kind: type[Any]) -> Any:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=kind)
+    except (ValueError, msgspec.MsgspecError):
+        raise AppError.invalid("cursor", "is not one that we gave") from None
+
+
+def form(body: bytes) -> dict[str, str]:
+    """The fields of a page's form; the last one wins where a name repeats."""
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))

@@ -1,0 +1,20 @@
+"""CSV bytes from COPY, as RFC 4180 wants them."""
+
+from collections.abc import AsyncIterator
+
+from activelog.db import Conn
+from activelog.exports import queries
+from activelog.period import Period
+
+
+async def csv_chunks(
+    conn: Conn, user_id: int, period: Period, *, tags: bool
+) -> AsyncIterator[bytes]:
+    """Chunks of whole rows: a header, then activities, newest first.
+
+    COPY ends lines with LF. Texts are stored with LF only, so every LF in the stream becomes
+    CRLF, inside of quotes as well, and the import turns it back.
+    """
+    async with queries.copy_csv(conn, user_id, period, tags=tags) as copy:
+        async for row in copy:
+            yield bytes(row).replace(b"\n", b"\r\n")

@@ -1,0 +1,37 @@
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncCopy
+from psycopg.types.json import Jsonb
+
+from activelog import db
+from activelog.db import Conn
+from activelog.exports.model import Export
+from activelog.period import Period
+
+_SQL = db.queries("exports")
+
+
+async def add(conn: Conn, export: Export) -> None:
+    await db.execute(conn, _SQL["add"], asdict(export) | {"filters": Jsonb(export.filters)})
+
+
+async def get(conn: Conn, export_id: UUID) -> Export | None:
+    return await db.one(conn, _SQL["get"], {"id": export_id}, Export)
+
+
+async def count(conn: Conn, user_id: int, period: Period) -> int:
+    return int(await db.value(conn, _SQL["count"], _params(user_id, period)))
+
+
+def copy_csv(
+    conn: Conn, user_id: int, period: Period, *, tags: bool
+) -> AbstractAsyncContextManager[AsyncCopy]:
+    statement = _SQL["copy_csv" if tags else "copy_csv_without_tags"]
+    return conn.cursor().copy(statement, _params(user_id, period))
+
+
+def _params(user_id: int, period: Period) -> dict[str, Any]:
+    return {"user_id": user_id, **period.params()}

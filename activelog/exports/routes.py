@@ -1,0 +1,62 @@
+from uuid import UUID, uuid4
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from activelog import api, auth, tickets
+from activelog.db import Conn
+from activelog.errors import AppError
+from activelog.exports import queries
+from activelog.exports.model import CsvRequest, DownloadQuery, Export
+from activelog.exports.tasks import generate
+from activelog.period import parse_period
+from activelog.services import Services, of_request
+from activelog.tickets.routes import accept
+
+CSV = "export csv"
+PRESIGNED_SECONDS = 600
+
+
+async def request_csv(request: Request, user_id: int, body: CsvRequest) -> Response:
+    """Starts an export of activities as CSV; a mail announces it when it is ready."""
+    parse_period(body.start_date, body.end_date)
+
+    async def start(conn: Conn) -> Response:
+        export_id = uuid4()
+        await tickets.open_ticket(
+            conn, export_id, user_id=user_id, kind=CSV, task=generate, message="Waiting to start"
+        )
+        key = f"exports/{user_id}/{export_id}.csv"
+        await queries.add(conn, Export(export_id, user_id, "csv", msgspec.to_builtins(body), key))
+        return await accept(
+            request, conn, export_id, kind=CSV, task=generate, message="export job started"
+        )
+
+    return await api.once(request, user_id, body, start)
+
+
+async def download(request: Request, export_id: UUID, query: DownloadQuery) -> Response:
+    """Leads to the finished file for ten minutes. Needs the link of the job's result or mail, or
+    a bearer token. 409 while it is not ready, 410 after it expired."""
+    services = of_request(request)
+    user_id = None if _is_signed(services, export_id, query) else api.current_user(request)
+    async with services.pool.connection() as conn:
+        export = await queries.get(conn, export_id)
+        ticket = await tickets.get(conn, export_id, export.user_id) if export else None
+    if export is None or ticket is None or user_id not in (None, export.user_id):
+        raise AppError.not_found("export")
+    if ticket.status == "expired":
+        raise AppError("gone", "the export has expired; request a new one", 410)
+    if ticket.status != "completed":
+        raise AppError("not ready", f"the export is {ticket.status}", 409)
+    name = f"activities-{ticket.created_at:%Y-%m-%d}.csv"
+    url = await services.storage.presign(export.object_key, name, PRESIGNED_SECONDS)
+    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+
+
+def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> bool:
+    secret = services.settings.secret
+    return bool(query.signature) and auth.check_signature(
+        query.signature, secret, "download", export_id, query.expires
+    )

@@ -1,0 +1,29 @@
+"""Serves the objects of a folder storage to whoever has a signed link."""
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from activelog import auth
+from activelog.errors import AppError
+from activelog.services import of_request
+from activelog.storage import FolderStorage, ObjectMissing, content_disposition
+
+
+async def serve(request: Request) -> Response:
+    services = of_request(request)
+    key = request.path_params["key"]
+    query = request.query_params
+    name, expires = query.get("name", ""), query.get("expires", "")
+    genuine = auth.check_signature(
+        query.get("signature", ""), services.settings.secret, "file", key, name, expires
+    )
+    if not isinstance(services.storage, FolderStorage) or not genuine:
+        raise AppError("forbidden", "the link is not one of ours", 403)
+    if auth.is_past(int(expires)):
+        raise AppError("gone", "the link has expired", 410)
+    try:
+        path = services.storage.path_of(key)
+    except ObjectMissing:
+        raise AppError.not_found("file") from None
+    headers = {"Content-Disposition": content_disposition(name), "Cache-Control": "no-store"}
+    return FileResponse(path, headers=headers)

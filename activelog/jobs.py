@@ -1,0 +1,30 @@
+"""`app`, for `PROCRASTINATE_APP=activelog.jobs.app`: every task, on the database of the
+environment. The only place beside `web` and `__main__` that knows the features."""
+
+import os
+import sys
+
+from activelog.accounts import tasks as accounts
+from activelog.activities import tasks as activities
+from activelog.db import Pool
+from activelog.exports import tasks as exports
+from activelog.queue import App
+from activelog.services import Services, make_services
+from activelog.settings import Settings, SettingsError
+
+
+def make_app(settings: Settings) -> App:
+    def context(pool: Pool) -> dict[str, Services]:
+        return {"services": make_services(settings, pool)}
+
+    app = App(settings.database_url, make_context=context, strict_queues=settings.strict_queues)
+    for feature in (accounts, activities, exports):
+        app.add(feature.blueprint)
+    return app
+
+
+try:
+    app = make_app(Settings.from_env(os.environ))
+except SettingsError as error:
+    # The engine's command line would show a traceback.
+    sys.exit(f"activelog: {error}")

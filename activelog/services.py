@@ -1,0 +1,48 @@
+"""What handlers and tasks work with, passed to them in one frozen value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+
+from activelog import storage
+from activelog.db import Pool
+from activelog.mail import Mailer, Templates, make_mailer
+from activelog.queue import Context
+from activelog.settings import Settings
+from activelog.storage import Storage
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    pool: Pool
+    settings: Settings
+    storage: Storage
+    mailer: Mailer
+    templates: Templates
+    clock: Callable[[], datetime] = utc_now
+
+
+def make_services(settings: Settings, pool: Pool) -> Services:
+    return Services(
+        pool=pool,
+        settings=settings,
+        storage=storage.make_storage(settings),
+        mailer=make_mailer(settings),
+        templates=Templates(settings.templates, settings.base_url),
+    )
+
+
+def of_request(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def of_job(context: Context) -> Services:
+    services: Services = context.additional_context["services"]
+    return services

@@ -1,0 +1,63 @@
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from activelog import db
+from activelog.db import Conn
+from activelog.queue import AnyTask
+from activelog.tickets.model import Ticket
+
+_SQL = db.queries("tickets")
+
+
+async def open_ticket(
+    conn: Conn, ticket_id: UUID, *, user_id: int, kind: str, task: AnyTask, message: str
+) -> None:
+    """Opens a ticket and defers `task(ticket_id=…)` for it."""
+    await db.execute(
+        conn,
+        _SQL["open"],
+        {
+            "id": ticket_id,
+            "user_id": user_id,
+            "kind": kind,
+            "task": task.name,
+            "queue": task.queue,
+            "message": message,
+        },
+    )
+
+
+async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
+    return await db.one(conn, _SQL["get"], {"id": ticket_id, "user_id": user_id}, Ticket)
+
+
+async def start(conn: Conn, ticket_id: UUID) -> int | None:
+    """The owner's id; None when there is nothing left to do."""
+    user_id: int | None = await db.value(conn, _SQL["start"], {"id": ticket_id})
+    return user_id
+
+
+async def report(conn: Conn, ticket_id: UUID, progress: int, message: str) -> None:
+    params = {"id": ticket_id, "progress": progress, "message": message}
+    await db.execute(conn, _SQL["report"], params)
+
+
+async def complete(
+    conn: Conn, ticket_id: UUID, *, message: str, result: dict[str, Any], days: int
+) -> bool:
+    """False when it was finished or cancelled by somebody else meanwhile."""
+    params = {"id": ticket_id, "message": message, "result": Jsonb(result), "days": days}
+    return await db.execute(conn, _SQL["complete"], params) == 1
+
+
+async def cancel(conn: Conn, ticket_id: UUID, user_id: int) -> bool:
+    """Cancels a waiting job and asks a running one to stop. False when it was over already."""
+    params = {"id": ticket_id, "user_id": user_id}
+    return await db.value(conn, _SQL["cancel"], params) is not None
+
+
+async def estimate(conn: Conn, kind: str, queue: str) -> float:
+    """Seconds."""
+    return float(await db.value(conn, _SQL["estimate"], {"kind": kind, "queue": queue}))

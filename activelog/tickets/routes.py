@@ -1,0 +1,66 @@
+import math
+from datetime import timedelta
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, auth
+from activelog.db import Conn
+from activelog.errors import AppError
+from activelog.queue import AnyTask
+from activelog.services import Services, of_request
+from activelog.tickets import queries
+from activelog.tickets.model import JobAccepted, Ticket
+
+
+async def show(request: Request, user_id: int, job_id: UUID) -> Response:
+    """Status, progress and result of a job. Ask again after `Retry-After` seconds; with
+    `If-None-Match` an unchanged state is answered by 304."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        ticket = await queries.get(conn, job_id, user_id)
+    if ticket is None:
+        raise AppError.not_found("job")
+    return api.with_etag(request, _show(services, ticket))
+
+
+async def cancel(request: Request, user_id: int, job_id: UUID) -> Response:
+    """Cancels a job that waits and stops one that runs; its result is dropped."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        cancelled = await queries.cancel(conn, job_id, user_id)
+        ticket = await queries.get(conn, job_id, user_id)
+    if ticket is None:
+        raise AppError.not_found("job")
+    if not cancelled and ticket.status != "cancelled":
+        raise AppError("conflict", f"the job is {ticket.status} already", 409)
+    return _show(services, ticket)
+
+
+async def accept(
+    request: Request, conn: Conn, ticket_id: UUID, *, kind: str, task: AnyTask, message: str
+) -> Response:
+    """The 202 that answers a request for work, with an estimate from the measured pace."""
+    seconds = await queries.estimate(conn, kind, task.queue)
+    now = of_request(request).clock().replace(microsecond=0)
+    url = f"/api/v1/jobs/{ticket_id}"
+    body = JobAccepted(message, ticket_id, url, now + timedelta(seconds=math.ceil(seconds)))
+    return api.json(body, 202, {"Location": url, "Retry-After": "1"})
+
+
+def download_url(services: Services, ticket: Ticket) -> str:
+    """A link to the file that works without a token, in a mail too, until the ticket expires."""
+    expires = int(ticket.expires_at.timestamp()) if ticket.expires_at else 0
+    signature = auth.sign(services.settings.secret, "download", ticket.id, expires)
+    return (
+        f"{services.settings.base_url}/api/v1/export/{ticket.id}/download"
+        f"?expires={expires}&signature={signature}"
+    )
+
+
+def _show(services: Services, ticket: Ticket) -> Response:
+    response = api.json(ticket.body(download_url(services, ticket)))
+    if ticket.status in ("pending", "processing"):
+        response.headers["Retry-After"] = "1"
+    return response

@@ -1,0 +1,64 @@
+"""The job's side of a ticket."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import psycopg
+import psycopg_pool
+
+from activelog.errors import JobError, Permanent
+from activelog.services import Services
+from activelog.storage import ObjectMissing, StorageError
+from activelog.tickets import queries
+
+_REPORT_INTERVAL = 0.25  # seconds between two writes of the progress
+
+
+@dataclass
+class Work:
+    """A ticket that is being worked on."""
+
+    ticket_id: UUID
+    user_id: int
+    services: Services
+    _reported: float = field(default=0.0)
+
+    async def report(self, progress: int, message: str) -> None:
+        """Shows the progress to whoever asks; cheap to call often."""
+        now = time.monotonic()
+        if now - self._reported < _REPORT_INTERVAL:
+            return
+        self._reported = now
+        async with self.services.pool.connection() as conn:
+            await queries.report(conn, self.ticket_id, min(progress, 99), message)
+
+
+@asynccontextmanager
+async def working(services: Services, ticket_id: str, doing: str) -> AsyncIterator[Work | None]:
+    """Starts a ticket, or gives None when it is finished, cancelled or gone: the second run of
+    a job has then nothing to do. Errors leave as JobErrors that begin with "failed to {doing}".
+    """
+    with_id = UUID(ticket_id)
+    try:
+        async with services.pool.connection() as conn:
+            user_id = await queries.start(conn, with_id)
+        yield None if user_id is None else Work(with_id, user_id, services)
+    except Permanent as error:
+        raise Permanent(f"failed to {doing}: {error}") from error
+    except Exception as error:
+        raise JobError(f"failed to {doing}: {_public_reason(error)}") from error
+
+
+def _public_reason(error: Exception) -> str:
+    match error:
+        case JobError():
+            return str(error)
+        case psycopg.OperationalError() | psycopg_pool.PoolTimeout():
+            return "database connection lost"
+        case StorageError() | ObjectMissing():
+            return "file storage is unavailable"
+        case _:
+            return "internal error"

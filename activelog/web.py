@@ -1,0 +1,134 @@
+"""The HTTP application: every route in one table, what happens at start and stop, errors."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import psycopg
+import psycopg_pool
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from activelog import api, db, files, openapi, pages
+from activelog.accounts import model as accounts_model
+from activelog.accounts import routes as accounts
+from activelog.activities import model as activities_model
+from activelog.activities import routes as activities
+from activelog.api import Endpoint
+from activelog.errors import AppError
+from activelog.exports import routes as exports
+from activelog.services import make_services, of_request
+from activelog.settings import Settings
+from activelog.storage import FILES_PATH, StorageError
+from activelog.tickets import routes as tickets
+from activelog.tickets.model import JobAccepted, JobStatus
+
+logger = logging.getLogger(__name__)
+
+ENDPOINTS = [
+    Endpoint("POST", "/api/v1/auth/register", accounts.register,
+             {202: accounts_model.Registered}, errors=(429,)),
+    Endpoint("POST", "/api/v1/auth/login", accounts.sign_in,
+             {200: accounts_model.Session}, errors=(401, 429)),
+    Endpoint("POST", "/api/v1/auth/resend-verification", accounts.resend_verification,
+             {202: accounts_model.Resent}, errors=(401, 409, 429), bearer=True),
+    Endpoint("GET", "/api/v1/auth/verify-email", accounts.verify_email,
+             {200: accounts_model.Verified}),
+    Endpoint("GET", "/api/v1/users/me", accounts.me, {200: accounts_model.Profile}),
+    Endpoint("POST", "/api/v1/activities", activities.create, {201: activities_model.Activity}),
+    Endpoint("GET", "/api/v1/activities", activities.page, {200: activities_model.ActivityPage}),
+    Endpoint("POST", "/api/v1/activities/import", activities.import_upload, {202: JobAccepted},
+             errors=(409, 422), request_type="text/csv", idempotent=True),
+    Endpoint("POST", "/api/v1/activities/export/csv", exports.request_csv, {202: JobAccepted},
+             errors=(409, 422), idempotent=True),
+    Endpoint("GET", "/api/v1/activities/{activity_id}", activities.show,
+             {200: activities_model.Activity}),
+    Endpoint("PATCH", "/api/v1/activities/{activity_id}", activities.change,
+             {200: activities_model.Activity}),
+    Endpoint("DELETE", "/api/v1/activities/{activity_id}", activities.delete, {204: None}),
+    Endpoint("GET", "/api/v1/jobs/{job_id}", tickets.show, {200: JobStatus, 304: None}),
+    Endpoint("DELETE", "/api/v1/jobs/{job_id}", tickets.cancel, {200: JobStatus}, errors=(409,)),
+    Endpoint("GET", "/api/v1/export/{export_id}/download", exports.download,
+             {302: None}, errors=(401, 409, 410), bearer=True),
+]  # fmt: skip
+
+
+def create_app(settings: Settings) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        pool = db.make_pool(settings.database_url, max_size=20, application="activelog api")
+        async with pool:
+            app.state.services = make_services(settings, pool)
+            yield
+            app.state.services.mailer.close()
+
+    return Starlette(
+        routes=[
+            *(endpoint.route() for endpoint in ENDPOINTS),
+            Route("/verify-email", accounts.verify_page, methods=["GET"]),
+            Route("/verify-email", accounts.verify_submit, methods=["POST"]),
+            Route(FILES_PATH + "{key:path}", files.serve, methods=["GET"]),
+            Route("/openapi.json", _openapi, methods=["GET"]),
+            Route("/docs", _docs, methods=["GET"]),
+            Route("/healthz", _alive, methods=["GET"]),
+            Route("/", _home, methods=["GET"]),
+        ],
+        lifespan=lifespan,
+        exception_handlers={
+            AppError: _refused,
+            HTTPException: _http_error,
+            psycopg.OperationalError: _away("the database"),
+            psycopg_pool.PoolTimeout: _away("the database"),
+            StorageError: _away("the file storage"),
+            Exception: _internal_error,
+        },
+    )
+
+
+async def _openapi(request: Request) -> Response:
+    base_url = of_request(request).settings.base_url
+    return api.json(openapi.document(ENDPOINTS, base_url))
+
+
+async def _docs(request: Request) -> Response:
+    base_url = of_request(request).settings.base_url
+    return pages.page("docs.html", document=openapi.document(ENDPOINTS, base_url))
+
+
+async def _alive(request: Request) -> Response:
+    return api.json({"status": "ok"})
+
+
+async def _home(request: Request) -> Response:
+    return RedirectResponse("/docs", 302)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)
+    return api.problem(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return api.problem(AppError("not found", "there is nothing at this address", 404))
+    response = api.problem(AppError("method not allowed", error.detail, error.status_code))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _away(what: str) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        logger.warning("%s %s: %s is away: %s", request.method, request.url.path, what, error)
+        message = f"{what} is away for a moment; try again"
+        return api.problem(AppError("unavailable", message, 503, retry_after=2))
+
+    return answer
+
+
+async def _internal_error(request: Request, error: Exception) -> Response:
+    # Starlette raises it again after the answer, and uvicorn logs it with its traceback.
+    return api.problem(AppError("internal error", "something went wrong on our side", 500))

@@ -1,0 +1,40 @@
+-- name: register
+-- An unverified account, and the verified one with the same address, if there is one.
+WITH registered AS (
+    INSERT INTO users (email, name, password_hash)
+    VALUES (%(email)s, %(name)s, %(password_hash)s) RETURNING id, email, verified_at
+)
+SELECT r.id AS user_id, r.email, r.verified_at, o.id AS owner_id
+FROM registered r LEFT JOIN users o ON lower(o.email) = lower(r.email) AND o.verified_at IS NOT NULL
+
+-- name: pending
+SELECT u.id AS user_id, u.email, u.verified_at, o.id AS owner_id
+FROM users u
+LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL AND o.id <> u.id
+WHERE u.id = %(user_id)s
+
+-- name: add_verification
+INSERT INTO verifications (id, user_id, token_hash, expires_at)
+VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '24 hours')
+
+-- name: verification_is_open
+SELECT true FROM verifications v JOIN users u ON u.id = v.user_id
+WHERE v.id = %(id)s AND v.used_at IS NULL AND v.expires_at > now() AND u.verified_at IS NULL
+
+-- name: verify
+-- When the address became verified; no row for a token that is unknown, used or too old.
+WITH used AS (
+    UPDATE verifications SET used_at = now()
+    WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
+    RETURNING user_id
+)
+UPDATE users SET verified_at = now() FROM used
+WHERE users.id = used.user_id AND users.verified_at IS NULL
+RETURNING users.verified_at
+
+-- name: credentials
+SELECT id, password_hash FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+
+-- name: profile
+SELECT id, email, name, created_at, verified_at FROM users
+WHERE id = %(user_id)s AND verified_at IS NOT NULL
