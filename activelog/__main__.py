@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
 
     shown = commands.add_parser("demo", help="run everything and try it as a REST client would")
-    shown.add_argument("--activities", type=Path, metavar="FILE.csv", help="instead of made-up ones")
+    shown.add_argument(
+        "--activities", type=Path, metavar="FILE.csv", help="instead of made-up ones"
+    )
     shown.add_argument("--port", type=int, default=0, help="any free one unless given")
     shown.add_argument("--var", type=Path, default=Path("var/demo"))
     shown.set_defaults(run=_demo)

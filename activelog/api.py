@@ -209,7 +209,9 @@ async def once(
         fingerprint = sha256(request.url.path.encode() + msgspec.json.encode(body)).hexdigest()
         claim = {"user_id": user_id, "key": key, "fingerprint": fingerprint}
         if not await db.value(conn, _SQL["lock_key"], claim):
-            raise AppError("conflict", "a request with this key is still at work", 409, retry_after=1)
+            raise AppError(
+                "conflict", "a request with this key is still at work", 409, retry_after=1
+            )
         earlier = await db.one(conn, _SQL["find_key"], claim, _Earlier)
         if earlier is not None:
             return _replay(earlier, fingerprint)

@@ -40,7 +40,9 @@ def _scrypt(password: str, salt: bytes) -> bytes:
 _NOBODY = f"scrypt${'0' * 32}${'0' * 64}"
 
 
-def make_token(secret: str, audience: Audience, subject: str, now: datetime) -> tuple[str, datetime]:
+def make_token(
+    secret: str, audience: Audience, subject: str, now: datetime
+) -> tuple[str, datetime]:
     """A bearer token and when it expires. Signing in again gives a new one."""
     hours = SESSION_HOURS if audience == "session" else REGISTRATION_HOURS
     expires = now + timedelta(hours=hours)

@@ -25,7 +25,15 @@ from activelog import local
 from activelog.activities.csv_rows import unguard
 from activelog.local import Running
 
-HEADER = "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes".split(",")
+HEADER = (
+    "id",
+    "activity_type",
+    "duration_minutes",
+    "distance_km",
+    "activity_date",
+    "tags",
+    "notes",
+)
 _PATIENCE = 60.0  # seconds for anything that the worker does
 _LINK = re.compile(r"/verify-email\?token=([\w-]+)")
 
@@ -189,13 +197,16 @@ def _rows(file: bytes) -> Iterator[tuple[int, tuple[object, ...]]]:
     line = 2
     for row in reader:
         moment = datetime.fromisoformat(row["activity_date"])
-        yield line, (
-            unguard(row["activity_type"].strip()),
-            int(row["duration_minutes"]),
-            round(float(row.get("distance_km") or 0), 3),
-            moment if moment.tzinfo else moment.replace(tzinfo=UTC),
-            unguard(row.get("tags") or ""),
-            unguard((row.get("notes") or "").replace("\r\n", "\n")),
+        yield (
+            line,
+            (
+                unguard(row["activity_type"].strip()),
+                int(row["duration_minutes"]),
+                round(float(row.get("distance_km") or 0), 3),
+                moment if moment.tzinfo else moment.replace(tzinfo=UTC),
+                unguard(row.get("tags") or ""),
+                unguard((row.get("notes") or "").replace("\r\n", "\n")),
+            ),
         )
         line = reader.line_num + 1
 
@@ -211,7 +222,14 @@ def _made_up_year() -> bytes:
     """Some 300 activities of last year, the same ones every time."""
     chance = random.Random(2024)  # noqa: S311 - a demo
     kinds = {"running": 9.5, "ride": 22.0, "walk": 5.0, "yoga": 0.0, "swim": 2.4, "晚间跑步": 9.0}
-    notes = ["", "", "Morning run", "Easy, with \"friends\"", "=1+1 is not a formula", "Rain 🌧️ all day", "Intervals:\n6 x 800 m"]  # fmt: skip
+    notes = [
+        "",
+        "Morning run",
+        'Easy, with "friends"',
+        "=1+1 is not a formula",
+        "Rain 🌧️ all day",
+        "Intervals:\n6 x 800 m",
+    ]
     out = io.StringIO(newline="")
     rows = csv.writer(out)
     rows.writerow(HEADER)
@@ -221,9 +239,19 @@ def _made_up_year() -> bytes:
         kind = chance.choice(list(kinds))
         minutes = chance.randint(0, 150)
         kilometres = round(kinds[kind] * minutes / 60, 3)
-        tags = chance.sample(["morning", "outdoor", "cardio", "hills", "with friends"], chance.randint(0, 3))
+        tags = chance.sample(
+            ["morning", "outdoor", "cardio", "hills", "with friends"], chance.randint(0, 3)
+        )
         rows.writerow(
-            [number, kind, minutes, f"{kilometres:g}", f"{day:%Y-%m-%dT%H:%M:%SZ}", ",".join(tags), chance.choice(notes)]
+            [
+                number,
+                kind,
+                minutes,
+                f"{kilometres:g}",
+                f"{day:%Y-%m-%dT%H:%M:%SZ}",
+                ",".join(tags),
+                chance.choice(notes),
+            ]
         )
     return out.getvalue().encode()
 
@@ -285,7 +313,9 @@ def _bar(progress: int, message: str) -> None:
     if not sys.stdout.isatty():
         return
     filled = "█" * (progress * 30 // 100)
-    print(f"\r\033[K  {_paint(f'{filled:░<30}', '36')} {progress:3d} % {message}", end="", flush=True)
+    print(
+        f"\r\033[K  {_paint(f'{filled:░<30}', '36')} {progress:3d} % {message}", end="", flush=True
+    )
     if progress == 100:
         print(flush=True)
 
@@ -294,7 +324,11 @@ def _summary(
     running: Running, saved: Path, report: Json, mails: list[EmailMessage], seconds: float
 ) -> None:
     print()
-    print(_paint(f"  It works: {report['imported']:,} activities there and back in {seconds:.1f} s", "1"))
+    print(
+        _paint(
+            f"  It works: {report['imported']:,} activities there and back in {seconds:.1f} s", "1"
+        )
+    )
     print()
     for mail in mails:
         print(f"  Mail       {mail['Subject']}")

@@ -270,7 +270,7 @@ def _take_lock(home: Path) -> IO[str]:
             if time.monotonic() > deadline:
                 lock.close()
                 raise EmbeddedError(
-                    f"another activelog already runs on {home}; stop it, or use --var for a folder of its own"
+                    f"another activelog runs on {home}: stop it, or use another folder (--var)"
                 ) from None
             time.sleep(0.1)
         else:

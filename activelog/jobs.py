@@ -23,8 +23,12 @@ def make_app(settings: Settings) -> App:
     return app
 
 
-try:
-    app = make_app(Settings.from_env(os.environ))
-except SettingsError as error:
-    # The engine's command line would show a traceback.
-    sys.exit(f"activelog: {error}")
+def __getattr__(name: str) -> App:
+    """Makes `app` when the engine asks for it: importing this module reads no environment."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        return make_app(Settings.from_env(os.environ))
+    except SettingsError as error:
+        # The engine's command line would show a traceback.
+        sys.exit(f"activelog: {error}")

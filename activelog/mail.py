@@ -66,7 +66,9 @@ class Templates:
                 for part in ("subject.txt", "body.txt", "body.html")
             )
         except jinja2.TemplateSyntaxError as error:
-            raise Permanent(f"template {error.name}, line {error.lineno}: {error.message}") from error
+            raise Permanent(
+                f"template {error.name}, line {error.lineno}: {error.message}"
+            ) from error
         except jinja2.TemplateError as error:
             raise Permanent(f"template of {kind}: {error.message}") from error
         return " ".join(subject.split()), text, html
@@ -187,7 +189,9 @@ class SmtpMailer:
         context = ssl.create_default_context()
         smtp: smtplib.SMTP
         if wanted.security == "tls":
-            smtp = smtplib.SMTP_SSL(wanted.host, wanted.port, timeout=_STEP_SECONDS, context=context)
+            smtp = smtplib.SMTP_SSL(
+                wanted.host, wanted.port, timeout=_STEP_SECONDS, context=context
+            )
         else:
             smtp = smtplib.SMTP(wanted.host, wanted.port, timeout=_STEP_SECONDS)
         try:

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     checksum text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )"""
+_APPLIED = "SELECT name, checksum FROM schema_migrations"
 
 
 class MigrationError(Exception):
@@ -29,7 +30,7 @@ def migrate(url: str) -> list[str]:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         conn.execute(_LEDGER)
-        applied = dict(conn.execute("SELECT name, checksum FROM schema_migrations").fetchall())
+        applied: dict[str, str] = dict(conn.execute(_APPLIED).fetchall())
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
             _apply(conn, path)

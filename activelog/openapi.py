@@ -62,7 +62,10 @@ def _operation(
         "tags": [module],
         "summary": " ".join(summary.split()).rstrip("."),
         "responses": {
-            **{str(status): _answer(status, kind, schema_of) for status, kind in endpoint.answers.items()},
+            **{
+                str(status): _answer(status, kind, schema_of)
+                for status, kind in endpoint.answers.items()
+            },
             **{str(status): _error(status, schema_of) for status in _errors(endpoint)},
         },
     }
@@ -92,8 +95,14 @@ def _answer(status: int, kind: Any, schema_of: dict[Any, Any]) -> dict[str, Any]
     answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if kind is not None:
         answer["content"] = {_MEDIA: {"schema": schema_of[kind]}}
-    if status == HTTPStatus.ACCEPTED and kind is not None and "status_url" in kind.__struct_fields__:
-        answer["headers"] = {"Location": {"schema": {"type": "string"}, "description": "status_url"}}
+    if (
+        status == HTTPStatus.ACCEPTED
+        and kind is not None
+        and "status_url" in kind.__struct_fields__
+    ):
+        answer["headers"] = {
+            "Location": {"schema": {"type": "string"}, "description": "status_url"}
+        }
     return answer
 
 
@@ -105,7 +114,9 @@ def _error(status: int, schema_of: dict[Any, Any]) -> dict[str, Any]:
         "content": {_MEDIA: {"schema": schema_of[Problem], "example": example}},
     }
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+        answer["headers"] = {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}
+        }
     return answer
 
 
@@ -116,7 +127,9 @@ def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str
         schema = components[query.__name__]
         required = schema.get("required", [])
         for name, field in schema["properties"].items():
-            found.append({"name": name, "in": "query", "required": name in required, "schema": field})
+            found.append(
+                {"name": name, "in": "query", "required": name in required, "schema": field}
+            )
     if endpoint.idempotent:
         found.append(
             {
@@ -143,4 +156,3 @@ def _body(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any] | Non
     if kind is None:
         return None
     return {"required": True, "content": {_MEDIA: {"schema": schema_of[kind]}}}
-

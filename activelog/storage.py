@@ -121,7 +121,7 @@ class S3Storage:
         with tempfile.TemporaryFile() as file:
             await asyncio.to_thread(self._fetch, key, file)
             file.seek(0)
-            yield file  # type: ignore[misc]
+            yield file
 
     def _fetch(self, key: str, file: Any) -> None:
         with _errors():

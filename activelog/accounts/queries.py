@@ -19,7 +19,9 @@ async def pending(conn: Conn, user_id: int) -> Pending | None:
     return await db.one(conn, _SQL["pending"], {"user_id": user_id}, Pending)
 
 
-async def add_verification(conn: Conn, verification_id: UUID, user_id: int, token_hash: str) -> None:
+async def add_verification(
+    conn: Conn, verification_id: UUID, user_id: int, token_hash: str
+) -> None:
     params = {"id": verification_id, "user_id": user_id, "token_hash": token_hash}
     await db.execute(conn, _SQL["add_verification"], params)
 

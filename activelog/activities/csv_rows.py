@@ -58,7 +58,9 @@ def _check_header(header: list[str]) -> None:
     if missing:
         raise Permanent(f"the header has no column {', '.join(missing)}")
     if unknown or len(set(header)) < len(header):
-        raise Permanent(f"the header has unknown or repeated columns: {', '.join(unknown or header)}")
+        raise Permanent(
+            f"the header has unknown or repeated columns: {', '.join(unknown or header)}"
+        )
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:

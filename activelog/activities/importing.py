@@ -49,9 +49,7 @@ async def import_file(work: Work, file: BinaryIO, size: int) -> bool:
     return completed
 
 
-async def _copy_rows(
-    conn: db.Conn, work: Work, file: BinaryIO, size: int, report: Report
-) -> None:
+async def _copy_rows(conn: db.Conn, work: Work, file: BinaryIO, size: int, report: Report) -> None:
     rows = read_rows(file)
     async with queries.copy_in(conn) as copy:
         while batch := await asyncio.to_thread(_take, rows):

@@ -52,9 +52,7 @@ async def page(
     return await db.many(conn, _SQL["page"], params, Activity)
 
 
-async def update(
-    conn: Conn, activity_id: int, user_id: int, values: Values
-) -> Activity | None:
+async def update(conn: Conn, activity_id: int, user_id: int, values: Values) -> Activity | None:
     params = asdict(values) | {"id": activity_id, "user_id": user_id}
     return await db.one(conn, _SQL["update"], params, Activity)
 

@@ -8,7 +8,8 @@ from msgspec import Meta
 KEPT_DAYS = 7
 
 _DAY = Meta(
-    description="a day, or a moment like 2024-01-01T00:00:00Z; both ends count", examples=["2024-01-01"]
+    description="a day, or a moment like 2024-01-01T00:00:00Z; both ends count",
+    examples=["2024-01-01"],
 )
 
 

@@ -1,7 +1,7 @@
 """What features declare tasks with, and the App that makes our Worker."""
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 import procrastinate
 import psycopg_pool
@@ -10,7 +10,7 @@ from procrastinate.app import WorkerOptions
 
 from activelog import db
 from activelog.queue.retry import Backoff
-from activelog.queue.worker import Worker
+from activelog.queue.worker import DEFAULT_TIMEOUT, Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,7 +18,6 @@ R = TypeVar("R")
 Context = procrastinate.JobContext
 AnyTask = tasks.Task[Any, Any, Any]
 
-DEFAULT_TIMEOUT = 300.0
 SHARES = {"critical": 6.0, "default": 3.0, "low": 1.0}
 
 
@@ -37,14 +36,16 @@ class Blueprint(procrastinate.Blueprint):
         timeout: float = DEFAULT_TIMEOUT,
         retry: Backoff | None = None,
         lock: str | None = None,
-    ) -> Callable[[Callable[P, R]], tasks.Task[P, R, Any]]:
+    ) -> Callable[
+        [Callable[Concatenate[Context, P], R]], tasks.Task[Concatenate[Context, P], R, P]
+    ]:
         """Declares a task. It gets its Context first, runs for `timeout` seconds at most, and
         runs again after a failure as `retry` says (three times unless told otherwise).
 
         Its name stands in job rows and in people's shell history: it is an interface.
         """
         self.timeouts[name] = timeout
-        return self.task(  # type: ignore[call-overload,no-any-return]
+        return self.task(
             name=name, queue=queue, pass_context=True, retry=retry or Backoff(), lock=lock
         )
 

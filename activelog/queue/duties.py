@@ -72,7 +72,9 @@ async def rescue(line: Line, on_rescued: Callable[[], None]) -> None:
             rescued = await line(lambda conn: store.rescue(conn, SILENCE, DEATHS))
             for job in rescued:
                 outcome = "failed" if job.failed else "back in line"
-                logger.warning("Job %s[%s] of a dead worker: %s", job.task_name, job.job_id, outcome)
+                logger.warning(
+                    "Job %s[%s] of a dead worker: %s", job.task_name, job.job_id, outcome
+                )
             if rescued:
                 on_rescued()
             await asyncio.sleep(_RESCUE_INTERVAL)
@@ -90,8 +92,8 @@ async def watch_aborts(
     """Asks for abort requests whose notification went astray."""
     while True:
         await asyncio.sleep(interval)
-        if ids := running():
-            for job_id in await line(lambda conn, ids=ids: store.abort_requests(conn, ids)):
+        if running():
+            for job_id in await line(lambda conn: store.abort_requests(conn, running())):
                 on_abort(job_id)
 
 
@@ -103,5 +105,3 @@ async def report_unknown(line: Line, passes: Mapping[str, float], tasks: list[st
         if name is not None:
             logger.warning("Jobs wait for the task %s, which this worker does not know", name)
         await asyncio.sleep(_UNKNOWN_INTERVAL)
-
-

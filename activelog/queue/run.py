@@ -125,7 +125,7 @@ def _failed(context: JobContext, task: AnyTask, error: Exception) -> End:
         logger.error("Job %s failed: %s", context.job.call_string, error, exc_info=error)
         return End(context.job, "failed", error=error)
     cause = error.__cause__ or error
-    logger.warning("Job %s will be retried: %s: %s", context.job.call_string, type(cause).__name__, cause)
+    logger.warning(
+        "Job %s will be retried: %s: %s", context.job.call_string, type(cause).__name__, cause
+    )
     return End(context.job, "todo", retry_at=retry.retry_decision.retry_at, error=error)
-
-

@@ -58,7 +58,8 @@ def due_ticks(cron: str, last: int, now: int) -> Iterator[int]:
 
 
 def _next_tick(cron: str, after: int) -> int:
-    return round(croniter(cron).get_next(float, start_time=after))
+    tick: float = croniter(cron).get_next(float, start_time=after)
+    return round(tick)
 
 
 async def _defer(conn: Conn, schedule: PeriodicTask, tick: int) -> None:  # type: ignore[type-arg]

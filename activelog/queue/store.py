@@ -122,7 +122,9 @@ def _error_params(ends: Collection[End]) -> dict[str, Any]:
             for error in errors
         ],
         "tracebacks": [
-            _text("".join(traceback.format_exception(error))[-_TRACEBACK_LENGTH:], _TRACEBACK_LENGTH)
+            _text(
+                "".join(traceback.format_exception(error))[-_TRACEBACK_LENGTH:], _TRACEBACK_LENGTH
+            )
             for error in errors
         ],
     }
@@ -134,9 +136,7 @@ def _text(text: str, length: int) -> str:
 
 
 async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> int:
-    return await db.execute(
-        conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known}
-    )
+    return await db.execute(conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known})
 
 
 async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:

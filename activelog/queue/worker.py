@@ -86,7 +86,7 @@ class Worker(stock.Worker):
             raise self._fatal
 
     def stop(self) -> None:
-        super().stop()
+        super().stop()  # type: ignore[no-untyped-call]
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._new_job_event.set)
 
@@ -263,7 +263,8 @@ class Worker(stock.Worker):
         timer.cancel()
 
     async def _learn_queues(self) -> bool:
-        return self._shares.add(self.queues or await self._line(store.queue_names))
+        names = await self._line(store.queue_names) if self.queues is None else self.queues
+        return self._shares.add(names)
 
     # Jobs
 

@@ -38,7 +38,9 @@ class JobStatus(msgspec.Struct, omit_defaults=True):
     created_at: Annotated[datetime, Meta(examples=[_TIME])]
     message: Annotated[str, Meta(examples=["Processing activities..."])] = ""
     result: Result | None = None
-    error: Annotated[str, Meta(examples=["failed to generate export: database connection lost"])] = ""
+    error: Annotated[
+        str, Meta(examples=["failed to generate export: database connection lost"])
+    ] = ""
     retry_count: Annotated[int | None, Meta(description="runs after the first one")] = None
     completed_at: datetime | None = None
     failed_at: datetime | None = None

@@ -1,0 +1,232 @@
+import re
+from datetime import timedelta
+
+import jwt
+import pytest
+
+from activelog import auth
+from tests.conftest import PASSWORD, SECRET, World
+
+ADA = "ada@example.com"
+
+
+async def test_register_verify_and_sign_in(world: World) -> None:
+    registered = await world.register(ADA)
+    assert registered.status_code == 202
+    assert registered.json()["message"] == "verification email queued"
+    await world.work()
+
+    token = world.token_mailed_to(ADA)
+    verified = await world.http.get(f"/api/v1/auth/verify-email?token={token}")
+    assert verified.status_code == 200
+    assert verified.json()["message"] == "email verified successfully"
+    assert verified.json()["verified_at"].endswith("Z")
+
+    session = (await world.sign_in("ADA@Example.com")).json()
+    assert session["token_type"] == "Bearer"
+    me = await world.http.get(
+        "/api/v1/users/me", headers={"Authorization": f"Bearer {session['token']}"}
+    )
+    assert me.json()["email"] == ADA
+
+
+async def test_a_token_verifies_once_and_for_24_hours(world: World) -> None:
+    await world.register(ADA)
+    await world.work()
+    url = f"/api/v1/auth/verify-email?token={world.token_mailed_to(ADA)}"
+    await world.rows("UPDATE verifications SET expires_at = now() - interval '1 second'")
+    refused = await world.http.get(url)
+    assert refused.status_code == 400
+    assert refused.json() == {
+        "error": "invalid token",
+        "message": "verification token is invalid or expired",
+    }
+    await world.rows("UPDATE verifications SET expires_at = now() + interval '1 hour'")
+    assert (await world.http.get(url)).status_code == 200
+    assert (await world.http.get(url)).status_code == 400
+
+
+async def test_only_a_hash_of_the_token_is_stored(world: World) -> None:
+    await world.register(ADA)
+    await world.work()
+    token = world.token_mailed_to(ADA) or ""
+    stored = await world.rows("SELECT v::text FROM verifications v")
+    jobs = await world.rows("SELECT args::text FROM procrastinate_jobs")
+    assert token
+    assert token not in str(stored)
+    assert token not in str(jobs)
+    assert auth.hash_token(token) in str(stored)
+
+
+async def test_job_rows_hold_no_personal_data(world: World) -> None:
+    await world.register(ADA)
+    rows = str(await world.rows("SELECT * FROM procrastinate_jobs"))
+    assert "activelog.accounts.welcome" in rows
+    assert ADA not in rows
+    assert "Ada" not in rows
+
+
+async def test_a_second_run_mails_nothing_twice(world: World) -> None:
+    await world.register(ADA)
+    await world.work()
+    welcome = world.jobs.configure_task("activelog.accounts.welcome")
+    async with world.jobs.open_async():
+        await welcome.defer_async(user_id=await world.value("SELECT id FROM users"))
+    await world.work()
+    assert sorted(mail["Subject"] for mail in world.mails(ADA)) == [
+        "Verify your address for ActiveLog",
+        "Welcome to ActiveLog, Ada!",
+    ]
+
+
+async def test_a_taken_address_answers_the_same_and_its_owner_gets_a_note(world: World) -> None:
+    await world.user(ADA)
+    new = (await world.register("new@example.com")).json()
+    taken_response = await world.register("Ada@EXAMPLE.com", "another password")
+    taken = taken_response.json()
+    assert taken_response.status_code == 202
+    assert taken.keys() == new.keys()
+    assert taken["message"] == new["message"]
+    await world.work()
+    assert [mail["Subject"] for mail in world.mails(ADA)] == [
+        "You already have an ActiveLog account"
+    ]
+    again = await world.http.post(
+        "/api/v1/auth/resend-verification", headers={"Authorization": f"Bearer {taken['token']}"}
+    )
+    assert again.status_code == 202
+
+
+async def test_a_stranger_who_registers_first_gains_nothing(world: World) -> None:
+    await world.register(ADA, "the stranger's password")
+    await world.work()
+    await world.rows("DELETE FROM limits")
+    strangers = world.token_mailed_to(ADA)
+    await world.register(ADA, PASSWORD)
+    await world.work()
+    tokens = {mail["Message-ID"] for mail in world.mails(ADA) if "Verify" in mail["Subject"]}
+    assert len(tokens) == 2
+    owners = demo_tokens(world, ADA) - {strangers}
+    assert (await world.http.get(f"/api/v1/auth/verify-email?token={owners.pop()}")).is_success
+    assert (await world.sign_in(ADA, PASSWORD)).status_code == 200
+    assert (await world.sign_in(ADA, "the stranger's password")).status_code == 401
+    assert (await world.http.get(f"/api/v1/auth/verify-email?token={strangers}")).status_code == 400
+
+
+def demo_tokens(world: World, address: str) -> set[str | None]:
+    texts = [mail.get_body(("plain",)).get_content() for mail in world.mails(address)]
+    return {found[1] for text in texts if (found := re.search(r"token=([\w-]+)", text))}
+
+
+async def test_refusals_of_sign_in_read_the_same(world: World) -> None:
+    await world.register(ADA)
+    unverified = await world.sign_in(ADA)
+    unknown = await world.sign_in("nobody@example.com")
+    nonsense = await world.sign_in("not an address")
+    assert {unverified.status_code, unknown.status_code, nonsense.status_code} == {401}
+    assert unverified.text == unknown.text == nonsense.text
+
+
+async def test_sign_in_is_limited_by_account(world: World) -> None:
+    for _ in range(10):
+        assert (await world.sign_in(ADA)).status_code == 401
+    limited = await world.sign_in("ADA@example.com")
+    assert limited.status_code == 429
+    assert 0 < int(limited.headers["Retry-After"]) <= 900
+    assert (await world.sign_in("bob@example.com")).status_code == 401
+
+
+async def test_resend_needs_the_registration_and_is_limited(world: World) -> None:
+    assert (await world.http.post("/api/v1/auth/resend-verification")).status_code == 401
+    token = (await world.register(ADA)).json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    for _ in range(3):
+        again = await world.http.post("/api/v1/auth/resend-verification", headers=headers)
+        assert again.json() == {"message": "verification email queued", "email": ADA}
+    limited = await world.http.post("/api/v1/auth/resend-verification", headers=headers)
+    assert limited.status_code == 429
+    me = await world.http.get("/api/v1/users/me", headers=headers)
+    assert me.status_code == 401, "a registration's token is good for nothing else"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "ada", "@example.com", "ada@", "ada@localhost", "a b@example.com", "ada@exa mple.com",
+     "ada@example.com\r\nBcc: x@y.z", "ädä@example.com", f"{'a' * 65}@example.com", "ada@-x.com"],
+)  # fmt: skip
+async def test_addresses_that_are_none_are_refused(world: World, address: str) -> None:
+    refused = await world.register(address)
+    assert refused.status_code == 400
+    assert "email" in refused.json()["details"]
+    assert await world.value("SELECT count(*) FROM users") == 0
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
+
+
+async def test_an_international_domain_is_kept_in_ascii(world: World) -> None:
+    assert (await world.register("ada@bücher.example")).json()["email"] == (
+        "ada@xn--bcher-kva.example"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "  ", "Ada\r\nBcc: x@y.z", "Ada\x07", "x" * 101, "a\u2028b"])
+async def test_names_that_break_headers_are_refused(world: World, name: str) -> None:
+    body = {"email": ADA, "password": PASSWORD, "name": name}
+    refused = await world.http.post("/api/v1/auth/register", json=body)
+    assert refused.status_code == 400
+    assert "name" in refused.json()["details"]
+
+
+async def test_hostile_names_arrive_as_text(world: World) -> None:
+    name = "<script>alert(1)</script> שלום 🎉"
+    body = {"email": ADA, "password": PASSWORD, "name": name}
+    await world.http.post("/api/v1/auth/register", json=body)
+    await world.work()
+    welcome = next(mail for mail in world.mails(ADA) if "Welcome" in mail["Subject"])
+    assert name in welcome["Subject"]
+    html = welcome.get_body(("html",)).get_content()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+async def test_forged_tokens_are_refused(world: World) -> None:
+    user = await world.user()
+    good = auth.make_token(SECRET, "session", str(user.id), world.services.clock())[0]
+    claims = jwt.decode(good, options={"verify_signature": False})
+    forged = [
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "guessed secret of enough length!!", algorithm="HS256"),
+        good[:-2],
+        "nonsense",
+        "",
+    ]
+    for token in forged:
+        refused = await world.http.get(
+            "/api/v1/users/me", headers={"Authorization": f"Bearer {token}"}
+        )
+        assert refused.status_code == 401
+        assert refused.json()["error"] == "unauthorized"
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_an_expired_token_says_so(world: World) -> None:
+    user = await world.user()
+    long_ago = world.services.clock() - timedelta(days=2)
+    token, _ = auth.make_token(SECRET, "session", str(user.id), long_ago)
+    refused = await world.http.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert refused.status_code == 401
+    assert "expired" in refused.json()["message"]
+
+
+async def test_the_page_of_the_link_asks_before_it_verifies(world: World) -> None:
+    await world.register(ADA)
+    await world.work()
+    token = world.token_mailed_to(ADA)
+    asked = await world.http.get(f"/verify-email?token={token}")
+    assert "Verify my address" in asked.text
+    assert await world.value("SELECT verified_at FROM users") is None
+    answered = await world.http.post("/verify-email", data={"token": token})
+    assert "is verified" in answered.text
+    assert await world.value("SELECT verified_at FROM users") is not None
+    again = await world.http.post("/verify-email", data={"token": token})
+    assert again.status_code == 400
+    assert "does not work any more" in again.text
