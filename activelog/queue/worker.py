@@ -186,9 +186,12 @@ class Worker(stock.Worker):
         while not self._stop_event.is_set():
             self._new_job_event.clear()
             await self._turn(self._free_slots())
-            if not self.wait and not self._running_jobs and not self._ends:
+            if not self.wait and await self._is_idle():
                 return
             await self._sleep(await self._pause())
+
+    async def _is_idle(self) -> bool:
+        return not (self._running_jobs or self._ends or await self._learn_queues())
 
     def _free_slots(self) -> int:
         return max(0, self.concurrency - len(self._running_jobs))

@@ -51,7 +51,7 @@ WITH ticket AS (
 SELECT procrastinate_cancel_job_v1(job_id, true, false) IS NOT NULL FROM ticket
 
 -- name: estimate
--- Seconds that a new one will take: the mean run of the last twenty of its kind, for itself and
+-- Seconds that the newest one will take: the mean run of the last twenty of its kind, for itself and
 -- for its share of those that wait before it.
 WITH runs AS (
     SELECT extract(epoch FROM completed_at - started_at) AS seconds
@@ -69,5 +69,5 @@ workers AS (
     WHERE last_heartbeat > now() - interval '10 seconds'
 )
 SELECT (coalesce((SELECT avg(seconds) FROM runs), 2)
-        * (1 + ahead.jobs / greatest(workers.alive, 1)))::double precision
+        * (1 + greatest(ahead.jobs - 1, 0) / greatest(workers.alive, 1)))::double precision
 FROM ahead, workers

@@ -1,0 +1,120 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import User, World
+
+HEADER = "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes\r\n"
+
+
+async def upload(user: User, text: str | bytes) -> dict[str, Any]:
+    content = text.encode() if isinstance(text, str) else text
+    accepted = await user.post("/api/v1/activities/import", content=content)
+    assert accepted.status_code == 202, accepted.text
+    job: dict[str, Any] = accepted.json()
+    return job
+
+
+async def finish(user: User, job: dict[str, Any]) -> dict[str, Any]:
+    await user.world.work()
+    status: dict[str, Any] = (await user.get(job["status_url"])).json()
+    return status
+
+
+async def test_good_rows_are_in_and_bad_ones_are_named_by_line(world: World) -> None:
+    ada = await world.user()
+    job = await upload(
+        ada,
+        HEADER
+        + '1,running,45,7.5,2024-01-15T06:30:00Z,"morning,outdoor","Line one\r\nline two"\r\n'
+        + "2,running,-5,7.5,2024-01-15T06:30:00Z,,\r\n"
+        + "3,yoga,30,,2024-01-14T18:00:00Z,,\r\n"
+        + "4,yoga,30,NaN,2024-01-14T18:00:00Z,,\r\n"
+        + "5,yoga,30,0,yesterday,,\r\n"
+        + "6,yoga,30,0\r\n"
+        + "7,yoga,30,0,0001-01-01T00:00:00Z,,\r\n"
+        + "\r\n"
+        + "8,'=1+1,0,4000,2024-01-14T18:00:00Z,,'+1\r\n",
+    )
+    status = await finish(ada, job)
+    assert status["status"] == "completed"
+    result = status["result"]
+    assert result["imported"] == 3
+    assert result["rejected"] == 5
+    reasons = {error["line"]: error["reason"] for error in result["errors"]}
+    assert list(reasons) == [4, 6, 7, 8, 9]
+    assert "duration_minutes" in reasons[4]
+    assert "distance_km" in reasons[6]
+    assert "activity_date" in reasons[7]
+    assert "columns" in reasons[8]
+    rows = await world.rows("SELECT activity_type, notes, tags, distance_km FROM activities ORDER BY id")
+    assert rows == [
+        ("running", "Line one\nline two", ["morning", "outdoor"], 7.5),
+        ("yoga", "", [], 0),
+        ("=1+1", "+1", [], 4000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no column"),
+        (b"a,b,c\r\n1,2,3\r\n", "no column activity_type"),
+        (HEADER.replace("notes", "notes,colour").encode(), "colour"),
+        (HEADER.encode() + b"1," + b"x" * 300_000, "longer than"),
+    ],
+)
+async def test_files_that_are_no_activities_fail_with_a_reason(
+    world: World, text: bytes, says: str
+) -> None:
+    ada = await world.user()
+    status = await finish(ada, await upload(ada, text))
+    assert status["status"] == "failed"
+    assert status["retry_count"] == 0, "another run would only repeat it"
+    assert "failed to import activities: " in status["error"]
+    assert says in status["error"]
+    assert await world.value("SELECT count(*) FROM activities") == 0
+
+
+async def test_bytes_that_are_not_utf8_cost_their_row_only(world: World) -> None:
+    ada = await world.user()
+    text = HEADER.encode() + b"1,ride,1,1,2024-01-01T00:00:00Z,,caf\xe9\r\n"
+    text += "2,ride,1,1,2024-01-01T00:00:00Z,,café\r\n".encode()
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert (result["imported"], result["rejected"]) == (1, 1)
+    assert result["errors"] == [{"line": 2, "reason": "is not UTF-8 text"}]
+
+
+async def test_a_second_run_imports_nothing_twice(world: World) -> None:
+    ada = await world.user()
+    job = await upload(ada, HEADER + "1,ride,1,1,2024-01-01T00:00:00Z,,\r\n")
+    await world.work()
+    again = world.jobs.configure_task("activelog.activities.import_csv")
+    async with world.jobs.open_async():
+        await again.defer_async(ticket_id=job["job_id"])
+    await world.work()
+    assert await world.value("SELECT count(*) FROM activities") == 1
+
+
+async def test_an_import_cancelled_before_it_ran_imports_nothing(world: World) -> None:
+    ada = await world.user()
+    job = await upload(ada, HEADER + "1,ride,1,1,2024-01-01T00:00:00Z,,\r\n")
+    assert (await ada.call("DELETE", job["status_url"])).json()["status"] == "cancelled"
+    await world.work()
+    assert await world.value("SELECT count(*) FROM activities") == 0
+
+
+async def test_an_empty_upload_is_refused(world: World) -> None:
+    ada = await world.user()
+    assert (await ada.post("/api/v1/activities/import", content=b"")).status_code == 400
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
+
+
+async def test_the_real_file_survives_there_and_back(world: World) -> None:
+    file = Path(__file__).parents[3] / "shared" / "data" / "activities.csv"
+    if not file.exists():
+        pytest.skip("the file of real activities is not beside this checkout")
+    ada = await world.user()
+    result = (await finish(ada, await upload(ada, file.read_bytes())))["result"]
+    assert (result["imported"], result["rejected"]) == (1280, 0)

@@ -1,0 +1,206 @@
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activelog.settings import Folder
+from tests.activities.test_import import finish, upload
+from tests.conftest import User, World
+
+
+async def request(user: User, **body: Any) -> dict[str, Any]:
+    accepted = await user.post("/api/v1/activities/export/csv", json=body)
+    assert accepted.status_code == 202, accepted.text
+    assert accepted.headers["Location"] == accepted.json()["status_url"]
+    job: dict[str, Any] = accepted.json()
+    return job
+
+
+async def download(user: User, status: dict[str, Any]) -> bytes:
+    link = await user.world.http.get(status["result"]["download_url"])
+    assert link.status_code == 302, link.text
+    file = await user.world.http.get(link.headers["Location"])
+    assert file.status_code == 200
+    return file.content
+
+
+async def test_an_export_as_the_specification_shows_it(world: World) -> None:
+    ada = await world.user()
+    await ada.log(activity_type="yoga", duration_minutes=30, distance_km=0, notes="Evening yoga",
+                  activity_date="2024-01-14T18:00:00Z", tags=["evening", "flexibility"])  # fmt: skip
+    await ada.log(notes="Morning run", tags=["morning", "outdoor", "cardio"])
+    job = await request(ada, start_date="2024-01-01T00:00:00Z", end_date="2024-01-31T23:59:59Z",
+                        include_tags=True)  # fmt: skip
+    assert job["message"] == "export job started"
+    waiting = await ada.get(job["status_url"])
+    assert waiting.json()["status"] == "pending"
+    assert waiting.headers["Retry-After"] == "1"
+
+    status = await finish(ada, job)
+    assert status["status"] == "completed"
+    assert status["progress"] == 100
+    assert status["result"]["record_count"] == 2
+    content = await download(ada, status)
+    assert len(content) == status["result"]["file_size"]
+    assert content.decode() == (
+        "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes\r\n"
+        '2,running,45,7.5,2024-01-15T06:30:00Z,"morning,outdoor,cardio",Morning run\r\n'
+        '1,yoga,30,0,2024-01-14T18:00:00Z,"evening,flexibility",Evening yoga\r\n'
+    )
+
+
+async def test_it_is_announced_by_mail_once_it_is_there(world: World) -> None:
+    ada = await world.user()
+    await ada.log()
+    status = await finish(ada, await request(ada))
+    [mail] = world.mails(ada.address)
+    assert mail["Subject"] == "Your export is ready: 1 activities"
+    assert status["result"]["download_url"] in mail.get_body(("plain",)).get_content()
+
+
+async def test_without_tags_there_is_no_column_for_them(world: World) -> None:
+    ada = await world.user()
+    await ada.log(tags=["secret"])
+    content = await download(ada, await finish(ada, await request(ada, include_tags=False)))
+    assert content.startswith(b"id,activity_type,duration_minutes,distance_km,activity_date,notes\r\n")
+    assert b"secret" not in content
+
+
+NASTY = ["=1+1", "+1", "-1", "@x", "\t=x", "'=1+1", "''=x", "'quoted'", 'a "b" c', "a,b", "a\nb",
+         "\n", "🎉 晚间跑步 שלום", "\\.", "NULL", "'", " "]  # fmt: skip
+
+
+async def test_texts_are_guarded_against_spreadsheets_and_come_back_as_they_were(
+    world: World,
+) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    for minute, notes in enumerate(NASTY):
+        await ada.log(notes=notes, activity_date=f"2024-01-15T06:{minute:02}:00Z", tags=["=a", "b"])
+    content = await download(ada, await finish(ada, await request(ada)))
+    rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    for row in rows:
+        assert not row["notes"].startswith(("=", "+", "-", "@", "\t", "\n", "\r"))
+        assert row["tags"] == "'=a,b"
+    await finish(bob, await upload(bob, content))
+    back = await world.rows("SELECT notes, tags FROM activities WHERE user_id = %s ORDER BY activity_date",
+                            bob.id)  # fmt: skip
+    assert [notes for notes, _ in back] == NASTY
+    assert {tuple(tags) for _, tags in back} == {("=a", "b")}
+
+
+async def test_the_import_of_an_export_exports_the_same_bytes_but_for_ids(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    for minute, notes in enumerate(NASTY):
+        await ada.log(notes=notes, activity_date=f"2024-01-15T06:{minute:02}:00Z")
+    first = await download(ada, await finish(ada, await request(ada)))
+    await finish(bob, await upload(bob, first))
+    second = await download(bob, await finish(bob, await request(bob)))
+    assert _without_ids(first) == _without_ids(second)
+
+
+def _without_ids(content: bytes) -> list[list[str]]:
+    return [row[1:] for row in csv.reader(io.StringIO(content.decode(), newline=""))]
+
+
+async def test_deleted_and_other_peoples_activities_stay_out(world: World) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    await eve.log(notes="eve's")
+    gone = await ada.log(notes="gone")
+    await ada.call("DELETE", f"/api/v1/activities/{gone['id']}")
+    status = await finish(ada, await request(ada))
+    assert status["result"]["record_count"] == 0
+    assert await download(ada, status) == (
+        b"id,activity_type,duration_minutes,distance_km,activity_date,tags,notes\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"start_date": "2024-13-01"},
+        {"start_date": "2024-02-01", "end_date": "2024-01-01"},
+        {"end_date": 5},
+        {"include_tags": "yes"},
+        {"format": "csv"},
+    ],
+)
+async def test_bad_requests_start_nothing(world: World, body: dict[str, Any]) -> None:
+    ada = await world.user()
+    refused = await ada.post("/api/v1/activities/export/csv", json=body)
+    assert refused.status_code == 400
+    assert refused.json()["details"]
+    for table in ("job_tickets", "exports", "procrastinate_jobs"):
+        assert await world.value(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_a_download_is_for_its_owner_or_whoever_has_the_link(world: World) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    job = await request(ada)
+    path = f"/api/v1/export/{job['job_id']}/download"
+    assert (await ada.get(path)).status_code == 409
+    status = await finish(ada, job)
+    assert (await ada.get(path)).status_code == 302
+    assert (await eve.get(path)).status_code == 404
+    assert (await eve.get(job["status_url"])).status_code == 404
+    assert (await world.http.get(path)).status_code == 401
+    assert (await world.http.get(f"{path}?expires=9999999999&signature=x")).status_code == 401
+    url = status["result"]["download_url"]
+    assert (await world.http.get(url.replace("expires=", "expires=1"))).status_code == 401
+    await world.rows("UPDATE job_tickets SET expires_at = now()")
+    assert (await world.http.get(url)).status_code == 410
+    assert (await ada.get(job["status_url"])).json()["status"] == "expired"
+
+
+async def test_a_link_to_the_file_expires_and_cannot_be_bent(world: World) -> None:
+    ada = await world.user()
+    status = await finish(ada, await request(ada))
+    url = (await world.http.get(status["result"]["download_url"])).headers["Location"]
+    assert (await world.http.get(url)).status_code == 200
+    assert (await world.http.get(url.replace("name=activities", "name=x"))).status_code == 403
+    assert (await world.http.get(url.split("?")[0])).status_code == 403
+    assert (await world.http.get("/files/../../secret")).status_code in (403, 404)
+
+
+async def test_a_second_run_overwrites_the_same_file_and_mails_once(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    await world.work()
+    async with world.jobs.open_async():
+        await world.jobs.configure_task("activelog.exports.generate").defer_async(
+            ticket_id=job["job_id"]
+        )
+    await world.work()
+    assert isinstance(world.settings.storage, Folder)
+    assert len([path for path in world.settings.storage.path.rglob("*") if path.is_file()]) == 1
+    assert len(world.mails(ada.address)) == 1
+
+
+async def test_an_export_waits_out_a_store_that_is_away(world: World, tmp_path: Path) -> None:
+    ada = await world.user()
+    await ada.log()
+    job = await request(ada)
+    (tmp_path / "objects").write_text("in the way: no folder can be made here")
+    status = await finish(ada, job)
+    assert status["status"] == "pending"
+    assert status["retry_count"] == 1
+    assert world.mails(ada.address) == []
+    (tmp_path / "objects").unlink()
+    await world.rows("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo'")
+    assert (await finish(ada, job))["status"] == "completed"
+
+
+async def test_after_three_retries_it_has_failed_and_says_why(world: World, tmp_path: Path) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    (tmp_path / "objects").write_text("in the way")
+    for _ in range(4):
+        await world.rows("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo'")
+        await world.work()
+    status = (await ada.get(job["status_url"])).json()
+    assert status["status"] == "failed"
+    assert status["error"] == "failed to generate export: file storage is unavailable"
+    assert status["retry_count"] == 3
+    assert "failed_at" in status
+    assert str(tmp_path) not in str(status)

@@ -1,0 +1,100 @@
+from datetime import datetime
+
+from tests.conftest import World
+from tests.exports.test_csv_export import request
+
+EXPORT = "/api/v1/activities/export/csv"
+
+
+async def test_an_unchanged_status_is_answered_by_304(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    first = await ada.get(job["status_url"])
+    again = await ada.get(job["status_url"], headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    assert again.content == b""
+    await world.work()
+    after = await ada.get(job["status_url"], headers={"If-None-Match": first.headers["ETag"]})
+    assert after.status_code == 200
+    assert "Retry-After" not in after.headers
+
+
+async def test_the_same_key_gets_the_same_answer(world: World) -> None:
+    ada = await world.user()
+    key = {"Idempotency-Key": "one"}
+    first = await ada.post(EXPORT, json={"include_tags": True}, headers=key)
+    again = await ada.post(EXPORT, json={"include_tags": True}, headers=key)
+    assert again.status_code == 202
+    assert again.json() == first.json()
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await ada.post(EXPORT, json={"include_tags": False}, headers=key)
+    assert other.status_code == 422
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 1
+    eve = await world.user("eve@example.com")
+    assert (await eve.post(EXPORT, json={}, headers=key)).status_code == 202
+
+
+async def test_a_key_whose_request_is_still_at_work_gets_409(world: World) -> None:
+    ada = await world.user()
+    async with world.pool.connection() as conn, conn.transaction():
+        await conn.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{ada.id} one"]
+        )
+        busy = await ada.post(EXPORT, json={}, headers={"Idempotency-Key": "one"})
+    assert busy.status_code == 409
+    assert "Retry-After" in busy.headers
+
+
+async def test_a_refused_request_leaves_no_key(world: World) -> None:
+    ada = await world.user()
+    key = {"Idempotency-Key": "one"}
+    assert (await ada.post(EXPORT, json={"end_date": "never"}, headers=key)).status_code == 400
+    assert (await ada.post(EXPORT, json={}, headers=key)).status_code == 202
+    assert (await ada.post(EXPORT, json={}, headers={"Idempotency-Key": ""})).status_code == 400
+
+
+async def test_a_waiting_job_is_cancelled_once(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    cancelled = await ada.call("DELETE", job["status_url"])
+    assert cancelled.json()["status"] == "cancelled"
+    await world.work()
+    assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
+    assert (await ada.call("DELETE", job["status_url"])).status_code == 200
+    assert world.mails(ada.address) == []
+
+
+async def test_what_is_finished_cannot_be_cancelled(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    await world.work()
+    refused = await ada.call("DELETE", job["status_url"])
+    assert refused.status_code == 409
+    assert "completed" in refused.json()["message"]
+
+
+async def test_estimates_come_from_what_was_measured(world: World) -> None:
+    ada = await world.user()
+    fresh = await request(ada)
+    await world.work()
+    await world.rows("UPDATE job_tickets SET started_at = completed_at - interval '1 hour'")
+    slow = await request(ada)
+
+    def minutes(job: dict[str, str]) -> float:
+        at = datetime.fromisoformat(job["estimated_completion"])
+        return (at - world.services.clock()).total_seconds() / 60
+
+    assert minutes(fresh) < 1
+    assert 59 < minutes(slow) < 61
+
+
+async def test_a_job_and_its_row_roll_back_together(world: World) -> None:
+    ada = await world.user()
+    await world.rows("ALTER TABLE exports ADD CHECK (format = 'none')")
+    failed = await ada.post(EXPORT, json={})
+    assert failed.status_code == 500
+    assert failed.json()["error"] == "internal error"
+    assert "exports" not in failed.text
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
+    assert await world.value("SELECT count(*) FROM job_tickets") == 0
