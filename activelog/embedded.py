@@ -36,6 +36,7 @@ ROOT_HOME = Path("/var/lib/activelog")
 _SERVER_USER = "nobody"
 _LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, ".s.PGSQL.5432.lock" goes behind it
 _START_SECONDS = 30
+PATIENCE = 10.0  # seconds that an orphan of a killed parent has to shut down
 _PR_SET_PDEATHSIG = 1
 
 
@@ -95,7 +96,8 @@ class EmbeddedPostgres:
         return self._process.pid if self._process else None
 
     def url(self, database: str = "activelog") -> str:
-        return f"postgresql:///{database}?host={self._place.sockets}&user=activelog"
+        # Everything is said, since libpq fills gaps from PGPORT and its like.
+        return f"postgresql:///{database}?host={self._place.sockets}&port=5432&user=activelog"
 
     def start(self) -> None:
         self._lock = _take_lock(self._place.home)
@@ -142,6 +144,7 @@ class EmbeddedPostgres:
             "unix_socket_directories": str(self._place.sockets),
             "unix_socket_permissions": "0700",
             "listen_addresses": "",
+            "port": "5432",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "max_connections": "200",
@@ -262,7 +265,7 @@ def _socket_folder(folder: Path) -> Path:
 
 def _take_lock(home: Path) -> IO[str]:
     lock = home.joinpath("lock").open("w")
-    deadline = time.monotonic() + 10  # an orphan server of a killed parent may still shut down
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,7 +283,7 @@ def _take_lock(home: Path) -> IO[str]:
 def _clear_stale_pid(data: Path) -> None:
     """Waits for a leftover server of ours to end, then removes what it left."""
     pid_file = data / "postmaster.pid"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while pid_file.exists():
         pid = int(pid_file.read_text().splitlines()[0] or 0)
         if not _is_server_of(data, pid):

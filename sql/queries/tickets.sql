@@ -2,7 +2,7 @@
 -- The ticket and its job, in one statement.
 WITH job AS (
     SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
-        %(queue)s, %(task)s, 0, NULL, NULL, jsonb_build_object('ticket_id', %(id)s::text), NULL
+        %(queue)s, %(task)s, 0, NULL, NULL, jsonb_build_object('ticket_id', %(id)s::uuid::text), NULL
     )::procrastinate_job_to_defer_v1])) AS id
 )
 INSERT INTO job_tickets (id, user_id, kind, job_id, message)

@@ -1,0 +1,60 @@
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from activelog import resources
+from activelog.embedded import EmbeddedPostgres
+from activelog.migrate import MigrationError, migrate, migration_files
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedPostgres) -> str:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute("DROP DATABASE IF EXISTS empty WITH (FORCE)")
+        conn.execute("CREATE DATABASE empty")
+    return postgres.url("empty")
+
+
+def test_it_applies_everything_once(empty_database: str) -> None:
+    assert migrate(empty_database) == [path.name for path in migration_files()]
+    assert migrate(empty_database) == []
+
+
+def test_two_that_start_at_once_do_the_work_once(empty_database: str) -> None:
+    done: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: done.append(migrate(empty_database))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(len, done)) == [0, 0, 0, len(migration_files())]
+
+
+def test_an_edited_migration_is_refused(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "folder", lambda name: tmp_path)
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "views").mkdir()
+    file = tmp_path / "migrations" / "0001_a.sql"
+    file.write_text("CREATE TABLE a ()")
+    assert migrate(empty_database) == ["0001_a.sql"]
+    file.write_text("CREATE TABLE a (); DROP TABLE a")
+    with pytest.raises(MigrationError, match="0001_a.sql was edited"):
+        migrate(empty_database)
+
+
+def test_a_failing_migration_leaves_nothing(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "folder", lambda name: tmp_path)
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001_a.sql").write_text("CREATE TABLE a (); SELECT 1/0")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate(empty_database)
+    with psycopg.connect(empty_database) as conn:
+        assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
