@@ -182,8 +182,8 @@ def _follow(client: Client, status_url: str) -> Json:
 def _compare(file: bytes, report: Json, downloaded: bytes) -> None:
     _say("Comparing what came out with what went in")
     refused = {error["line"] for error in report.get("errors", [])}
-    expected = Counter(row for line, row in _rows(file) if line not in refused)
-    found = Counter(row for _, row in _rows(downloaded))
+    expected = Counter(_rows(file, refused))
+    found = Counter(_rows(downloaded, set()))
     if expected != found:
         missing, extra = expected - found, found - expected
         example = next(iter(missing or extra))
@@ -191,24 +191,24 @@ def _compare(file: bytes, report: Json, downloaded: bytes) -> None:
     _done(f"all {found.total():,} rows are the same")
 
 
-def _rows(file: bytes) -> Iterator[tuple[int, tuple[object, ...]]]:
-    """Line numbers and what each row means, whatever way it is written."""
-    reader = csv.DictReader(io.StringIO(file.decode("utf-8-sig"), newline=""))
-    line = 2
+def _rows(file: bytes, refused: set[int]) -> Iterator[tuple[object, ...]]:
+    """What each row means, whatever way it is written; those that begin on `refused` lines not."""
+    text = file.decode("utf-8-sig", errors="replace")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    first = 2
     for row in reader:
+        line, first = first, reader.line_num + 1
+        if line in refused:
+            continue
         moment = datetime.fromisoformat(row["activity_date"])
         yield (
-            line,
-            (
-                unguard(row["activity_type"].strip()),
-                int(row["duration_minutes"]),
-                round(float(row.get("distance_km") or 0), 3),
-                moment if moment.tzinfo else moment.replace(tzinfo=UTC),
-                unguard(row.get("tags") or ""),
-                unguard((row.get("notes") or "").replace("\r\n", "\n")),
-            ),
+            unguard(row["activity_type"].strip()),
+            int(row["duration_minutes"]),
+            round(float(row.get("distance_km") or 0), 3),
+            moment if moment.tzinfo else moment.replace(tzinfo=UTC),
+            unguard(row.get("tags") or ""),
+            unguard((row.get("notes") or "").replace("\r\n", "\n")),
         )
-        line = reader.line_num + 1
 
 
 def _read(path: Path) -> bytes:

@@ -20,6 +20,7 @@ from activelog.activities import routes as activities
 from activelog.api import Endpoint
 from activelog.errors import AppError
 from activelog.exports import routes as exports
+from activelog.monitoring import routes as monitoring
 from activelog.services import make_services, of_request
 from activelog.settings import Settings
 from activelog.storage import FILES_PATH, StorageError
@@ -74,6 +75,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/openapi.json", _openapi, methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
             Route("/healthz", _alive, methods=["GET"]),
+            Route("/metrics", monitoring.metrics, methods=["GET"]),
             Route("/", _home, methods=["GET"]),
         ],
         lifespan=lifespan,

@@ -1,10 +1,8 @@
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from activelog import embedded
 from activelog.embedded import ROOT_HOME, EmbeddedError, EmbeddedPostgres
 from tests.conftest import remove_data
+from tests.processes import is_alive, until
 
 HOLD = """
 import sys, time
@@ -42,11 +41,13 @@ def query(server: EmbeddedPostgres, statement: str) -> str:
 def test_data_survive_a_restart_and_the_host_does_not_leak_in(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"TZ": "Asia/Tokyo", "LC_ALL": "tr_TR.UTF-8", "PGPORT": "1", "PGOPTIONS": ""}.items():  # fmt: skip
+    host = {"TZ": "Asia/Tokyo", "LC_ALL": "tr_TR.UTF-8", "PGPORT": "1"}
+    for name, value in host.items():
         monkeypatch.setenv(name, value)
     with EmbeddedPostgres(folder) as server:
         assert query(server, "SELECT current_setting('TimeZone')") == "UTC"
-        assert query(server, "SELECT datlocale FROM pg_database WHERE datname = 'activelog'") == "C.UTF-8"  # fmt: skip
+        locale = query(server, "SELECT datlocale FROM pg_database WHERE datname = 'activelog'")
+        assert locale == "C.UTF-8"
         assert query(server, "SELECT upper('ıi')") == "II"
         assert query(server, "SELECT current_setting('listen_addresses')") == ""
         with psycopg.connect(server.url(), autocommit=True) as conn:
@@ -63,7 +64,7 @@ def test_it_is_gone_when_its_parent_is_killed_and_starts_again(folder: Path) -> 
     pid = int(holder.stdout.readline().split()[0])
     holder.kill()
     holder.wait()
-    _wait_until_gone(pid)
+    until(lambda: not is_alive(pid), "the end of Postgres", seconds=10)
     with EmbeddedPostgres(folder) as server:
         assert query(server, "SELECT 1") == "1"
 
@@ -72,9 +73,8 @@ def test_a_second_one_on_the_same_folder_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "PATIENCE", 0.2)
-    with EmbeddedPostgres(folder):
-        with pytest.raises(EmbeddedError, match="another activelog runs"):
-            EmbeddedPostgres(folder).start()
+    with EmbeddedPostgres(folder), pytest.raises(EmbeddedError, match="another activelog runs"):
+        EmbeddedPostgres(folder).start()
 
 
 def test_a_stale_pid_of_some_other_process_is_no_obstacle(folder: Path) -> None:
@@ -144,20 +144,3 @@ def _python_for_everybody(environment: dict[str, str]) -> str:
             continue
         return python
     pytest.skip("this environment lies under a folder that only root can read")
-
-
-def _wait_until_gone(pid: int) -> None:
-    for _ in range(200):
-        if not _is_alive(pid):
-            return
-        time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
-    raise AssertionError("Postgres outlived its parent by 10 s")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"

@@ -23,7 +23,9 @@ def test_every_statement_fits_the_schema(feature: str, database_url: str) -> Non
             if b"\nCOPY" in b"\n" + body:
                 continue  # utility statements cannot be prepared; their tests run them
             prepared = _PARAMETER.sub(
-                lambda found, numbers=numbers: b"$%d" % numbers.setdefault(found[1], len(numbers) + 1),  # type: ignore[misc]
+                lambda found, numbers=numbers: (
+                    b"$%d" % numbers.setdefault(found[1], len(numbers) + 1)
+                ),  # type: ignore[misc]
                 body,
             ).replace(b"%%", b"%")
             ClientCursor(conn).execute(f"PREPARE {feature}_{name} AS ".encode() + prepared)

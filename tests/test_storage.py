@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from activelog.settings import Settings
+from activelog.settings import S3, Settings
 from activelog.storage import ObjectMissing, S3Storage, Storage, StorageError, make_storage
 from tests.conftest import missing, running
 from tests.exports.test_csv_export import request
@@ -135,14 +135,16 @@ async def test_a_store_that_is_away_is_a_storage_error(s3_settings: Settings, fi
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    away = replace(s3_settings.storage, endpoint=f"127.0.0.1:{port}")  # type: ignore[type-var]
+    assert isinstance(s3_settings.storage, S3)
+    away = replace(s3_settings.storage, endpoint=f"127.0.0.1:{port}")
     with pytest.raises(StorageError):
-        await S3Storage(away).put("k", file, "text/csv")  # type: ignore[arg-type]
+        await S3Storage(away).put("k", file, "text/csv")
 
 
 async def test_links_are_signed_for_the_public_address(s3_settings: Settings, s3: Radosgw) -> None:
-    public = replace(s3_settings.storage, public_url=f"http://localhost:{s3.port}")  # type: ignore[type-var]
-    storage = S3Storage(public)  # type: ignore[arg-type]
+    assert isinstance(s3_settings.storage, S3)
+    public = replace(s3_settings.storage, public_url=f"http://localhost:{s3.port}")
+    storage = S3Storage(public)
     url = await storage.presign("k", "k.csv", 60)
     assert urlsplit(url).hostname == "localhost"
 

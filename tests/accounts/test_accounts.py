@@ -193,7 +193,7 @@ async def test_forged_tokens_are_refused(world: World) -> None:
     good = auth.make_token(SECRET, "session", str(user.id), world.services.clock())[0]
     claims = jwt.decode(good, options={"verify_signature": False})
     forged = [
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode(claims, "guessed secret of enough length!!", algorithm="HS256"),
         good[:-2],
         "nonsense",

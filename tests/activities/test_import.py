@@ -48,7 +48,9 @@ async def test_good_rows_are_in_and_bad_ones_are_named_by_line(world: World) -> 
     assert "distance_km" in reasons[6]
     assert "activity_date" in reasons[7]
     assert "columns" in reasons[8]
-    rows = await world.rows("SELECT activity_type, notes, tags, distance_km FROM activities ORDER BY id")
+    rows = await world.rows(
+        "SELECT activity_type, notes, tags, distance_km FROM activities ORDER BY id"
+    )
     assert rows == [
         ("running", "Line one\nline two", ["morning", "outdoor"], 7.5),
         ("yoga", "", [], 0),

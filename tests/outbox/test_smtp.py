@@ -1,4 +1,4 @@
-"""Mails on their way through real SMTP: aiosmtpd for what a server may say, postfix for the whole."""
+"""Mails over real SMTP: aiosmtpd for what a server may say, postfix for the whole way."""
 
 import asyncio
 import shutil
@@ -65,7 +65,7 @@ class Sink:
 class Counting(Controller):
     def factory(self) -> Any:
         self.handler.connections += 1
-        return super().factory()
+        return super().factory()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 import uuid
@@ -91,8 +92,8 @@ def _start(base: Path, port: int, started: list[subprocess.Popen[bytes]]) -> Non
     conf, keyring = f"--conf={configuration}", str(base / "keyring")
 
     _run("ceph-authtool", "-C", keyring, "-g", "-n", "mon.", "--cap", "mon", "allow *")
-    _run("ceph-authtool", keyring, "-g", "-n", "client.admin",
-         "--cap", "mon", "allow *", "--cap", "osd", "allow *", "--cap", "mgr", "allow *")  # fmt: skip
+    caps = [word for kind in ("mon", "osd", "mgr") for word in ("--cap", kind, "allow *")]
+    _run("ceph-authtool", keyring, "-g", "-n", "client.admin", *caps)
     monmap = str(base / "monmap")
     _run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", mon, monmap)
     _run("ceph-mon", conf, "-i", "a", "--mkfs", "--monmap", monmap, "--keyring", keyring)
@@ -127,7 +128,7 @@ def _spawn(base: Path, *command: str) -> subprocess.Popen[bytes]:
 
 
 def _die_with_us() -> None:
-    die_with_parent(os.getppid(), 9)
+    die_with_parent(os.getppid(), signal.SIGKILL)
 
 
 def _await(url: str) -> None:

@@ -1,0 +1,1 @@
+"""What an operator watches: for now what waits and what runs, for Prometheus."""

@@ -1,0 +1,52 @@
+"""Processes of ours, as a user starts them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PYTHON = sys.executable
+
+
+def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Any:
+    """`python -m …`, to its end."""
+    return subprocess.run(
+        [PYTHON, "-m", *arguments], env=env, capture_output=True, text=True, timeout=120, **options
+    )
+
+
+@contextmanager
+def worker(env: dict[str, str], *arguments: str, log: Path | None = None) -> Iterator[Any]:
+    """A `procrastinate worker` that is killed at the end."""
+    command = [PYTHON, "-m", "procrastinate", "worker", *arguments]
+    with (log or Path(os.devnull)).open("ab") as output:
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        process.wait()
+
+
+def until(ready: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := ready():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
