@@ -7,6 +7,7 @@ in between is an ordinary rescue.
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 import time
@@ -57,9 +58,11 @@ class Worker(stock.Worker):
         self._tasks = list(self.app.tasks)
         self._line = Line(url, on_reconnect=self._release_unseen)
         self._side_line = Line(url)
-        self._ends: list[End] = []
+        self._ends: list[End] = []  # of runs, to be written
+        self._writing: list[End] = []  # on their way to the database
         self._hurry = False
         self._hung = 0
+        self._deaf = False  # whether a job runs on that heeds no cancellation
         self._fatal: Exception | None = None
 
     async def run(self) -> None:
@@ -82,6 +85,10 @@ class Worker(stock.Worker):
             raise
         finally:
             await self._leave(sides)
+        if self._deaf and self.install_signal_handlers:
+            # asyncio would wait for such a job for ever. Its end is written; it ends with us.
+            logging.shutdown()
+            os._exit(0 if self._fatal is None else 1)
         if self._fatal is not None:
             raise self._fatal
 
@@ -197,12 +204,14 @@ class Worker(stock.Worker):
         return max(0, self.concurrency - len(self._running_jobs))
 
     async def _turn(self, slots: int) -> None:
-        ends, self._ends = self._ends, []
+        self._writing, self._ends = self._ends, []
+        ends = self._writing
         if not ends and not slots:
             return
         if not self._shares.passes:
             await self._learn_queues()
         written, jobs = await self._write_and_claim(ends, slots)
+        self._writing = []
         for end in ends:
             if end.job.id not in written:
                 logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
@@ -243,7 +252,7 @@ class Worker(stock.Worker):
 
     async def _release_unseen(self, conn: Conn) -> None:
         """The answer to a claim may have been lost with the connection, but not the claim."""
-        known = self._running_ids() + [end.job.id or 0 for end in self._ends]
+        known = self._running_ids() + [end.job.id or 0 for end in self._ends + self._writing]
         if self.worker_id is not None:
             await store.release_unseen(conn, self.worker_id, known)
 
@@ -340,7 +349,7 @@ class Worker(stock.Worker):
             logger.warning("%d jobs are handed back unfinished", len(self._running_jobs))
             self._abort_all()
             await asyncio.wait(list(self._running_jobs), timeout=1)
-        # What is left heeds no cancellation; being fenced, it cannot write anything any more.
+        self._deaf = bool(self._running_jobs)
         self._ends += [
             End(context.job, "todo", spent=False) for context in self._running_jobs.values()
         ]

@@ -1,0 +1,326 @@
+"""The queue's promises that need no dying process: workers in this process, real Postgres."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from activelog import db
+from activelog.queue import Backoff, line, schedule, store, worker
+from tests import processes
+from tests.queue import tasks
+from tests.queue.conftest import Queue
+
+
+@asynccontextmanager
+async def working(queue: Queue, **options: Any) -> AsyncIterator[None]:
+    async with queue.app.open_async():
+        task = asyncio.create_task(
+            queue.app.run_worker_async(
+                install_signal_handlers=False, fetch_job_polling_interval=30, **options
+            )
+        )
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_status(queue: Queue, job: int, status: str, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if queue.status(job) == status:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"job {job} is {queue.status(job)}, not {status}")
+
+
+async def test_a_job_runs_at_most_four_times(queue: Queue) -> None:
+    job = queue.defer("failing")
+    await queue.work()
+    await queue.work()
+    assert queue.status(job) == "failed"
+    assert queue.marks(job) == ["start"] * 4
+    errors = queue.all("SELECT attempt, error, traceback FROM job_errors ORDER BY attempt")
+    assert [attempt for attempt, _, _ in errors] == [1, 2, 3, 4]
+    assert errors[0][1] == "RuntimeError: it went wrong"
+    assert "raise RuntimeError" in errors[0][2]
+
+
+async def test_a_retry_waits_longer_each_time(queue: Queue) -> None:
+    job = queue.defer("marked", args={"nonsense": 1})
+    await queue.work()
+    assert queue.status(job) == "failed", "arguments that do not fit are not tried again"
+    delays = []
+    for attempts in range(3):
+        fake = type("Job", (), {"attempts": attempts})()
+        decision = Backoff().get_retry_decision(exception=ValueError(), job=fake)
+        assert decision is not None
+        assert decision.retry_at is not None
+        delays.append(decision.retry_at.timestamp() - time.time())
+    assert 11 < delays[0] < 19
+    assert 44 < delays[1] < 76
+    assert 179 < delays[2] < 301
+
+
+async def test_arguments_that_do_not_fit_fail_with_a_clear_error(queue: Queue) -> None:
+    queue.defer("in_thread", args={"minutes": 1})
+    await queue.work()
+    error = queue.one("SELECT error FROM job_errors")[0]
+    assert error.startswith("Permanent: the arguments do not fit in_thread: ")
+
+
+async def test_a_task_that_takes_too_long_is_stopped(queue: Queue) -> None:
+    job = queue.defer("slow")
+    began = time.monotonic()
+    await queue.work()
+    assert time.monotonic() - began < 5
+    assert queue.status(job) == "failed"
+    assert "longer than 0.2 s" in queue.one("SELECT error FROM job_errors")[0]
+
+
+async def test_a_thread_that_hangs_is_reported_and_its_slot_replaced(queue: Queue) -> None:
+    jobs = [queue.defer("hanging") for _ in range(3)]
+    after = queue.defer("noop")
+    await queue.work(concurrency=1)
+    assert {queue.status(job) for job in jobs} == {"failed"}
+    assert queue.status(after) == "succeeded"
+    assert "cannot be stopped" in queue.all("SELECT error FROM job_errors")[0][0]
+
+
+async def test_a_worker_with_too_many_hanging_threads_recycles_itself(queue: Queue) -> None:
+    for _ in range(worker.HUNG_THREADS + 1):
+        queue.defer("hanging")
+    with pytest.raises(worker.Recycle, match="6 threads hang"):
+        await queue.work(concurrency=6)
+    assert queue.all("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'") == []
+
+
+async def test_threads_run_as_many_at_once_as_there_are_slots(queue: Queue) -> None:
+    for _ in range(40):
+        queue.defer("in_thread", args={"seconds": 1})
+    began = time.monotonic()
+    await queue.work(concurrency=40)
+    assert time.monotonic() - began < 10, "the engine's own executor would take its time"
+
+
+async def test_jobs_with_one_lock_follow_each_other_at_once(queue: Queue) -> None:
+    jobs = [queue.defer("marked", args={"seconds": 0.01}, lock="one") for _ in range(10)]
+    async with working(queue, concurrency=10):
+        await until_status(queue, jobs[-1], "succeeded", 10)
+    marks = queue.all("SELECT job_id, what FROM marks ORDER BY at")
+    assert marks == [(job, what) for job in jobs for what in ("start", "end")]
+
+
+async def test_a_lock_in_two_queues_is_one_lock(queue: Queue) -> None:
+    jobs = [
+        queue.defer("marked", args={"seconds": 0.05}, lock="one", queue=name)
+        for name in ("default", "low", "critical", "low", "default")
+    ]
+    await queue.work(concurrency=5)
+    assert {queue.status(job) for job in jobs} == {"succeeded"}
+    whats = [what for (what,) in queue.all("SELECT what FROM marks ORDER BY at")]
+    assert whats == ["start", "end"] * 5
+
+
+async def test_a_retry_that_waits_lets_the_jobs_behind_its_lock_pass(queue: Queue) -> None:
+    waiting = queue.defer("noop", lock="one", at=3600)
+    behind = queue.defer("noop", lock="one")
+    await queue.work()
+    assert queue.status(behind) == "succeeded"
+    assert queue.status(waiting) == "todo"
+
+
+async def test_an_immediate_retry_does_not_wait_for_the_poll(queue: Queue) -> None:
+    job = queue.defer("failing")
+    async with working(queue):
+        await until_status(queue, job, "failed", 5)
+
+
+async def test_a_scheduled_job_starts_on_time(queue: Queue) -> None:
+    job = queue.defer("noop", at=1)
+    async with working(queue):
+        await until_status(queue, job, "succeeded", 4)
+
+
+async def test_a_retry_that_meets_its_queueing_lock_fails_and_stays_nowhere(queue: Queue) -> None:
+    job = queue.defer("marked", args={"seconds": 0.5}, queueing_lock="one")
+    async with working(queue, shutdown_graceful_timeout=0):
+        await until_status(queue, job, "doing")
+        waiting = queue.defer("noop", queueing_lock="one", queue="nobody", at=3600)
+    assert queue.status(job) == "failed"
+    assert queue.status(waiting) == "todo"
+    assert "queueing lock" in queue.one("SELECT error FROM job_errors")[0]
+
+
+async def test_an_abort_stops_a_task_that_has_retries(queue: Queue) -> None:
+    job = queue.defer("marked", args={"seconds": 60})
+    async with working(queue):
+        await until_status(queue, job, "doing")
+        queue.all("SELECT procrastinate_cancel_job_v1(%s, true, false)", job)
+        await until_status(queue, job, "aborted")
+    assert queue.one("SELECT abort_requested FROM procrastinate_jobs") == (False,)
+
+
+async def test_a_failing_job_that_is_to_be_aborted_is_not_retried(queue: Queue) -> None:
+    job = queue.defer("failing_thread")
+    async with working(queue):
+        await until_status(queue, job, "doing")
+        queue.all("SELECT procrastinate_cancel_job_v1(%s, true, false)", job)
+        await until_status(queue, job, "aborted")
+
+
+async def test_a_task_nobody_knows_here_stays_queued(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = queue.defer("from_the_next_version")
+    known = queue.defer("noop")
+    async with working(queue):
+        await until_status(queue, known, "succeeded")
+        await asyncio.sleep(0.3)
+    assert queue.status(job) == "todo"
+    assert "from_the_next_version" in caplog.text
+
+
+async def test_queues_share_starts_six_to_three_to_one(queue: Queue) -> None:
+    for name in ("low", "default", "critical"):
+        for _ in range(200):
+            queue.defer("noop", queue=name)
+    await queue.work(concurrency=10)
+    rows = queue.all(
+        "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j ON j.id = job_id"
+        " WHERE type = 'started' ORDER BY e.at, e.id LIMIT 200"
+    )
+    started = [name for (name,) in rows]
+    assert abs(started.count("critical") - 120) <= 6
+    assert abs(started.count("default") - 60) <= 6
+    assert abs(started.count("low") - 20) <= 6
+
+
+async def test_one_slot_is_shared_too(queue: Queue) -> None:
+    for name in ("low", "default", "critical"):
+        for _ in range(20):
+            queue.defer("noop", queue=name)
+    await queue.work(concurrency=1)
+    rows = queue.all(
+        "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j ON j.id = job_id"
+        " WHERE type = 'started' ORDER BY e.id LIMIT 20"
+    )
+    started = [name for (name,) in rows]
+    assert (started.count("critical"), started.count("default")) == (12, 6)
+
+
+async def test_idle_share_is_given_away(queue: Queue) -> None:
+    for _ in range(30):
+        queue.defer("in_thread", args={"seconds": 0.5}, queue="low")
+    began = time.monotonic()
+    await queue.work(concurrency=30)
+    assert time.monotonic() - began < 8
+
+
+async def test_strict_order_starts_a_lower_queue_last(queue: Queue) -> None:
+    queue.app = tasks.make(queue.url, strict_queues=True)
+    for name in ("low", "default", "critical"):
+        for _ in range(25):
+            queue.defer("noop", queue=name)
+    await queue.work(concurrency=10)
+    rows = queue.all(
+        "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j ON j.id = job_id"
+        " WHERE type = 'started' ORDER BY e.at, e.id"
+    )
+    started = [name for (name,) in rows]
+    assert started[:25] == ["critical"] * 25
+
+
+async def test_a_worker_never_takes_more_than_it_has_slots(queue: Queue) -> None:
+    for _ in range(50):
+        queue.defer("marked", args={"seconds": 0.2})
+    async with working(queue, concurrency=3):
+        for _ in range(10):
+            await asyncio.sleep(0.05)
+            doing = queue.one("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")[0]
+            assert doing <= 3
+
+
+async def test_priority_wins_within_a_queue(queue: Queue) -> None:
+    for _ in range(5):
+        queue.defer("noop")
+    queue.all("UPDATE procrastinate_jobs SET priority = id")
+    await queue.work(concurrency=1)
+    rows = queue.all("SELECT job_id FROM procrastinate_events WHERE type = 'started' ORDER BY id")
+    assert [job for (job,) in rows] == [5, 4, 3, 2, 1]
+
+
+async def test_a_worker_ends_with_an_error_when_postgres_stays_away(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "OUTAGE_LIMIT", 1.0)
+
+    async def cut_off() -> None:
+        await asyncio.sleep(0.5)
+        with psycopg.connect(queue.url, dbname="postgres", autocommit=True) as conn:
+            name = psycopg.conninfo.conninfo_to_dict(queue.url)["dbname"]
+            conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                         [name])  # fmt: skip
+
+    async with queue.app.open_async():
+        cut = asyncio.create_task(cut_off())
+        with pytest.raises(line.DatabaseGone):
+            await queue.app.run_worker_async(install_signal_handlers=False)
+        await cut
+
+
+def test_ticks_of_the_last_day_are_made_up() -> None:
+    hour, day = 3600, 86400
+    assert list(schedule.due_ticks("0 2 * * *", 0, 10 * hour)) == [2 * hour]
+    assert list(schedule.due_ticks("0 2 * * *", 2 * hour, 10 * hour)) == []
+    missed = list(schedule.due_ticks("0 2 * * *", 0, 26 * hour + 1800))
+    assert missed == [26 * hour], "of two missed ticks the one of the last 24 hours"
+    assert len(list(schedule.due_ticks("0 * * * *", 0, 5 * day))) == 24
+    leap_day = 1709164800  # 2024-02-29
+    assert list(schedule.due_ticks("0 0 29 2 *", leap_day - day, leap_day)) == [leap_day]
+
+
+async def test_a_tick_becomes_one_job_whoever_comes_first(queue: Queue) -> None:
+    queue.app.periodic(cron="0 * * * *")(queue.app.tasks["noop"])
+    schedules = list(queue.app.periodic_registry.periodic_tasks.values())
+    queue.app.periodic_registry.periodic_tasks.clear()
+    pool = db.make_pool(queue.url, max_size=4, application="test")
+    async with pool, pool.connection() as one, pool.connection() as two:
+        await schedule.fire_due(one, schedules)
+        assert queue.all("SELECT 1 FROM procrastinate_jobs") == [], (
+            "nothing is made up for a new one"
+        )
+        queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 26 * 3600")
+        await asyncio.gather(schedule.fire_due(one, schedules), schedule.fire_due(two, schedules))
+        await schedule.fire_due(two, schedules)
+    stamps = queue.all("SELECT args->>'timestamp' FROM procrastinate_jobs")
+    assert len(stamps) == len(set(stamps)) == 24
+    assert all(int(stamp) % 3600 == 0 for (stamp,) in stamps)
+
+
+async def test_a_tick_behind_the_last_one_is_never_deferred(queue: Queue) -> None:
+    job = queue.app.tasks["noop"].configure().job
+    pool = db.make_pool(queue.url, max_size=1, application="test")
+    async with pool, pool.connection() as conn:
+        await store.start_schedule(conn, "noop", "", 1000)
+        assert await store.defer_tick(conn, job, "", 2000) is not None
+        assert await store.defer_tick(conn, job, "", 2000) is None
+        assert await store.defer_tick(conn, job, "", 1910) is None, "a clock 90 s behind"
+
+
+async def test_the_shell_and_healthchecks_work(queue: Queue) -> None:
+    queue.defer("noop")
+    shown = processes.run("procrastinate", "shell", "list_jobs", env=queue.env)
+    assert shown.returncode == 0, shown.stderr
+    assert "noop" in shown.stdout
+    healthy = processes.run("procrastinate", "healthchecks", env=queue.env)
+    assert healthy.returncode == 0, healthy.stderr
+    deferred = processes.run("procrastinate", "defer", "in_thread", '{"seconds": 0}', env=queue.env)
+    assert deferred.returncode == 0, deferred.stderr
+    await queue.work()
+    assert queue.all("SELECT 1 FROM procrastinate_jobs WHERE status <> 'succeeded'") == []
