@@ -6,6 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from procrastinate import exceptions, middleware
@@ -55,9 +56,14 @@ async def run(
 def _check_arguments(task: AnyTask, context: JobContext) -> None:
     arguments = [context] if task.pass_context else []
     try:
-        inspect.signature(task.func).bind(*arguments, **context.job.task_kwargs)
+        _signature(task.func).bind(*arguments, **context.job.task_kwargs)
     except TypeError as error:
         raise Permanent(f"the arguments do not fit {task.name}: {error}") from None
+
+
+@cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
 
 
 async def _call(context: JobContext, worker: Worker, task: AnyTask, timeout: float) -> Any:  # noqa: ASYNC109

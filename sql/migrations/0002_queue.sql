@@ -24,21 +24,42 @@ CREATE TABLE schedule_ticks (
 -- Claiming reads these three instead of walking the engine's one index over all that waits:
 -- ready at once, due later, and the head of each lock's line. So neither 100,000 jobs for
 -- tomorrow, nor another queue's backlog, nor 10,000 jobs behind one lock are in the way.
-CREATE INDEX job_ready ON procrastinate_jobs (queue_name, priority DESC, id)
+CREATE INDEX job_ready ON procrastinate_jobs (queue_name, (-priority), id)
     WHERE status = 'todo' AND scheduled_at IS NULL AND lock IS NULL;
 CREATE INDEX job_scheduled ON procrastinate_jobs (queue_name, scheduled_at, id)
     WHERE status = 'todo' AND scheduled_at IS NOT NULL AND lock IS NULL;
-CREATE INDEX job_lock_line ON procrastinate_jobs (queue_name, lock, priority DESC, id)
+CREATE INDEX job_lock_line ON procrastinate_jobs (queue_name, lock, (-priority), id)
     WHERE status = 'todo' AND lock IS NOT NULL;
 
 -- The engine's foreign key sets worker_id to NULL when a worker row goes; without an index on
--- exactly that condition it reads the whole table.
+-- exactly that condition it reads the whole table. This one serves the engine's queries for
+-- stalled jobs too.
 CREATE INDEX job_worker ON procrastinate_jobs (worker_id) WHERE worker_id IS NOT NULL;
+DROP INDEX idx_procrastinate_jobs_worker_not_null;
 
--- One wake-up per statement and queue in place of two per row: NOTIFY serialises commits.
--- The channels and the payload are the engine's, so stock workers wake as before.
-CREATE FUNCTION notify_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Under their own names and with the same meaning, but without the jobs that have no lock: most
+-- have none, and every one of them was written into all three at every step.
+DROP INDEX procrastinate_jobs_queueing_lock_idx_v1;
+CREATE UNIQUE INDEX procrastinate_jobs_queueing_lock_idx_v1 ON procrastinate_jobs (queueing_lock)
+    WHERE status = 'todo' AND queueing_lock IS NOT NULL;
+DROP INDEX procrastinate_jobs_lock_idx_v1;
+CREATE UNIQUE INDEX procrastinate_jobs_lock_idx_v1 ON procrastinate_jobs (lock)
+    WHERE status = 'doing' AND lock IS NOT NULL;
+DROP INDEX procrastinate_jobs_id_lock_idx_v1;
+CREATE INDEX procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (lock, id)
+    WHERE status IN ('todo', 'doing') AND lock IS NOT NULL;
+
+-- The engine's row triggers, as statement triggers: the same events and the same notifications for
+-- a batch at the price of one, which is what claiming and finishing in batches live on. NOTIFY
+-- goes out once per statement and queue instead of twice per row, since it serialises commits; the
+-- channels and the payload are the engine's, so stock workers wake as before.
+CREATE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    INSERT INTO procrastinate_events (job_id, type)
+    SELECT id, 'deferred' FROM new_jobs WHERE status = 'todo';
+    INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, 'scheduled', scheduled_at FROM new_jobs
+    WHERE status = 'todo' AND scheduled_at IS NOT NULL;
     PERFORM pg_notify('procrastinate_queue_v1#' || queue_name, payload),
             pg_notify('procrastinate_any_queue_v1', payload)
     FROM (SELECT queue_name,
@@ -47,15 +68,44 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+
+CREATE FUNCTION on_jobs_updated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO procrastinate_events (job_id, type)
+    SELECT n.id, CASE
+        WHEN o.status = 'todo' AND n.status = 'doing' THEN 'started'
+        WHEN o.status = 'doing' AND n.status = 'todo' THEN 'deferred_for_retry'
+        WHEN o.status = 'doing' THEN n.status::text
+        WHEN o.status = 'failed' THEN 'retried'
+        ELSE 'cancelled' END::procrastinate_job_event_type
+    FROM old_jobs o JOIN new_jobs n USING (id)
+    WHERE (o.status = 'todo' AND n.status IN ('doing', 'cancelled', 'failed', 'succeeded'))
+       OR (o.status = 'doing' AND n.status IN ('todo', 'failed', 'succeeded', 'aborted'))
+       OR (o.status = 'failed' AND n.status = 'todo');
+    INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, 'scheduled', scheduled_at FROM new_jobs
+    WHERE status = 'todo' AND scheduled_at IS NOT NULL;
+    RETURN NULL;
+END;
+$$;
+
 DROP TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1 ON procrastinate_jobs;
-CREATE TRIGGER notify_jobs_inserted AFTER INSERT ON procrastinate_jobs
-    REFERENCING NEW TABLE AS new_jobs FOR EACH STATEMENT EXECUTE FUNCTION notify_jobs_inserted();
+DROP TRIGGER procrastinate_trigger_status_events_insert_v1 ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_status_events_update_v1 ON procrastinate_jobs;
+DROP TRIGGER procrastinate_trigger_scheduled_events_v1 ON procrastinate_jobs;
+CREATE TRIGGER on_jobs_inserted AFTER INSERT ON procrastinate_jobs
+    REFERENCING NEW TABLE AS new_jobs FOR EACH STATEMENT EXECUTE FUNCTION on_jobs_inserted();
+CREATE TRIGGER on_jobs_updated AFTER UPDATE ON procrastinate_jobs
+    REFERENCING OLD TABLE AS old_jobs NEW TABLE AS new_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION on_jobs_updated();
 
 -- The jobs of a queue that are first in the line of a lock that nobody holds, _slots at most.
 -- It hops from lock to lock in the index, so the length of a line costs nothing. A retry that
 -- waits for its time lets the jobs behind it pass.
 CREATE FUNCTION lock_line_heads(_queue text, _tasks text[], _slots integer)
-RETURNS SETOF bigint LANGUAGE plpgsql STABLE AS $$
+RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 10
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY
     WITH RECURSIVE lines AS (
@@ -73,7 +123,7 @@ BEGIN
         WHERE j.queue_name = _queue AND j.lock = lines.lock AND j.status = 'todo'
           AND (j.scheduled_at IS NULL OR j.scheduled_at <= now())
           AND j.task_name = ANY (_tasks)
-        ORDER BY j.priority DESC, j.id LIMIT 1
+        ORDER BY -j.priority, j.id LIMIT 1
     ) AS head
     WHERE NOT EXISTS (SELECT FROM procrastinate_jobs held
                       WHERE held.lock = lines.lock AND held.status = 'doing')
@@ -88,7 +138,12 @@ $$;
 CREATE FUNCTION claim_jobs(
     _worker bigint, _slots integer, _tasks text[],
     _queues text[], _weights double precision[], _passes double precision[]
-) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql AS $$
+) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql
+-- Its plan must not follow the statistics: a queue is empty and full within a second, and walking
+-- our indexes in their order is right for both. (-priority in place of priority DESC keeps the
+-- planner from the engine's index, which has every queue's jobs in one line.)
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY
     WITH shares AS (
@@ -100,12 +155,12 @@ BEGIN
             (SELECT FROM procrastinate_jobs j
              WHERE j.queue_name = queue AND j.status = 'todo'
                AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
-             ORDER BY j.priority DESC, j.id LIMIT _slots)
+             ORDER BY -j.priority, j.id LIMIT _slots)
             UNION ALL
             (SELECT FROM procrastinate_jobs j
              WHERE j.queue_name = queue AND j.status = 'todo'
                AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
-             ORDER BY j.scheduled_at LIMIT _slots)
+             ORDER BY j.scheduled_at, j.id LIMIT _slots)
             UNION ALL
             (SELECT FROM lock_line_heads(queue, _tasks, _slots))
         ) AS job
@@ -120,7 +175,7 @@ BEGIN
             SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
             WHERE j.queue_name = queue AND j.status = 'todo'
               AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
-            ORDER BY j.priority DESC, j.id LIMIT quota
+            ORDER BY -j.priority, j.id LIMIT quota
             FOR UPDATE SKIP LOCKED
         ) AS job
     ),
@@ -129,7 +184,7 @@ BEGIN
             SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
             WHERE j.queue_name = queue AND j.status = 'todo'
               AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
-            ORDER BY j.scheduled_at LIMIT quota
+            ORDER BY j.scheduled_at, j.id LIMIT quota
             FOR UPDATE SKIP LOCKED
         ) AS job
     ),

@@ -158,7 +158,8 @@ def test_an_outcome_waits_for_postgres_instead_of_running_again(
 def test_a_stock_worker_beside_ours_wakes_and_works(queue: Queue) -> None:
     script = """
 import asyncio, os, procrastinate
-app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=os.environ["QUEUE_TEST_URL"]))
+connector = procrastinate.PsycopgConnector(conninfo=os.environ["QUEUE_TEST_URL"])
+app = procrastinate.App(connector=connector)
 @app.task(name="stock_only")
 def stock_only(): pass
 async def main():

@@ -264,8 +264,9 @@ async def test_a_worker_ends_with_an_error_when_postgres_stays_away(
         with psycopg.connect(queue.url, dbname="postgres", autocommit=True) as conn:
             name = psycopg.conninfo.conninfo_to_dict(queue.url)["dbname"]
             conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                         [name])  # fmt: skip
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
 
     async with queue.app.open_async():
         cut = asyncio.create_task(cut_off())
