@@ -217,7 +217,9 @@ $$;
 CREATE FUNCTION finish_jobs(
     _ids bigint[], _workers bigint[], _statuses procrastinate_job_status[], _spent boolean[],
     _retry_at timestamptz[]
-) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+) RETURNS SETOF bigint LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY
     UPDATE procrastinate_jobs AS j
