@@ -75,23 +75,25 @@ class Queue:
 MakeQueue = Callable[[str], Queue]
 
 
+def make_queue_for(url: str, log: Path) -> Queue:
+    """With a table where the tasks of the tests leave their marks."""
+    env = dict(os.environ) | {
+        "PROCRASTINATE_APP": "tests.queue.tasks.app",
+        "QUEUE_TEST_URL": url,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+    queue = Queue(url, tasks.make(url), env, log)
+    queue.all(
+        "CREATE TABLE marks (job_id bigint, pid int, what text,"
+        " at timestamptz DEFAULT clock_timestamp())"
+    )
+    return queue
+
+
 @pytest.fixture
 def make_queue(tmp_path: Path) -> MakeQueue:
-    def make(url: str) -> Queue:
-        env = dict(os.environ) | {
-            "PROCRASTINATE_APP": "tests.queue.tasks.app",
-            "QUEUE_TEST_URL": url,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-        }
-        queue = Queue(url, tasks.make(url), env, tmp_path / "worker.log")
-        queue.all(
-            "CREATE TABLE marks (job_id bigint, pid int, what text,"
-            " at timestamptz DEFAULT clock_timestamp())"
-        )
-        return queue
-
-    return make
+    return lambda url: make_queue_for(url, tmp_path / "worker.log")
 
 
 @pytest.fixture

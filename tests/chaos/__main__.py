@@ -1,0 +1,101 @@
+"""`python -m tests.chaos [--rounds N] [--json]`: breaks things and measures the way back.
+
+Each case is seconds from the break to the moment when work goes on, held against its limit: the
+median and the worst of the rounds."""
+
+import argparse
+import json
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+from activelog.embedded import EmbeddedPostgres
+from activelog.migrate import migrate
+from tests.conftest import remove_data
+from tests.processes import until
+from tests.queue.conftest import Queue, make_queue_for
+
+LIMIT = 10.0  # seconds
+
+
+def killed_worker(queue: Queue, server: EmbeddedPostgres) -> float:
+    """kill -9 of a worker until its job starts again in another one."""
+    job = queue.defer("marked", args={"seconds": 3})
+    with queue.worker() as first:
+        until(lambda: queue.marks(job) == ["start"], "the first run")
+        with queue.worker():
+            time.sleep(2)
+            first.kill()
+            began = time.monotonic()
+            until(lambda: queue.marks(job).count("start") == 2, "the second run")
+            return time.monotonic() - began
+
+
+def restarted_postgres(queue: Queue, server: EmbeddedPostgres) -> float:
+    """Postgres gone for two seconds: from its return until a new job has run."""
+    with queue.worker():
+        queue.until_status(queue.defer("noop"), "succeeded")
+        server.stop()
+        time.sleep(2)
+        server.start()
+        began = time.monotonic()
+        queue.until_status(queue.defer("noop"), "succeeded")
+        return time.monotonic() - began
+
+
+def drained_worker(queue: Queue, server: EmbeddedPostgres) -> float:
+    """SIGTERM with no grace left until the job runs elsewhere."""
+    job = queue.defer("marked", args={"seconds": 3})
+    with queue.worker("--shutdown-graceful-timeout", "0.1") as first:
+        until(lambda: queue.marks(job) == ["start"], "the first run")
+        with queue.worker():
+            time.sleep(2)
+            first.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            until(lambda: queue.marks(job).count("start") == 2, "the second run")
+            return time.monotonic() - began
+
+
+CASES: dict[str, Callable[[Queue, EmbeddedPostgres], float]] = {
+    "chaos.killed_worker": killed_worker,
+    "chaos.restarted_postgres": restarted_postgres,
+    "chaos.drained_worker": drained_worker,
+}
+
+
+def measure(rounds: int) -> Iterator[tuple[str, list[float]]]:
+    with tempfile.TemporaryDirectory(prefix="activelog-chaos-") as name:
+        folder = Path(name)
+        with EmbeddedPostgres(folder / "postgres") as server:
+            migrate(server.url())
+            queue = make_queue_for(server.url(), folder / "worker.log")
+            for case, run in CASES.items():
+                yield case, [_once(queue, server, run) for _ in range(rounds)]
+        remove_data(folder / "postgres")
+
+
+def _once(
+    queue: Queue, server: EmbeddedPostgres, run: Callable[[Queue, EmbeddedPostgres], float]
+) -> float:
+    queue.all("TRUNCATE procrastinate_jobs, procrastinate_workers, marks CASCADE")
+    return run(queue, server)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m tests.chaos")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    for case, seconds in measure(arguments.rounds):
+        middle, worst = median(seconds), max(seconds)
+        if arguments.json:
+            line = {"case": case, "value": middle, "unit": "s", "against": LIMIT}
+            print(json.dumps(line | {"ratio": LIMIT / middle, "worst": worst}), flush=True)
+        else:
+            print(f"{case:28} median {middle:6.2f} s  worst {worst:6.2f} s  limit {LIMIT:g} s")
+
+
+main()
