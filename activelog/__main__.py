@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -19,15 +20,17 @@ from activelog.embedded import EmbeddedError
 from activelog.local import LocalError
 from activelog.migrate import MigrationError, migrate
 from activelog.settings import Settings, SettingsError
+from activelog.storage import StorageError
 
 ERRORS = (SettingsError, MigrationError, EmbeddedError, LocalError, demo.DemoError,
-          importer.ImportFailed, psycopg.OperationalError)  # fmt: skip
+          importer.ImportFailed, StorageError, psycopg.OperationalError, OSError)  # fmt: skip
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     # So that `finally` and `with` run, whoever stops us.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         arguments.run(arguments)
     except KeyboardInterrupt:
@@ -75,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    with local.run(arguments.var, arguments.port, os.environ) as running:
+    with (
+        suppress(KeyboardInterrupt),
+        local.run(arguments.var, arguments.port, os.environ) as running,
+    ):
         print(demo.greeting(running), flush=True)
         while True:
             for name in running.keep_alive():
@@ -94,7 +100,14 @@ def _migrate(arguments: argparse.Namespace) -> None:
 
 def _api(arguments: argparse.Namespace) -> None:
     app = web.create_app(Settings.from_env(os.environ))
-    uvicorn.run(app, host=arguments.host, port=arguments.port, timeout_graceful_shutdown=5)
+    # uvicorn's own access log writes query strings, and ours hold tokens and signatures.
+    uvicorn.run(
+        app,
+        host=arguments.host,
+        port=arguments.port,
+        access_log=False,
+        timeout_graceful_shutdown=4,
+    )
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -37,8 +37,10 @@ KEY_LENGTH = 200
 Handler = Callable[..., Awaitable[Response]]
 
 _SQL = db.queries("api")
+_REPLAYED = "Idempotent-Replayed"
 _FIELD = re.compile(r" - at `\$\.?(.*?)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
+_NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 
 
@@ -97,10 +99,6 @@ class Problem(msgspec.Struct, omit_defaults=True):
     details: dict[str, str] = {}
 
 
-class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
 def current_user(request: Request) -> int:
     settings = of_request(request).settings
     return int(auth.read_token(settings.secret, "session", bearer(request)))
@@ -122,9 +120,9 @@ def problem(error: AppError) -> Response:
     return json(Problem(error.code, error.message, error.details), error.status, headers)
 
 
-def with_etag(request: Request, response: Response, *, state: bytes | None = None) -> Response:
-    """304 if the client has it already. `state`: what the tag is of, unless all of the body."""
-    etag = f'"{sha256(state or bytes(response.body)).hexdigest()[:32]}"'
+def with_etag(request: Request, response: Response) -> Response:
+    """304 if the client has it already."""
+    etag = f'"{sha256(bytes(response.body)).hexdigest()[:32]}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     response.headers["ETag"] = etag
@@ -150,12 +148,12 @@ async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 def decode(body: bytes, kind: type[Any]) -> Any:
-    if b"\\u0000" in body:
+    if _NUL.search(body):
         raise AppError("invalid request", "text must not contain NUL characters")
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from None
+        raise explain(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AppError("invalid json", f"the body is not valid JSON: {error}") from None
 
@@ -166,18 +164,41 @@ def _convert(query: dict[str, str], kind: type[Any]) -> Any:
     try:
         return msgspec.convert(query, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from None
+        raise explain(error) from None
 
 
-def _invalid(error: msgspec.ValidationError) -> AppError:
+def explain(error: msgspec.ValidationError) -> AppError:
+    """What msgspec found wrong, in words for people who do not know Python."""
     text = str(error)
     for pattern, says in ((_UNKNOWN, "is not a known field"), (_MISSING, "is required")):
         if found := pattern.search(text):
             return AppError.invalid(found[1], says)
     found = _FIELD.search(text)
+    says = _in_words(text[: found.start()] if found else text)
     if found is None or not found[1]:
-        return AppError("invalid request", text.split(" - at `")[0])
-    return AppError.invalid(found[1], text[: found.start()])
+        return AppError("invalid request", f"the body {says}")
+    return AppError.invalid(found[1], says)
+
+
+def _in_words(text: str) -> str:
+    if "RFC3339" in text or "timezone component" in text:
+        return "must be a moment like 2024-01-15T06:30:00Z"
+    text = text.replace("Expected ", "must be ").replace(", got ", ", not ")
+    for name, words in _WORDS.items():
+        text = text.replace(f"`{name}`", words)
+    return text.replace(" of length >= ", " of at least ").replace(" of length <= ", " of at most ")
+
+
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+    "datetime": "a moment",
+}
 
 
 def _path_value(text: str, kind: type[Any]) -> Any:
@@ -236,8 +257,12 @@ def _check_key(key: str) -> None:
 def _replay(earlier: _Earlier, fingerprint: str) -> Response:
     if earlier.fingerprint != fingerprint:
         raise AppError("key reused", "this Idempotency-Key belongs to a different request", 422)
-    headers = earlier.headers | {"Idempotent-Replayed": "true"}
+    headers = earlier.headers | {_REPLAYED: "true"}
     return Response(earlier.body, earlier.status, headers, "application/json")
+
+
+def is_replay(response: Response) -> bool:
+    return _REPLAYED in response.headers
 
 
 def _answer(response: Response) -> dict[str, Any]:
@@ -254,7 +279,7 @@ def encode_cursor(*values: object) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, kind: type[Any]) -> Any:
+def decode_cursor(cursor: str, kind: Any) -> Any:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=kind)

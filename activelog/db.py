@@ -26,7 +26,7 @@ _NAME = re.compile(rb"^-- name: (\w+)$", re.MULTILINE)
 
 
 class Queries(dict[str, bytes]):
-    """The statements of one file by name; a misspelt name is a KeyError at import time."""
+    """The statements of one file by name."""
 
 
 @cache
@@ -65,8 +65,9 @@ async def _autocommit(conn: Conn) -> None:
 async def _check(conn: Conn) -> None:
     # Nothing arrives unasked on an idle connection but the end of it (or a notice), so the
     # stock check's round trip is made only when there is something to read.
-    readable, _, _ = select.select([conn.fileno()], [], [], 0)
-    if readable:
+    poll = select.poll()
+    poll.register(conn.fileno(), select.POLLIN)
+    if poll.poll(0):
         await AsyncConnectionPool.check_connection(conn)
 
 

@@ -22,7 +22,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from activelog import local
-from activelog.activities.csv_rows import unguard
+from activelog.activities.csv_rows import read_rows, unguard
+from activelog.activities.model import Values
 from activelog.local import Running
 
 HEADER = (
@@ -70,6 +71,8 @@ class Client:
         except HTTPError as error:
             problem = error.read().decode(errors="replace")
             raise DemoError(f"{method} {path} answered {error.code}: {problem}") from None
+        except OSError as error:
+            raise DemoError(f"{method} {path} was not answered: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -115,31 +118,22 @@ def register(running: Running, client: Client, account: Account) -> None:
 
 def greeting(running: Running) -> str:
     """For `activelog up`: what to open, and an account that works."""
-    account = _own_account(running)
+    address, password = local.own_account(running)
     return "\n".join(
         [
             "",
             f"  ActiveLog runs at {running.base_url}",
             "",
             f"  API        {running.base_url}/docs",
-            f"  Account    {account.email}  password {account.password}",
+            f"  Account    {address}  password {password}",
             f"  Mails      {running.var / 'mails'}",
             f"  Logs       {running.var / 'logs'}",
             f"  Database   psql '{running.database_url}'",
+            f"  Workers    . {running.var / 'env'}; procrastinate --help",
             "",
             "  Ctrl-C stops everything.",
         ]
     )
-
-
-def _own_account(running: Running) -> Account:
-    path = running.var / "account.json"
-    if not path.exists():
-        account = Account("you@example.com", secrets.token_urlsafe(9))
-        register(running, Client(running.base_url), account)
-        path.touch(0o600)
-        path.write_text(json.dumps(vars(account)))
-    return Account(**json.loads(path.read_text()))
 
 
 def _import(client: Client, file: bytes) -> Json:
@@ -181,9 +175,11 @@ def _follow(client: Client, status_url: str) -> Json:
 
 def _compare(file: bytes, report: Json, downloaded: bytes) -> None:
     _say("Comparing what came out with what went in")
-    refused = {error["line"] for error in report.get("errors", [])}
-    expected = Counter(_rows(file, refused))
-    found = Counter(_rows(downloaded, set()))
+    rows = list(read_rows(io.BytesIO(file)))
+    expected = Counter(_meant(row) for row in rows if isinstance(row, Values))
+    found = Counter(_rows(downloaded))
+    if report["rejected"] != len(rows) - expected.total():
+        raise DemoError(f"{report['rejected']} rows were refused, and others should have been")
     if expected != found:
         missing, extra = expected - found, found - expected
         example = next(iter(missing or extra))
@@ -191,23 +187,26 @@ def _compare(file: bytes, report: Json, downloaded: bytes) -> None:
     _done(f"all {found.total():,} rows are the same")
 
 
-def _rows(file: bytes, refused: set[int]) -> Iterator[tuple[object, ...]]:
-    """What each row means, whatever way it is written; those that begin on `refused` lines not."""
-    text = file.decode("utf-8-sig", errors="replace")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    first = 2
-    for row in reader:
-        line, first = first, reader.line_num + 1
-        if line in refused:
-            continue
-        moment = datetime.fromisoformat(row["activity_date"])
+def _meant(row: Values) -> tuple[object, ...]:
+    return (
+        row.activity_type,
+        row.duration_minutes,
+        row.distance_km,
+        row.activity_date,
+        ",".join(row.tags),
+        row.notes,
+    )
+
+
+def _rows(downloaded: bytes) -> Iterator[tuple[object, ...]]:
+    for row in csv.DictReader(io.StringIO(downloaded.decode(), newline="")):
         yield (
-            unguard(row["activity_type"].strip()),
+            unguard(row["activity_type"]),
             int(row["duration_minutes"]),
-            round(float(row.get("distance_km") or 0), 3),
-            moment if moment.tzinfo else moment.replace(tzinfo=UTC),
-            unguard(row.get("tags") or ""),
-            unguard((row.get("notes") or "").replace("\r\n", "\n")),
+            float(row["distance_km"]),
+            datetime.fromisoformat(row["activity_date"]),
+            unguard(row["tags"]),
+            unguard(row["notes"].replace("\r\n", "\n")),
         )
 
 
@@ -276,7 +275,7 @@ def _mails_to(folder: Path, address: str) -> list[EmailMessage]:
 
 
 def _token_mailed_to(folder: Path, address: str) -> str | None:
-    for mail in _mails_to(folder, address):
+    for mail in reversed(_mails_to(folder, address)):
         text = mail.get_body(("plain",))
         if text is not None and (link := _LINK.search(text.get_content())):
             return link[1]
@@ -289,7 +288,7 @@ def _wait(ready: Any, what: str) -> Any:
         if found := ready():
             return found
         time.sleep(0.05)
-    raise DemoError(f"{what} did not come within {_PATIENCE:.0f} s; the logs are in var/demo/logs")
+    raise DemoError(f"{what} did not come within {_PATIENCE:.0f} s; the logs may say why")
 
 
 # What the terminal shows
@@ -336,4 +335,4 @@ def _summary(
     print(f"  Export     {saved}")
     print(f"  Logs       {running.var / 'logs'}")
     print()
-    print("  Keep it running: activelog up   then open http://127.0.0.1:8000/docs")
+    print("  Keep it running: .venv/bin/activelog up   then open http://127.0.0.1:8000/docs")

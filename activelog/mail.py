@@ -243,8 +243,14 @@ def _sorted_out(error: Exception) -> JobError:
         return MailDelayed("the mail relay does not accept our credentials")
     if isinstance(error, smtplib.SMTPResponseException):
         answer = f"{error.smtp_code} {_text(error.smtp_error)}"
-        return MailRefused(answer) if error.smtp_code >= 500 else MailDelayed(answer)
+        return MailRefused(answer) if _is_about_the_mail(error) else MailDelayed(answer)
     return MailDelayed(f"the mail relay is away: {type(error).__name__}")
+
+
+def _is_about_the_mail(error: smtplib.SMTPResponseException) -> bool:
+    """A 5xx before RCPT refuses us and not the mail: our set-up is to mend, and the mail waits."""
+    before = isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError)
+    return error.smtp_code >= 500 and not before and _text(error.smtp_error)[:4] != "MAIL"
 
 
 def _text(answer: bytes | str) -> str:

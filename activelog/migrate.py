@@ -1,7 +1,7 @@
 """Brings a database to this version's schema: forward only, one transaction a file.
 
 Two that start at once queue on an advisory lock. A ledger keeps the checksum of every applied
-file and refuses one that was edited afterwards. Views for people are rebuilt every time.
+file and refuses one that was edited afterwards.
 """
 
 import hashlib
@@ -34,7 +34,6 @@ def migrate(url: str) -> list[str]:
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
             _apply(conn, path)
-        _rebuild_views(conn)
     return [path.name for path in new]
 
 
@@ -57,13 +56,6 @@ def _apply(conn: psycopg.Connection, path: Path) -> None:
             "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
             [path.name, _checksum(path)],
         )
-
-
-def _rebuild_views(conn: psycopg.Connection) -> None:
-    with conn.transaction():
-        conn.execute("DROP SCHEMA IF EXISTS monitoring CASCADE; CREATE SCHEMA monitoring")
-        for path in sorted(resources.folder("sql").joinpath("views").glob("*.sql")):
-            conn.execute(path.read_bytes())
 
 
 def _checksum(path: Path) -> str:

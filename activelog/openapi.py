@@ -56,7 +56,7 @@ def _operation(
     endpoint: Endpoint, schema_of: dict[Any, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
     summary, _, description = inspect.getdoc(endpoint.handler).partition(". ")  # type: ignore[union-attr]
-    module = endpoint.handler.__module__.split(".")[1]
+    module = endpoint.handler.__module__.split(".")[1].replace("tickets", "jobs")
     operation: dict[str, Any] = {
         "operationId": f"{module}_{endpoint.handler.__name__}",
         "tags": [module],

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
 EXAMPLE_SECRET = "change-me-to-32-random-characters"  # noqa: S105 - the one that we refuse
 SHORTEST_SECRET = 32
 
@@ -54,14 +57,12 @@ class Settings:
     mail: Smtp | Folder
     mail_from: str
     base_url: str
-    production: bool
     templates: Path | None
     strict_queues: bool
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Reads the ACTIVELOG_* variables; raises SettingsError for the first wrong one."""
-        production = _environment(environ)
         return cls(
             database_url=_database_url(environ),
             secret=_secret(environ),
@@ -69,21 +70,17 @@ class Settings:
             mail=_mail(environ),
             mail_from=_mail_from(environ),
             base_url=_base_url(environ),
-            production=production,
             templates=_templates(environ),
             strict_queues=_strict_queues(environ),
         )
 
 
-def _environment(environ: Mapping[str, str]) -> bool:
-    name = environ.get("ACTIVELOG_ENV", "production")
-    if name not in ("production", "development"):
-        raise SettingsError(f"ACTIVELOG_ENV must be production or development, not {name!r}")
-    return name == "production"
-
-
 def _database_url(environ: Mapping[str, str]) -> str:
     url = environ.get("ACTIVELOG_DATABASE_URL", "")
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        url = ""
     if not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(
             "ACTIVELOG_DATABASE_URL must be a postgresql:// URL "
@@ -106,7 +103,7 @@ def _storage(environ: Mapping[str, str]) -> S3 | Folder:
     value = environ.get("ACTIVELOG_STORAGE_URL", "file:var/objects")
     url = _split("ACTIVELOG_STORAGE_URL", value)
     if url.scheme == "file":
-        return Folder(Path(unquote(url.path)).absolute())
+        return _folder("ACTIVELOG_STORAGE_URL", url)
     bucket = url.path.strip("/")
     if url.scheme not in ("s3+http", "s3+https") or not (url.hostname and url.username and bucket):
         raise SettingsError(
@@ -134,7 +131,7 @@ def _mail(environ: Mapping[str, str]) -> Smtp | Folder:
     value = environ.get("ACTIVELOG_SMTP_URL", "file:var/mails")
     url = _split("ACTIVELOG_SMTP_URL", value)
     if url.scheme == "file":
-        return Folder(Path(unquote(url.path)).absolute())
+        return _folder("ACTIVELOG_SMTP_URL", url)
     if url.scheme not in _SMTP_SCHEMES or not url.hostname:
         raise SettingsError(
             "ACTIVELOG_SMTP_URL must be smtp+starttls://user:password@host:587, smtps://… or smtp://…"
@@ -187,13 +184,21 @@ def _strict_queues(environ: Mapping[str, str]) -> bool:
     return order == "strict"
 
 
+def _folder(name: str, url: SplitResult) -> Folder:
+    if url.netloc:
+        raise SettingsError(f"{name}: a folder is written file:///absolute/path")
+    return Folder(Path(unquote(url.path)).absolute())
+
+
 def _split(name: str, value: str) -> SplitResult:
     try:
         url = urlsplit(value)
         _ = url.port
-    except ValueError as error:
-        # The value may hold a password: the message names the variable only.
-        raise SettingsError(f"{name} is not a URL: {error}") from None
+    except ValueError:
+        # What urlsplit says quotes the value, and the value may hold a password.
+        raise SettingsError(
+            f"{name} is not a URL; characters like / and @ in a password are written %2F and %40"
+        ) from None
     return url
 
 

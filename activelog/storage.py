@@ -5,16 +5,16 @@ block, so their work happens in threads.
 """
 
 import asyncio
-import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
 
 import minio
 import urllib3
@@ -61,9 +61,6 @@ class Storage(Protocol):
     async def find(self, prefix: str) -> list[Stored]:
         """In order of their keys."""
 
-    async def check(self) -> None:
-        """Raises StorageError if the store cannot be used."""
-
 
 def make_storage(settings: Settings) -> Storage:
     if isinstance(settings.storage, S3):
@@ -89,7 +86,7 @@ class S3Storage:
             self._public = _client(settings, url.netloc, secure=url.scheme == "https")
 
     async def put(self, key: str, path: Path, content_type: str) -> Stored:
-        await asyncio.to_thread(self._put, key, path, content_type)
+        await _finish(self._put, key, path, content_type)
         return await self.stat(key)
 
     def _put(self, key: str, path: Path, content_type: str) -> None:
@@ -158,10 +155,6 @@ class S3Storage:
         found = self._client.list_objects(self._bucket, prefix, recursive=True)
         return [_stored(item) for item in found]
 
-    async def check(self) -> None:
-        with _errors():
-            await asyncio.to_thread(self._client.bucket_exists, self._bucket)
-
 
 def _client(settings: S3, endpoint: str, *, secure: bool) -> minio.Minio:
     # Without a region the client asks the server for it, also to sign for an outside address.
@@ -175,6 +168,16 @@ def _client(settings: S3, endpoint: str, *, secure: bool) -> minio.Minio:
             timeout=urllib3.Timeout(connect=3, read=30), retries=urllib3.Retry(1)
         ),
     )
+
+
+async def _finish(work: Callable[..., None], *arguments: Any) -> None:
+    """In a thread, and to its end: a caller that is cancelled may then remove what was stored."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait([thread])
+        raise
 
 
 @contextmanager
@@ -197,20 +200,23 @@ class FolderStorage:
     """Objects as files. Their links are signed by us and served by `/files/…`."""
 
     def __init__(self, settings: Folder, base_url: str, secret: str) -> None:
-        self._root = settings.path
+        self._root = settings.path.resolve()
         self._base_url = base_url
         self._secret = secret
 
     async def put(self, key: str, path: Path, content_type: str) -> Stored:
         with _errors():
-            await asyncio.to_thread(self._put, self._path(key), path)
+            await _finish(self._put, self._path(key), path)
         return await self.stat(key)
 
     def _put(self, target: Path, path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copyfile(path, unfinished)
-        unfinished.replace(target)
+        unfinished = target.with_name(f".{target.name}.{uuid4()}")
+        try:
+            shutil.copyfile(path, unfinished)
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[BinaryIO]:
@@ -240,15 +246,12 @@ class FolderStorage:
         self._path(key).unlink(missing_ok=True)
 
     async def find(self, prefix: str) -> list[Stored]:
+        return await asyncio.to_thread(self._find, prefix)
+
+    def _find(self, prefix: str) -> list[Stored]:
         files = (path for path in self._root.rglob("*") if path.is_file())
         found = (self._stored(path) for path in sorted(files) if not path.name.startswith("."))
         return [item for item in found if item.key.startswith(prefix)]
-
-    async def check(self) -> None:
-        with _errors():
-            self._root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._root):
-                pass
 
     def path_of(self, key: str) -> Path:
         """Where the object lies, for serving it. Raises ObjectMissing."""
@@ -259,7 +262,7 @@ class FolderStorage:
 
     def _path(self, key: str) -> Path:
         path = (self._root / key).resolve()
-        if not path.is_relative_to(self._root.resolve()):
+        if not path.is_relative_to(self._root):
             raise ObjectMissing(key)
         return path
 

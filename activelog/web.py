@@ -3,16 +3,20 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
+from http import HTTPStatus
+from typing import Any
 
 import psycopg
-import psycopg_pool
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from activelog import api, db, files, openapi, pages
+from activelog.access_log import AccessLog
 from activelog.accounts import model as accounts_model
 from activelog.accounts import routes as accounts
 from activelog.activities import model as activities_model
@@ -79,11 +83,12 @@ def create_app(settings: Settings) -> Starlette:
             Route("/", _home, methods=["GET"]),
         ],
         lifespan=lifespan,
+        middleware=[Middleware(AccessLog)],
         exception_handlers={
             AppError: _refused,
             HTTPException: _http_error,
             psycopg.OperationalError: _away("the database"),
-            psycopg_pool.PoolTimeout: _away("the database"),
+            psycopg.errors.ForeignKeyViolation: _account_gone,
             StorageError: _away("the file storage"),
             Exception: _internal_error,
         },
@@ -91,13 +96,21 @@ def create_app(settings: Settings) -> Starlette:
 
 
 async def _openapi(request: Request) -> Response:
-    base_url = of_request(request).settings.base_url
-    return api.json(openapi.document(ENDPOINTS, base_url))
+    return api.json(_document(of_request(request).settings.base_url))
 
 
 async def _docs(request: Request) -> Response:
-    base_url = of_request(request).settings.base_url
-    return pages.page("docs.html", document=openapi.document(ENDPOINTS, base_url))
+    return _docs_page(of_request(request).settings.base_url)
+
+
+@cache
+def _docs_page(base_url: str) -> Response:
+    return pages.page("docs.html", document=_document(base_url))
+
+
+@cache
+def _document(base_url: str) -> dict[str, Any]:
+    return openapi.document(ENDPOINTS, base_url)
 
 
 async def _alive(request: Request) -> Response:
@@ -118,8 +131,22 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return api.problem(AppError("not found", "there is nothing at this address", 404))
     response = api.problem(AppError("method not allowed", error.detail, error.status_code))
-    response.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(_allowed(request))
     return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """Of every route with this path; the router names only the first one's methods."""
+    matching = (
+        route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE
+    )
+    return sorted({method for route in matching for method in route.methods})
+
+
+async def _account_gone(request: Request, error: Exception) -> Response:
+    """A token outlives its account; what its owner writes then has nobody to belong to."""
+    return api.problem(AppError("unauthorized", "the account is gone", 401))
 
 
 def _away(what: str) -> Callable[[Request, Exception], Response]:

@@ -76,7 +76,6 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         mail=Folder(tmp_path / "mails"),
         mail_from="ActiveLog <hello@activelog.test>",
         base_url="http://activelog.test",
-        production=False,
         templates=None,
         strict_queues=False,
     )
@@ -88,7 +87,6 @@ def environment(settings: Settings) -> dict[str, str]:
     assert isinstance(settings.storage, Folder)
     assert isinstance(settings.mail, Folder)
     return dict(os.environ) | {
-        "ACTIVELOG_ENV": "development",
         "ACTIVELOG_DATABASE_URL": settings.database_url,
         "ACTIVELOG_SECRET": settings.secret,
         "ACTIVELOG_STORAGE_URL": settings.storage.path.as_uri(),

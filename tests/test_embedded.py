@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from activelog import embedded
 from activelog.embedded import ROOT_HOME, EmbeddedError, EmbeddedPostgres
 from tests.conftest import remove_data
 from tests.processes import is_alive, until
@@ -69,10 +68,7 @@ def test_it_is_gone_when_its_parent_is_killed_and_starts_again(folder: Path) -> 
         assert query(server, "SELECT 1") == "1"
 
 
-def test_a_second_one_on_the_same_folder_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "PATIENCE", 0.2)
+def test_a_second_one_on_the_same_folder_is_refused(folder: Path) -> None:
     with EmbeddedPostgres(folder), pytest.raises(EmbeddedError, match="another activelog runs"):
         EmbeddedPostgres(folder).start()
 
@@ -81,9 +77,10 @@ def test_a_stale_pid_of_some_other_process_is_no_obstacle(folder: Path) -> None:
     with EmbeddedPostgres(folder) as server:
         data = server.log.parent / "data"
     content = f"{os.getpid()}\n{data}\n1\n5432\n{data.parent}\n\n0 0\nready\n"
-    (data / "postmaster.pid").write_text(content)
-    with EmbeddedPostgres(folder) as server:
-        assert query(server, "SELECT 1") == "1"
+    for left in (content, "", "nonsense"):
+        (data / "postmaster.pid").write_text(left)
+        with EmbeddedPostgres(folder) as server:
+            assert query(server, "SELECT 1") == "1"
 
 
 def test_what_a_killed_initdb_left_is_cleared_away(folder: Path) -> None:
@@ -94,9 +91,10 @@ def test_what_a_killed_initdb_left_is_cleared_away(folder: Path) -> None:
         assert query(server, "SELECT 1") == "1"
 
 
-def test_a_long_path_still_has_a_socket() -> None:
+@pytest.mark.parametrize("path", ["x" * 60 + "/" + "y" * 60, "晚" * 60, "a b&c,d%41=e?"])
+def test_an_awkward_path_still_has_a_socket(path: str) -> None:
     with tempfile.TemporaryDirectory(prefix="activelog-embedded-") as name:
-        folder = Path(name, "x" * 60, "y" * 60, "postgres")
+        folder = Path(name, path, "postgres")
         with EmbeddedPostgres(folder) as server:
             assert query(server, "SELECT 1") == "1"
         remove_data(folder)
@@ -123,12 +121,12 @@ def test_as_a_plain_user() -> None:
         environment = {"PYTHONPATH": ":".join(sys.path)}
         python = _python_for_everybody(environment)
         done = subprocess.run(
-            [python, "-c", script, str(home / "postgres")], env=environment,
+            [python, "-c", script, str(home / "a b&c,d" / "postgres")], env=environment,
             user="nobody", extra_groups=[], capture_output=True, text=True, check=False, cwd="/",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert "up" in done.stdout
-        assert (home / "postgres").stat().st_mode & 0o077 == 0
+        assert (home / "a b&c,d" / "postgres" / "data").stat().st_mode & 0o077 == 0
 
 
 def _python_for_everybody(environment: dict[str, str]) -> str:

@@ -128,7 +128,7 @@ def test_up_runs_restarts_a_dead_worker_and_stops(place: Path) -> None:
     again = Up(place)
     assert again.call("/api/v1/auth/login", _account(again))["token"], "the same account works"
     again.process.send_signal(signal.SIGINT)
-    again.process.wait(timeout=10)
+    assert again.process.wait(timeout=10) == 0
 
 
 def test_nothing_outlives_a_killed_up_and_the_next_one_starts(place: Path) -> None:
@@ -149,4 +149,7 @@ def test_a_port_that_is_taken_is_one_clear_line(place: Path) -> None:
         port = str(taken.getsockname()[1])
         done = run("activelog", "up", "--port", port, cwd=place)
     assert done.returncode == 1
-    assert done.stderr.strip() == f"activelog: port {port} is taken; choose another one with --port"
+    assert (
+        done.stderr.strip()
+        == f"activelog: port {port} cannot be had; choose another one with --port"
+    )

@@ -39,7 +39,6 @@ def test_an_edited_migration_is_refused(
 ) -> None:
     monkeypatch.setattr(resources, "folder", lambda name: tmp_path)
     (tmp_path / "migrations").mkdir()
-    (tmp_path / "views").mkdir()
     file = tmp_path / "migrations" / "0001_a.sql"
     file.write_text("CREATE TABLE a ()")
     assert migrate(empty_database) == ["0001_a.sql"]

@@ -114,7 +114,9 @@ async def test_a_store_that_is_away_is_503_for_an_upload(
     (tmp_path / "objects").write_text("in the way: no folder can be made here")
     async with with_settings() as world:
         ada = await world.user()
-        away = await ada.post("/api/v1/activities/import", content=b"a,b\r\n")
+        away = await ada.post(
+            "/api/v1/activities/import", content=b"activity_type,duration_minutes,activity_date\n"
+        )
         assert away.status_code == 503
         assert "Retry-After" in away.headers
         assert await world.value("SELECT count(*) FROM job_tickets") == 0

@@ -106,6 +106,11 @@ def _why(local: str) -> str:
 def clean_name(text: str) -> str:
     """One visible line: a name goes into subjects and headers of mails."""
     name = unicodedata.normalize("NFC", text).strip()
-    if not name or any(unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs") for letter in name):
+    if not name or any(_breaks_a_line(letter) for letter in name):
         raise AppError.invalid("name", "must be one line of text without control characters")
     return name
+
+
+def _breaks_a_line(letter: str) -> bool:
+    turns_around = letter in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    return turns_around or unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs")

@@ -1,4 +1,5 @@
 import asyncio
+import ipaddress
 from datetime import datetime
 
 import psycopg
@@ -23,7 +24,7 @@ from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.services import Services, of_request
 
-REGISTER_PER_EMAIL = Limit("register:email", 5, 3600)
+REGISTER_PER_EMAIL = Limit("register:email", 3, 3600)
 REGISTER_PER_HOST = Limit("register:host", 60, 3600)
 RESEND = Limit("resend", 3, 3600)
 SIGN_IN_PER_EMAIL = Limit("sign-in:email", 10, 900)
@@ -41,8 +42,8 @@ async def register(request: Request, body: Register) -> Response:
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
     async with db.transaction(services.pool) as conn:
         pending = await queries.register(conn, email, name, password_hash)
-        await mails.write_welcome(services, conn, pending)
-        await mails.write_verification(services, conn, pending)
+        await mails.write_welcome(services, conn, pending.user_id)
+        await mails.write_verification(services, conn, pending.user_id)
     token, expires = _token(services, "registration", pending.user_id)
     return api.json(Registered("verification email queued", email, token, expires), 202)
 
@@ -57,8 +58,8 @@ async def resend_verification(request: Request) -> Response:
             raise AppError("unauthorized", "the registration is gone; register again", 401)
         if pending.verified_at is not None:
             raise AppError("conflict", "the address is verified already; sign in", 409)
-        await limits.take(conn, RESEND, str(user_id))
-        await mails.write_verification(services, conn, pending)
+        await limits.take(conn, RESEND, pending.email.lower())
+        await mails.write_verification(services, conn, pending.user_id)
     return api.json(Resent("verification email queued", pending.email), 202)
 
 
@@ -86,11 +87,11 @@ async def sign_in(request: Request, body: SignIn) -> Response:
     """A bearer token for 12 hours. Only a verified address can sign in; every refusal reads the
     same."""
     services = of_request(request)
-    email = body.email.strip()
+    email = _findable(body.email)
     async with services.pool.connection() as conn:
         await limits.take(conn, SIGN_IN_PER_HOST, _host(request))
         await limits.take(conn, SIGN_IN_PER_EMAIL, email.lower())
-        found = await queries.credentials(conn, _findable(email))
+        found = await queries.credentials(conn, email)
     stored = found.password_hash if found else None
     matches = await asyncio.to_thread(auth.verify_password, body.password, stored)
     if found is None or not matches:
@@ -134,11 +135,19 @@ def _token(services: Services, audience: auth.Audience, user_id: int) -> tuple[s
 
 
 def _findable(email: str) -> str:
+    """As it is stored and counted, however it was spelt."""
     try:
         return clean_email(email)
     except AppError:
-        return ""  # no account has it; it is refused like a wrong password
+        return "none"  # no account has it; it is refused like a wrong password
 
 
 def _host(request: Request) -> str:
-    return request.client.host if request.client else "local"
+    """The client's address; of IPv6 the part that a provider gives to one customer."""
+    try:
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return "local"
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))

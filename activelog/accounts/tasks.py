@@ -8,32 +8,44 @@ from activelog.accounts.mails import (
     WELCOME,
     verification_token,
 )
+from activelog.accounts.model import Pending
+from activelog.outbox import PATIENT
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
 
 blueprint = Blueprint()
 
 
-@blueprint.job(WELCOME.task, queue=WELCOME.queue, timeout=90)
+@blueprint.job(WELCOME.task, queue=WELCOME.queue, timeout=90, retry=PATIENT)
 async def welcome(context: Context, user_id: int) -> None:
-    """Greets a new user. A second run finds the mail sent."""
-    await outbox.deliver(of_job(context), WELCOME, user_id)
+    """Greets a new user, unless the address has an account already. A second run finds the mail
+    sent or skipped."""
+    pending = await _pending(context, user_id)
+    if pending is None or pending.owner_id is not None:
+        await outbox.skip(context, WELCOME, user_id)
+    else:
+        await outbox.deliver(context, WELCOME, user_id)
 
 
-@blueprint.job(VERIFICATION.task, queue=VERIFICATION.queue, timeout=90)
+@blueprint.job(VERIFICATION.task, queue=VERIFICATION.queue, timeout=90, retry=PATIENT)
 async def verification(context: Context, user_id: int, verification_id: str) -> None:
-    """Mails the link that verifies an address. A second run finds the mail sent; a link that was
-    used or is too old is not mailed at all."""
+    """Mails the link that verifies an address; to the owner of one that has its account already
+    a note instead, once a day at most. A second run finds the mail sent or skipped; a link that
+    was used or is too old is not mailed at all."""
     services = of_job(context)
+    pending = await _pending(context, user_id)
     async with services.pool.connection() as conn:
-        if not await queries.verification_is_open(conn, UUID(verification_id)):
-            return
-    token = verification_token(services, UUID(verification_id))
-    await outbox.deliver(services, VERIFICATION, user_id, occasion=verification_id, token=token)
+        is_open = await queries.verification_is_open(conn, UUID(verification_id))
+    if pending is None or not is_open or pending.owner_id is not None:
+        await outbox.skip(context, VERIFICATION, user_id, occasion=verification_id)
+    else:
+        token = verification_token(services, UUID(verification_id))
+        await outbox.deliver(context, VERIFICATION, user_id, occasion=verification_id, token=token)
+    if pending is not None and pending.owner_id is not None:
+        day = services.clock().date().isoformat()
+        await outbox.deliver(context, ALREADY_REGISTERED, pending.owner_id, occasion=day)
 
 
-@blueprint.job(ALREADY_REGISTERED.task, queue=ALREADY_REGISTERED.queue, timeout=90)
-async def already_registered(context: Context, user_id: int, day: str) -> None:
-    """Tells an owner that somebody registered their address again. A second run of the same day
-    finds the mail sent."""
-    await outbox.deliver(of_job(context), ALREADY_REGISTERED, user_id, occasion=day)
+async def _pending(context: Context, user_id: int) -> Pending | None:
+    async with of_job(context).pool.connection() as conn:
+        return await queries.pending(conn, user_id)

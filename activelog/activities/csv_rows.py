@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from activelog import api
 from activelog.activities.model import NewActivity, Values, clean
 from activelog.errors import AppError, Permanent
 
@@ -16,7 +17,6 @@ LONGEST_LINE = 200_000  # characters
 _REQUIRED = ("activity_type", "duration_minutes", "activity_date")
 _KNOWN = (*_REQUIRED, "id", "distance_km", "tags", "notes", "calories")
 _GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
-_FIELD = re.compile(r"^(.*?) - at `\$\.?(\w*)")
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,37 @@ class Refused:
 def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
     """The file's rows in order, in constant memory. Raises Permanent when it is no such file."""
     csv.field_size_limit(LONGEST_LINE)
-    reader = csv.reader(_lines(file))
-    header = [name.strip() for name in _next(reader) or []]
-    _check_header(header)
+    lines = _Lines(file)
+    reader = csv.reader(lines)
+    header = _header(reader)
     while True:
-        line = reader.line_num + 1
+        first, lines.too_long = reader.line_num + 1, False
         try:
             cells = next(reader)
-            if cells:
+            if lines.too_long:
+                yield Refused(first, f"is longer than {LONGEST_LINE:,} characters")
+            elif cells:
                 yield _parse(dict(zip(header, cells, strict=True)))
         except StopIteration:
             return
         except ValueError:
-            yield Refused(line, f"has not {len(header)} columns like the header")
+            yield Refused(first, f"has not {len(header)} columns like the header")
         except (csv.Error, AppError) as error:
-            yield Refused(line, str(error))
+            yield Refused(first, str(error))
 
 
-def _next(reader: Iterator[list[str]]) -> list[str] | None:
+def check_file(file: BinaryIO) -> None:
+    """Raises Permanent when the first line is not the header of such a file."""
+    _header(csv.reader(_Lines(file)))
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
     try:
-        return next(reader, None)
+        header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise Permanent(f"the header cannot be read: {error}") from None
+    _check_header(header)
+    return header
 
 
 def _check_header(header: list[str]) -> None:
@@ -63,12 +72,26 @@ def _check_header(header: list[str]) -> None:
         )
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
+class _Lines:
+    """The lines of a file, without the text of those that are too long: a file may be one line."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.too_long = False
+        self._lines = _read_lines(file, self)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+
+def _read_lines(file: BinaryIO, flags: _Lines) -> Iterator[str]:
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     try:
         while line := text.readline(LONGEST_LINE):
-            if len(line) == LONGEST_LINE:
-                raise Permanent(f"a line is longer than {LONGEST_LINE:,} characters")
+            if len(line) == LONGEST_LINE and not line.endswith("\n"):
+                flags.too_long = True
+                while (rest := text.readline(LONGEST_LINE)) and not rest.endswith("\n"):
+                    pass
+                line = "\n"
             yield line
     finally:
         if not file.closed:
@@ -87,14 +110,9 @@ def _parse(cells: dict[str, str]) -> Values:
     try:
         return clean(msgspec.convert(fields, NewActivity, strict=False))
     except msgspec.ValidationError as error:
-        raise AppError("invalid row", _reason(error)) from None
+        raise AppError("invalid row", api.explain(error).message) from None
 
 
 def unguard(cell: str) -> str:
     """Undoes what an export puts before a text that a spreadsheet would take for a formula."""
     return cell[1:] if _GUARDED.match(cell) else cell
-
-
-def _reason(error: msgspec.ValidationError) -> str:
-    found = _FIELD.match(str(error))
-    return f"{found[2]}: {found[1]}" if found else str(error)

@@ -13,7 +13,6 @@ from activelog.activities.model import Values
 from activelog.tickets import Work
 
 KEPT_ERRORS = 1000
-KEPT_DAYS = 7
 _BATCH = 1000
 
 
@@ -42,7 +41,7 @@ async def import_file(work: Work, file: BinaryIO, size: int) -> bool:
         await _copy_rows(conn, work, file, size, report)
         message = f"{report.imported:,} activities imported, {report.rejected:,} rows refused"
         completed = await tickets.complete(
-            conn, work.ticket_id, message=message, result=report.result(), days=KEPT_DAYS
+            conn, work.ticket_id, message=message, result=report.result(), days=None
         )
         if not completed:
             raise Rollback(transaction)

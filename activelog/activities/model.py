@@ -126,8 +126,13 @@ def _tag(text: str) -> str:
     return tag
 
 
+def as_stored(text: str | None) -> str | None:
+    """A word to look for, written like those that are kept."""
+    return None if text is None else unicodedata.normalize("NFC", text).strip()
+
+
 def _line(field: str, text: str) -> str:
-    line = unicodedata.normalize("NFC", text).strip()
+    line = as_stored(text) or ""
     if not line or any(unicodedata.category(letter) == "Cc" for letter in line):
         raise AppError.invalid(field, "must be one line of text without control characters")
     return line

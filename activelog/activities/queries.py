@@ -67,12 +67,13 @@ async def add_import(conn: Conn, import_id: UUID, user_id: int, object_key: str)
     await db.execute(conn, _SQL["add_import"], params)
 
 
-async def import_key(conn: Conn, import_id: UUID) -> str:
-    return str(await db.value(conn, _SQL["import_key"], {"id": import_id}))
+async def import_key(conn: Conn, import_id: UUID) -> str | None:
+    found: str | None = await db.value(conn, _SQL["import_key"], {"id": import_id})
+    return found
 
 
 def copy_in(conn: Conn) -> AbstractAsyncContextManager[AsyncCopy]:
-    """Rows of user_id and the fields of Values, in its order of the statement."""
+    """Rows of user_id and the fields of Values, in the order of the statement."""
     return conn.cursor().copy(_SQL["copy_in"])
 
 

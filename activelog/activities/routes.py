@@ -2,19 +2,29 @@ import hashlib
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import msgspec
-import psycopg
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import api, db, tickets
 from activelog.activities import queries
-from activelog.activities.model import Activity, ActivityPage, Change, ListQuery, NewActivity, clean
+from activelog.activities.csv_rows import check_file
+from activelog.activities.model import (
+    Activity,
+    ActivityPage,
+    Change,
+    ListQuery,
+    NewActivity,
+    as_stored,
+    clean,
+)
 from activelog.activities.tasks import import_csv
 from activelog.db import Conn
-from activelog.errors import AppError
+from activelog.errors import AppError, Permanent
 from activelog.period import parse_period
 from activelog.services import of_request
 from activelog.tickets.routes import accept
@@ -22,15 +32,14 @@ from activelog.tickets.routes import accept
 UPLOAD_LIMIT = 200 * 1024 * 1024  # bytes
 IMPORT = "import"
 
+Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
+
 
 async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
     values = clean(body)
-    try:
-        async with of_request(request).pool.connection() as conn:
-            activity = await queries.create(conn, user_id, values)
-    except psycopg.errors.ForeignKeyViolation:
-        raise AppError("unauthorized", "the account is gone", 401) from None
+    async with of_request(request).pool.connection() as conn:
+        activity = await queries.create(conn, user_id, values)
     return api.json(activity, 201, {"Location": f"/api/v1/activities/{activity.id}"})
 
 
@@ -43,14 +52,14 @@ async def show(request: Request, user_id: int, activity_id: int) -> Response:
 async def page(request: Request, user_id: int, query: ListQuery) -> Response:
     """Activities, newest first; by day, type and tag. `next_cursor` leads to the next page."""
     period = parse_period(query.start_date, query.end_date)
-    before = api.decode_cursor(query.cursor, tuple[datetime, int]) if query.cursor else None
+    before = api.decode_cursor(query.cursor, Place) if query.cursor else None
     async with of_request(request).pool.connection() as conn:
         found = await queries.page(
             conn,
             user_id,
             period,
-            type=query.type,
-            tag=query.tag,
+            type=as_stored(query.type),
+            tag=as_stored(query.tag),
             before=before,
             limit=query.limit + 1,
         )
@@ -83,16 +92,23 @@ async def import_upload(request: Request, user_id: int) -> Response:
         path = Path(folder, "upload.csv")
         digest = await _receive(request, path)
         ticket_id = uuid4()
-        # Before the transaction: an object that no import names is swept up later.
-        await services.storage.put(import_key(user_id, ticket_id), path, "text/csv")
+        key = import_key(user_id, ticket_id)
+        await services.storage.put(key, path, "text/csv")
 
-        async def start(conn: Conn) -> Response:
-            await open_import(conn, ticket_id, user_id)
-            return await accept(
-                request, conn, ticket_id, kind=IMPORT, task=import_csv, message="import job started"
-            )
+    async def start(conn: Conn) -> Response:
+        await open_import(conn, ticket_id, user_id)
+        return await accept(
+            request, conn, ticket_id, kind=IMPORT, task=import_csv, message="import job started"
+        )
 
-        return await api.once(request, user_id, digest, start)
+    try:
+        response = await api.once(request, user_id, digest, start)
+    except Exception:
+        await services.storage.remove(key)
+        raise
+    if api.is_replay(response):
+        await services.storage.remove(key)
+    return response
 
 
 def import_key(user_id: int, ticket_id: UUID) -> str:
@@ -113,8 +129,13 @@ async def _receive(request: Request, path: Path) -> str:
         async for chunk in api.stream_body(request, UPLOAD_LIMIT):
             digest.update(chunk)
             file.write(chunk)
-    if not path.stat().st_size:
-        raise AppError("invalid request", "the body must be a CSV file")
+    with path.open("rb") as file:
+        try:
+            check_file(file)
+        except Permanent as error:
+            raise AppError(
+                "invalid request", f"the body is no CSV of activities: {error}"
+            ) from None
     return digest.hexdigest()
 
 

@@ -3,9 +3,11 @@ from uuid import UUID
 
 from activelog.activities import queries
 from activelog.activities.importing import import_file
+from activelog.errors import Permanent
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
-from activelog.tickets import working
+from activelog.storage import ObjectMissing
+from activelog.tickets import Work, working
 
 blueprint = Blueprint()
 
@@ -15,12 +17,23 @@ async def import_csv(context: Context, ticket_id: str) -> None:
     """Imports an uploaded file. It is one transaction with the ticket's completion, so a second
     run finds the ticket complete, or nothing of the first one."""
     services = of_job(context)
-    async with working(services, ticket_id, "import activities") as work:
-        if work is None:
-            return
-        async with services.pool.connection() as conn:
-            key = await queries.import_key(conn, UUID(ticket_id))
-        async with services.storage.open(key) as file:
-            size = os.fstat(file.fileno()).st_size
-            await import_file(work, file, size)
+    async with services.pool.connection() as conn:
+        key = await queries.import_key(conn, UUID(ticket_id))
+    if key is None:  # the account is gone
+        return
+    try:
+        async with working(services, ticket_id, "import activities") as work:
+            if work is not None:
+                await _import(work, key)
+    except Permanent:
         await services.storage.remove(key)
+        raise
+    await services.storage.remove(key)
+
+
+async def _import(work: Work, key: str) -> None:
+    try:
+        async with work.services.storage.open(key) as file:
+            await import_file(work, file, os.fstat(file.fileno()).st_size)
+    except ObjectMissing:
+        raise Permanent("the uploaded file is gone") from None

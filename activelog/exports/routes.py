@@ -57,6 +57,9 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
 
 def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> bool:
     secret = services.settings.secret
-    return bool(query.signature) and auth.check_signature(
+    genuine = bool(query.signature) and auth.check_signature(
         query.signature, secret, "download", export_id, query.expires
     )
+    if genuine and auth.is_past(query.expires):
+        raise AppError("gone", "the link has expired", 410)
+    return genuine

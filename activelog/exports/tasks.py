@@ -1,3 +1,4 @@
+import asyncio
 import tempfile
 from pathlib import Path
 from uuid import UUID
@@ -11,6 +12,7 @@ from activelog.mail import make_message_id
 from activelog.period import parse_period
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
+from activelog.storage import Stored
 from activelog.tickets import Work, working
 from activelog.tickets.routes import download_url
 
@@ -31,13 +33,13 @@ async def generate(context: Context, ticket_id: str) -> None:
             path = Path(folder, "export.csv")
             records = await _write(work, export, path)
             await work.report(95, "Storing the file...")
-            stored = await work.services.storage.put(export.object_key, path, "text/csv")
+            stored = await _store(work, export, path)
             if stored.size != path.stat().st_size:
                 raise OSError("the store holds another size than was sent")
         await _finish(work, export, stored.size, records)
 
 
-@blueprint.job(READY.task, queue=READY.queue, timeout=90)
+@blueprint.job(READY.task, queue=READY.queue, timeout=90, retry=outbox.PATIENT)
 async def announce(context: Context, user_id: int, ticket_id: str) -> None:
     """Mails that an export can be downloaded. A second run finds the mail sent; an export that
     has expired or is gone is not announced any more."""
@@ -45,9 +47,10 @@ async def announce(context: Context, user_id: int, ticket_id: str) -> None:
     async with services.pool.connection() as conn:
         ticket = await tickets.get(conn, UUID(ticket_id), user_id)
     if ticket is None or ticket.status != "completed":
+        await outbox.skip(context, READY, user_id, occasion=ticket_id)
         return
     await outbox.deliver(
-        services,
+        context,
         READY,
         user_id,
         occasion=ticket_id,
@@ -85,6 +88,15 @@ async def _write(work: Work, export: Export, path: Path) -> int:
                 if records % 1000 == 0:
                     await work.report(90 * records // max(total, 1), "Processing activities...")
     return total
+
+
+async def _store(work: Work, export: Export, path: Path) -> Stored:
+    storage = work.services.storage
+    try:
+        return await storage.put(export.object_key, path, "text/csv")
+    except asyncio.CancelledError:
+        await storage.remove(export.object_key)
+        raise
 
 
 async def _finish(work: Work, export: Export, size: int, records: int) -> None:

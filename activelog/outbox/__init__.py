@@ -1,7 +1,8 @@
 """The outbox: a mail is a row, written in the transaction that causes it, and a job that sends it.
 
 A mail is one for (user, kind, occasion), so a double click, a second firing or a retry finds the
-row and does not mail twice. Its Message-ID stands in the row before the first attempt.
+row and, once it is sent, does not send it again. Its Message-ID stands in the row before the first
+attempt.
 
 SMTP cannot promise exactly once: when the connection breaks after the mail was handed over and
 before the answer came, it may or may not be on its way. Then we send again with the same
@@ -9,7 +10,7 @@ Message-ID: a mail seen twice, which most mailboxes fold into one, does less har
 verification link.
 """
 
-from activelog.outbox.deliver import deliver
+from activelog.outbox.deliver import PATIENT, deliver, skip
 from activelog.outbox.queries import Kind, write
 
-__all__ = ["Kind", "deliver", "write"]
+__all__ = ["PATIENT", "Kind", "deliver", "skip", "write"]

@@ -57,8 +57,8 @@ async def finish(conn: Conn, mail_id: int, state: str, answer: str, size: int | 
     await db.execute(conn, _SQL["finish"], params)
 
 
-async def postpone(conn: Conn, mail_id: int, answer: str) -> None:
-    await db.execute(conn, _SQL["postpone"], {"id": mail_id, "answer": answer})
+async def skip(conn: Conn, kind: Kind, user_id: int, occasion: str) -> None:
+    await db.execute(conn, _SQL["skip"], _key(kind, user_id, occasion))
 
 
 async def recipient(conn: Conn, user_id: int) -> Recipient | None:

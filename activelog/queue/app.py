@@ -92,6 +92,7 @@ class App(procrastinate.App):
         return Worker(
             app=self,
             url=self.connector.url,
+            pool=self.connector.pool,
             timeouts=self.timeouts,
             shares=None if self.strict_queues else SHARES,
             **options,

@@ -20,17 +20,19 @@ logger = logging.getLogger(__name__)
 
 
 class DatabaseGone(Exception):
-    """Postgres stayed away for longer than OUTAGE_LIMIT: the worker exits non-zero."""
+    """Postgres stayed away for too long: the worker exits non-zero."""
 
 
 class Line:
     """`await line(work)` runs `work(conn)`, and again after reconnecting if the connection
     breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break;
-    `broke` stays True from a break until somebody resets it.
+    `broke` stays True from a break until somebody resets it. After `patience` seconds without a
+    connection it raises DatabaseGone.
     """
 
     def __init__(self, url: str, on_reconnect: Callable[[Conn], Awaitable[None]] | None = None):
         self.broke = False
+        self.patience = OUTAGE_LIMIT
         self._url = url
         self._on_reconnect = on_reconnect
         self._conn: Conn | None = None
@@ -46,11 +48,15 @@ class Line:
                 except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                     self.broke, self._mended = True, False
                     await self.close()
-                    if time.monotonic() - began > OUTAGE_LIMIT:
+                    if time.monotonic() - began > self.patience:
                         raise DatabaseGone(f"Postgres is gone: {str(error).strip()}") from error
                     logger.warning("Waiting for Postgres: %s", str(error).strip())
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE)
+
+    @property
+    def is_broken(self) -> bool:
+        return not self._mended
 
     async def close(self) -> None:
         if self._conn is not None:

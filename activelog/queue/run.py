@@ -128,7 +128,8 @@ def _cancelled(context: JobContext) -> End:
 def _failed(context: JobContext, task: AnyTask, error: Exception) -> End:
     retry = task.get_retry_exception(exception=error, job=context.job)
     if retry is None:
-        logger.error("Job %s failed: %s", context.job.call_string, error, exc_info=error)
+        shown = None if isinstance(error, Permanent) else error
+        logger.error("Job %s failed: %s", context.job.call_string, error, exc_info=shown)
         return End(context.job, "failed", error=error)
     cause = error.__cause__ or error
     logger.warning(

@@ -80,10 +80,11 @@ async def turn(
         conn.cursor() as finished,
         conn.pipeline(),
     ):
-        if ends:
-            await finished.execute(_SQL["finish"], _finish_params(ends))
         if failed:
-            await conn.execute(_SQL["record_errors"], _error_params(failed))
+            params = _finish_params(ends) | _error_params(failed)
+            await finished.execute(_SQL["finish_with_errors"], params)
+        elif ends:
+            await finished.execute(_SQL["finish"], _finish_params(ends))
         if slots:
             await claimed.execute(
                 _SQL["claim"],

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +21,7 @@ from procrastinate import worker as stock
 from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.jobs import Job
 
-from activelog.db import Conn
+from activelog.db import Conn, Pool
 from activelog.errors import Permanent
 from activelog.queue import duties, schedule, store
 from activelog.queue.heart import Heart
@@ -47,12 +48,14 @@ class Worker(stock.Worker):
         self,
         *,
         url: str,
+        pool: Pool,
         timeouts: Mapping[str, float],
         shares: Mapping[str, float] | None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._url = url
+        self._pool = pool
         self._timeouts = timeouts
         self._shares = Shares(shares)
         self._tasks = list(self.app.tasks)
@@ -62,7 +65,7 @@ class Worker(stock.Worker):
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
         self._hung = 0
-        self._deaf = False  # whether a job runs on that heeds no cancellation
+        self._handed_back = False
         self._fatal: Exception | None = None
 
     async def run(self) -> None:
@@ -73,6 +76,7 @@ class Worker(stock.Worker):
         self._stop_event.clear()
         self._loop = asyncio.get_running_loop()
         self.run_task = asyncio.current_task()
+        self._make_room()
         await self._register()
         sides = [self._guarded(duty) for duty in self._duties()]
         living = asyncio.ensure_future(self._live())
@@ -85,8 +89,9 @@ class Worker(stock.Worker):
             raise
         finally:
             await self._leave(sides)
-        if self._deaf and self.install_signal_handlers:
-            # asyncio would wait for such a job for ever. Its end is written; it ends with us.
+        if self._handed_back and self.install_signal_handlers:
+            # asyncio would wait for a thread, or for a job that heeds no cancellation. What they
+            # do does not count any more; they end with us.
             logging.shutdown()
             os._exit(0 if self._fatal is None else 1)
         if self._fatal is not None:
@@ -99,10 +104,17 @@ class Worker(stock.Worker):
 
     # Coming and going
 
+    def _make_room(self) -> None:
+        """A thread and two connections for every slot: a job that reports its progress uses a
+        second connection, and `to_thread` has six threads on a machine with two cores."""
+        threads = ThreadPoolExecutor(self.concurrency + 4, thread_name_prefix="job")
+        asyncio.get_running_loop().set_default_executor(threads)
+        self._guarded(self._pool.resize(1, 2 * self.concurrency + 4))
+
     async def _register(self) -> None:
         worker_id = await self._line(store.register_worker)
         self.worker_id = worker_id
-        self._heart = Heart(self._url, worker_id, on_lost=self._on_lost)
+        self._heart = Heart(self._url, worker_id, on_lost=lambda: self._on_lost(worker_id))
         self._heart.start()
         logger.info("Worker %d started: %d slots", worker_id, self.concurrency)
 
@@ -113,7 +125,7 @@ class Worker(stock.Worker):
             side.cancel()
         await asyncio.gather(*sides, return_exceptions=True)
         worker_id, self.worker_id = self.worker_id, None
-        if worker_id is not None and not isinstance(self._fatal, DatabaseGone):
+        if worker_id is not None and not self._line.is_broken:
             await self._line(lambda conn: store.unregister_worker(conn, worker_id))
         await self._line.close()
         await self._side_line.close()
@@ -139,13 +151,17 @@ class Worker(stock.Worker):
         self.stop()
         self._new_job_event.set()
 
-    def _on_lost(self) -> None:
+    def _on_lost(self, worker_id: int) -> None:
         """Others took this worker for dead and run its jobs. Called from the heart's thread."""
-        if self._loop is not None:
+        if self._loop is not None and self.worker_id == worker_id:
             self._loop.call_soon_threadsafe(lambda: self._guarded(self._start_over()))
 
     async def _start_over(self) -> None:
-        logger.error("Worker %s was taken for dead: it drops its jobs", self.worker_id)
+        lost, self.worker_id = self.worker_id, None
+        if lost is None:  # on its way already
+            return
+        logger.error("Worker %d was taken for dead: it drops its jobs", lost)
+        self._heart.stop()
         self._abort_all()
         await self._register()
 
@@ -226,16 +242,19 @@ class Worker(stock.Worker):
             # holds its queueing lock. One by one the guilty end shows, and fails.
             self._new_job_event.set()
             return {job_id for end in ends for job_id in await self._write_alone(end)}, []
+        except psycopg.errors.ForeignKeyViolation:
+            # This process was suspended, and its worker row is gone.
+            await self._start_over()
+            return set(), []
 
     async def _exchange(
         self, conn: Conn, ends: list[End], slots: int
     ) -> tuple[set[int], list[Job]]:
-        assert self.worker_id is not None
         return await store.turn(
             conn,
-            worker_id=self.worker_id,
+            worker_id=self.worker_id or 0,
             ends=ends,
-            slots=slots,
+            slots=slots if self.worker_id else 0,
             tasks=self._tasks,
             passes=self._shares.passes,
             weights=self._shares.weights(),
@@ -336,7 +355,9 @@ class Worker(stock.Worker):
     async def _drain(self) -> None:
         """Lets running jobs finish for the grace time, then hands the rest back unspent."""
         grace = self.shutdown_graceful_timeout
-        deadline = time.monotonic() + (DEFAULT_GRACE if grace is None else grace)
+        grace = DEFAULT_GRACE if grace is None else grace
+        self._line.patience = min(self._line.patience, max(grace, 1.0))
+        deadline = time.monotonic() + grace
         while self._running_jobs and not self._hurry and time.monotonic() < deadline:
             self._new_job_event.clear()
             await self._turn(0)
@@ -346,10 +367,10 @@ class Worker(stock.Worker):
 
     async def _hand_back(self) -> None:
         if self._running_jobs:
+            self._handed_back = True
             logger.warning("%d jobs are handed back unfinished", len(self._running_jobs))
             self._abort_all()
             await asyncio.wait(list(self._running_jobs), timeout=1)
-        self._deaf = bool(self._running_jobs)
         self._ends += [
             End(context.job, "todo", spent=False) for context in self._running_jobs.values()
         ]

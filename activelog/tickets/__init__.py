@@ -7,17 +7,15 @@ there instead of being copied, so the two cannot disagree.
 """
 
 from activelog.tickets.model import JobStatus, Ticket
-from activelog.tickets.queries import cancel, complete, get, open_ticket, start
+from activelog.tickets.queries import complete, get, open_ticket
 from activelog.tickets.work import Work, working
 
 __all__ = [
     "JobStatus",
     "Ticket",
     "Work",
-    "cancel",
     "complete",
     "get",
     "open_ticket",
-    "start",
     "working",
 ]

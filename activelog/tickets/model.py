@@ -22,7 +22,7 @@ class Result(msgspec.Struct, omit_defaults=True):
     imported: Annotated[int | None, Meta(description="rows of an import")] = None
     rejected: Annotated[int | None, Meta(description="rows that an import refused")] = None
     errors: Annotated[
-        list["RowError"], Meta(description="why, for the first 100 refused rows")
+        list["RowError"], Meta(description="why, for the first 1,000 refused rows")
     ] = []
 
 

@@ -45,9 +45,10 @@ async def report(conn: Conn, ticket_id: UUID, progress: int, message: str) -> No
 
 
 async def complete(
-    conn: Conn, ticket_id: UUID, *, message: str, result: dict[str, Any], days: int
+    conn: Conn, ticket_id: UUID, *, message: str, result: dict[str, Any], days: int | None
 ) -> bool:
-    """False when it was finished or cancelled by somebody else meanwhile."""
+    """The result is good for `days` (None: for good). False when the ticket was finished or
+    cancelled by somebody else meanwhile."""
     params = {"id": ticket_id, "message": message, "result": Jsonb(result), "days": days}
     return await db.execute(conn, _SQL["complete"], params) == 1
 

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg
-import psycopg_pool
 
 from activelog.errors import JobError, Permanent
 from activelog.services import Services
@@ -32,8 +31,9 @@ class Work:
         if now - self._reported < _REPORT_INTERVAL:
             return
         self._reported = now
-        async with self.services.pool.connection() as conn:
-            await queries.report(conn, self.ticket_id, min(progress, 99), message)
+        with suppress(psycopg.OperationalError):  # a bar that stands still harms nobody
+            async with self.services.pool.connection() as conn:
+                await queries.report(conn, self.ticket_id, min(progress, 99), message)
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ def _public_reason(error: Exception) -> str:
     match error:
         case JobError():
             return str(error)
-        case psycopg.OperationalError() | psycopg_pool.PoolTimeout():
+        case psycopg.OperationalError():
             return "database connection lost"
         case StorageError() | ObjectMissing():
             return "file storage is unavailable"

@@ -29,7 +29,8 @@ CREATE TABLE mails (
     user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE,
     occasion text NOT NULL,
     message_id text NOT NULL,
-    state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sending', 'sent', 'failed')),
+    state text NOT NULL DEFAULT 'queued' 
+        CHECK (state IN ('queued', 'sending', 'sent', 'skipped', 'failed')),
     attempts integer NOT NULL DEFAULT 0,
     answer text,                            -- the relay's last words
     size integer,                           -- bytes

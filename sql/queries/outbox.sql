@@ -22,8 +22,9 @@ RETURNING id, message_id
 UPDATE mails SET state = %(state)s, answer = %(answer)s, size = %(size)s, finished_at = now()
 WHERE id = %(id)s AND state = 'sending'
 
--- name: postpone
-UPDATE mails SET state = 'queued', answer = %(answer)s WHERE id = %(id)s AND state = 'sending'
+-- name: skip
+UPDATE mails SET state = 'skipped', finished_at = now()
+WHERE user_id = %(user_id)s AND kind = %(kind)s AND occasion = %(occasion)s AND state = 'queued'
 
 -- name: recipient
 SELECT name, email FROM users WHERE id = %(user_id)s

@@ -35,13 +35,22 @@ SELECT id FROM finish_jobs(
     %(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procrastinate_job_status[],
     %(spent)s::boolean[], %(retry_at)s::timestamptz[]) AS id
 
--- name: record_errors
-INSERT INTO job_errors (job_id, attempt, kind, error, public_error, traceback)
-SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
-FROM unnest(%(job_ids)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],
-            %(public_errors)s::text[], %(tracebacks)s::text[])
-    AS e (job_id, attempt, error, public_error, traceback)
-JOIN procrastinate_jobs j ON j.id = e.job_id
+-- name: finish_with_errors
+-- A run that does not count leaves no error either.
+WITH written AS (
+    SELECT id FROM finish_jobs(
+        %(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procrastinate_job_status[],
+        %(spent)s::boolean[], %(retry_at)s::timestamptz[]) AS id
+),
+recorded AS (
+    INSERT INTO job_errors (job_id, attempt, kind, error, public_error, traceback)
+    SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
+    FROM unnest(%(job_ids)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],
+                %(public_errors)s::text[], %(tracebacks)s::text[])
+        AS e (job_id, attempt, error, public_error, traceback)
+    JOIN written ON written.id = e.job_id
+)
+SELECT id FROM written
 
 -- name: rescue
 SELECT job_id, task_name, failed FROM rescue_jobs(%(silence)s::interval, %(deaths)s)

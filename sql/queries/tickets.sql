@@ -35,7 +35,7 @@ WHERE id = %(id)s AND completed_at IS NULL AND cancelled_at IS NULL
 -- name: complete
 UPDATE job_tickets
 SET progress = 100, message = %(message)s, result = %(result)s, completed_at = now(),
-    expires_at = now() + make_interval(days => %(days)s)
+    expires_at = now() + make_interval(days => %(days)s::integer)
 WHERE id = %(id)s AND completed_at IS NULL AND cancelled_at IS NULL
 
 -- name: cancel

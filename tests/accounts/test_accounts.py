@@ -136,6 +136,36 @@ async def test_sign_in_is_limited_by_account(world: World) -> None:
     assert (await world.sign_in("bob@example.com")).status_code == 401
 
 
+async def test_another_spelling_of_an_address_is_no_way_around_the_limit(world: World) -> None:
+    for number in range(10):
+        await world.sign_in("ada@exam" + "\u00ad" * number + "ple.com")
+    assert (await world.sign_in(ADA)).status_code == 429
+
+
+async def test_a_stranger_gets_few_mails_whoever_asks_for_them(world: World) -> None:
+    tokens = [(await world.register(ADA)).json().get("token") for _ in range(5)]
+    for token in tokens:
+        headers = {"Authorization": f"Bearer {token}"}
+        for _ in range(3):
+            await world.http.post("/api/v1/auth/resend-verification", headers=headers)
+    await world.work()
+    assert len([mail for mail in world.mails(ADA) if "Verify" in mail["Subject"]]) <= 6
+
+
+async def test_a_taken_address_leaves_the_same_rows(world: World) -> None:
+    await world.user(ADA)
+    await world.register(ADA)
+    taken = await world.rows("SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY id")
+    await world.register("new@example.com")
+    both = await world.rows("SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY id")
+    assert both == taken * 2
+    await world.work()
+    kinds = "SELECT kind, state FROM mails m JOIN users u ON u.id = user_id WHERE email = %s"
+    assert set(await world.rows(kinds, ADA)) == {
+        ("welcome", "skipped"), ("verification", "skipped"), ("already_registered", "sent"),
+    }  # fmt: skip
+
+
 async def test_resend_needs_the_registration_and_is_limited(world: World) -> None:
     assert (await world.http.post("/api/v1/auth/resend-verification")).status_code == 401
     token = (await world.register(ADA)).json()["token"]
@@ -186,6 +216,16 @@ async def test_hostile_names_arrive_as_text(world: World) -> None:
     html = welcome.get_body(("html",)).get_content()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
+
+
+async def test_the_token_of_an_account_that_is_gone_writes_nothing(world: World) -> None:
+    ada = await world.user()
+    await world.rows("DELETE FROM users")
+    body = {"activity_type": "run", "duration_minutes": 1, "activity_date": "2024-01-01T00:00:00Z"}
+    for path, content in (("activities", body), ("activities/export/csv", {})):
+        refused = await ada.post(f"/api/v1/{path}", json=content)
+        assert refused.status_code == 401
+        assert "gone" in refused.json()["message"]
 
 
 async def test_forged_tokens_are_refused(world: World) -> None:

@@ -2,8 +2,10 @@ from typing import Any
 
 import pytest
 
+from activelog import api
 from tests.conftest import World
 
+BEYOND = api.encode_cursor("2024-01-01T00:00:00Z", 2**63)
 RUN: dict[str, Any] = {
     "activity_type": "running",
     "duration_minutes": 45,
@@ -147,8 +149,8 @@ async def test_a_list_is_filtered_by_day_type_and_tag(world: World) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=W10", "start_date=2024-13-01",
-     "start_date=yesterday", "start_date=2024-02-02&end_date=2024-02-01", "page=2",
+    ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=W10", f"cursor={BEYOND}",
+     "start_date=2024-13-01", "start_date=yesterday", "start_date=2024-02-02&end_date=2024-02-01", "page=2",
      "start_date=0001-01-01", "tag=a%00b"],
 )  # fmt: skip
 async def test_bad_queries_are_refused(world: World, query: str) -> None:

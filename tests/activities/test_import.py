@@ -64,19 +64,53 @@ async def test_good_rows_are_in_and_bad_ones_are_named_by_line(world: World) -> 
         (b"\x89PNG\r\n\x1a\n\x00\x00", "no column"),
         (b"a,b,c\r\n1,2,3\r\n", "no column activity_type"),
         (HEADER.replace("notes", "notes,colour").encode(), "colour"),
-        (HEADER.encode() + b"1," + b"x" * 300_000, "longer than"),
+        (b"x" * 300_000, "no column"),
+        (b"", "no column"),
     ],
+    ids=["picture", "other columns", "one column more", "one long line", "empty"],
 )
-async def test_files_that_are_no_activities_fail_with_a_reason(
+async def test_files_that_are_no_activities_are_refused_at_once(
     world: World, text: bytes, says: str
 ) -> None:
     ada = await world.user()
-    status = await finish(ada, await upload(ada, text))
+    refused = await ada.post("/api/v1/activities/import", content=text)
+    assert refused.status_code == 400
+    assert says in refused.json()["message"]
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
+
+
+async def test_a_line_of_two_megabytes_costs_its_row_only(world: World) -> None:
+    ada = await world.user()
+    text = HEADER + f"1,ride,1,1,2024-01-01T00:00:00Z,,{'x' * 2_000_000}\r\n"
+    text += "2,ride,1,1,2024-01-01T00:00:00Z,,fine\r\n"
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert (result["imported"], result["rejected"]) == (1, 1)
+    assert result["errors"] == [{"line": 2, "reason": "is longer than 200,000 characters"}]
+
+
+async def test_a_file_that_is_gone_fails_for_good(world: World, tmp_path: Path) -> None:
+    ada = await world.user()
+    job = await upload(ada, HEADER + "1,ride,1,1,2024-01-01T00:00:00Z,,\r\n")
+    [file] = (tmp_path / "objects").rglob("*.csv")
+    file.unlink()
+    status = await finish(ada, job)
     assert status["status"] == "failed"
     assert status["retry_count"] == 0, "another run would only repeat it"
-    assert "failed to import activities: " in status["error"]
-    assert says in status["error"]
-    assert await world.value("SELECT count(*) FROM activities") == 0
+    assert status["error"] == "failed to import activities: the uploaded file is gone"
+
+
+async def test_nothing_of_an_upload_stays_behind(world: World, tmp_path: Path) -> None:
+    ada = await world.user()
+    text = HEADER + "1,ride,1,1,2024-01-01T00:00:00Z,,\r\n"
+    key = {"Idempotency-Key": "one"}
+    for _ in range(2):
+        await ada.post("/api/v1/activities/import", content=text.encode(), headers=key)
+    other = await ada.post("/api/v1/activities/import", content=text.encode() * 2, headers=key)
+    assert other.status_code == 422
+    await upload(ada, text)
+    await world.rows("UPDATE job_tickets SET cancelled_at = now()")
+    await world.work()
+    assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file()] == []
 
 
 async def test_bytes_that_are_not_utf8_cost_their_row_only(world: World) -> None:
@@ -105,12 +139,6 @@ async def test_an_import_cancelled_before_it_ran_imports_nothing(world: World) -
     assert (await ada.call("DELETE", job["status_url"])).json()["status"] == "cancelled"
     await world.work()
     assert await world.value("SELECT count(*) FROM activities") == 0
-
-
-async def test_an_empty_upload_is_refused(world: World) -> None:
-    ada = await world.user()
-    assert (await ada.post("/api/v1/activities/import", content=b"")).status_code == 400
-    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
 
 
 async def test_the_real_file_survives_there_and_back(world: World) -> None:

@@ -156,7 +156,27 @@ async def test_not_now_means_later(settings: Settings, step: str) -> None:
         assert len(server.mails) == 1
 
 
-@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+async def test_a_relay_that_refuses_us_does_not_cost_the_mail(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["MAIL"] = "530 must issue STARTTLS first"
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+
+
+async def test_after_the_last_attempt_a_mail_has_failed(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = f"451 {ADA} is busy"
+        await greet(world)
+        for _ in range(3):
+            await run_due(world)
+        assert await state(world) == ("failed", 4)
+        assert ADA in await world.value("SELECT answer FROM mails")
+        errors = await world.rows("SELECT error, public_error, traceback FROM job_errors")
+        assert len(errors) == 4
+        assert ADA not in str(errors), "job rows are no place for addresses"
+
+
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
 async def test_never_means_never(settings: Settings, step: str) -> None:
     async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
         server.answers[step] = "550 no such mailbox"

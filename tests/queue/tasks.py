@@ -63,6 +63,11 @@ def in_thread(context: Context, seconds: float) -> None:
     time.sleep(seconds)
 
 
+@blueprint.job("to_thread", queue="default")
+async def to_thread(context: Context, seconds: float) -> None:
+    await asyncio.to_thread(time.sleep, seconds)
+
+
 @blueprint.job("failing_thread", queue="default", retry=AT_ONCE)
 def failing_thread(context: Context) -> None:
     time.sleep(0.5)

@@ -155,6 +155,22 @@ def test_an_outcome_waits_for_postgres_instead_of_running_again(
     remove_data(Path(folder))
 
 
+def test_sigterm_ends_a_worker_whose_database_is_away(
+    tmp_path_factory: pytest.TempPathFactory, make_queue: MakeQueue
+) -> None:
+    folder = tmp_path_factory.mktemp("postgres") / "postgres"
+    with EmbeddedPostgres(folder) as server:
+        migrate(server.url())
+        queue = make_queue(server.url())
+        with queue.worker("--shutdown-graceful-timeout", "2") as worker:
+            queue.until_status(queue.defer("noop"), "succeeded")
+            server.stop()
+            time.sleep(1)
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(timeout=10)
+    remove_data(Path(folder))
+
+
 def test_a_stock_worker_beside_ours_wakes_and_works(queue: Queue) -> None:
     script = """
 import asyncio, os, procrastinate

@@ -107,6 +107,14 @@ async def test_threads_run_as_many_at_once_as_there_are_slots(queue: Queue) -> N
     assert time.monotonic() - began < 10, "the engine's own executor would take its time"
 
 
+async def test_blocking_work_of_async_tasks_has_a_thread_for_every_slot(queue: Queue) -> None:
+    for _ in range(20):
+        queue.defer("to_thread", args={"seconds": 1})
+    began = time.monotonic()
+    await queue.work(concurrency=20)
+    assert time.monotonic() - began < 8
+
+
 async def test_jobs_with_one_lock_follow_each_other_at_once(queue: Queue) -> None:
     jobs = [queue.defer("marked", args={"seconds": 0.01}, lock="one") for _ in range(10)]
     async with working(queue, concurrency=10):
