@@ -216,17 +216,19 @@ def _path_value(text: str, kind: type[Any]) -> Any:
 async def once(
     request: Request, user_id: int, body: object, act: Callable[[Conn], Awaitable[Response]]
 ) -> Response:
-    """Runs `act` in a transaction; with an Idempotency-Key, once for each key.
+    """Runs `act`, which works by one statement; with an Idempotency-Key once for each key.
 
     The same key and request again get the first answer; another request with that key gets 422;
     one whose first request is still at work 409. The key is written in the same transaction, so
     a request that failed or was cut off leaves none.
     """
+    pool = of_request(request).pool
     key = request.headers.get("idempotency-key")
-    async with db.transaction(of_request(request).pool) as conn:
-        if key is None:
+    if key is None:
+        async with pool.connection() as conn:
             return await act(conn)
-        _check_key(key)
+    _check_key(key)
+    async with db.transaction(pool) as conn:
         fingerprint = sha256(request.url.path.encode() + msgspec.json.encode(body)).hexdigest()
         claim = {"user_id": user_id, "key": key, "fingerprint": fingerprint}
         if not await db.value(conn, _SQL["lock_key"], claim):

@@ -48,7 +48,7 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/activities/import", activities.import_upload, {202: JobAccepted},
              errors=(409, 422), request_type="text/csv", idempotent=True),
     Endpoint("POST", "/api/v1/activities/export/csv", exports.request_csv, {202: JobAccepted},
-             errors=(409, 422), idempotent=True),
+             errors=(409, 422, 429), idempotent=True),
     Endpoint("GET", "/api/v1/activities/{activity_id}", activities.show,
              {200: activities_model.Activity}),
     Endpoint("PATCH", "/api/v1/activities/{activity_id}", activities.change,

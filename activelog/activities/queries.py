@@ -62,9 +62,10 @@ async def delete(conn: Conn, activity_id: int, user_id: int) -> bool:
     return await db.execute(conn, _SQL["delete"], params) == 1
 
 
-async def add_import(conn: Conn, import_id: UUID, user_id: int, object_key: str) -> None:
-    params = {"id": import_id, "user_id": user_id, "object_key": object_key}
-    await db.execute(conn, _SQL["add_import"], params)
+async def request_import(conn: Conn, object_key: str, opening: dict[str, Any]) -> float:
+    """Estimated seconds. `opening` is its ticket's."""
+    params = opening | {"object_key": object_key}
+    return float(await db.value(conn, _SQL["request_import"], params))
 
 
 async def import_key(conn: Conn, import_id: UUID) -> str | None:

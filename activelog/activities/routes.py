@@ -96,10 +96,8 @@ async def import_upload(request: Request, user_id: int) -> Response:
         await services.storage.put(key, path, "text/csv")
 
     async def start(conn: Conn) -> Response:
-        await open_import(conn, ticket_id, user_id)
-        return await accept(
-            request, conn, ticket_id, kind=IMPORT, task=import_csv, message="import job started"
-        )
+        seconds = await open_import(conn, ticket_id, user_id)
+        return accept(request, ticket_id, seconds, "import job started")
 
     try:
         response = await api.once(request, user_id, digest, start)
@@ -115,12 +113,10 @@ def import_key(user_id: int, ticket_id: UUID) -> str:
     return f"imports/{user_id}/{ticket_id}.csv"
 
 
-async def open_import(conn: Conn, ticket_id: UUID, user_id: int) -> None:
-    """Its file must be in the storage already."""
-    await tickets.open_ticket(
-        conn, ticket_id, user_id=user_id, kind=IMPORT, task=import_csv, message="Waiting to start"
-    )
-    await queries.add_import(conn, ticket_id, user_id, import_key(user_id, ticket_id))
+async def open_import(conn: Conn, ticket_id: UUID, user_id: int) -> float:
+    """Its file must be in the storage already. Returns the estimated seconds."""
+    opening = tickets.opening(ticket_id, user_id, IMPORT, import_csv)
+    return await queries.request_import(conn, import_key(user_id, ticket_id), opening)
 
 
 async def _receive(request: Request, path: Path) -> str:

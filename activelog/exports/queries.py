@@ -14,8 +14,11 @@ from activelog.period import Period
 _SQL = db.queries("exports")
 
 
-async def add(conn: Conn, export: Export) -> None:
-    await db.execute(conn, _SQL["add"], asdict(export) | {"filters": Jsonb(export.filters)})
+async def request(conn: Conn, export: Export, opening: dict[str, Any]) -> float | None:
+    """Estimated seconds; None when too many wait already. `opening` is its ticket's."""
+    params = opening | asdict(export) | {"filters": Jsonb(export.filters)}
+    seconds: float | None = await db.value(conn, _SQL["request"], params)
+    return seconds
 
 
 async def get(conn: Conn, export_id: UUID) -> Export | None:

@@ -12,9 +12,11 @@ from activelog.exports.model import CsvRequest, DownloadQuery, Export
 from activelog.exports.tasks import generate
 from activelog.period import parse_period
 from activelog.services import Services, of_request
+from activelog.tickets import Line
 from activelog.tickets.routes import accept
 
 CSV = "export csv"
+AT_ONCE, WAITING = 2, 10  # exports of one user
 PRESIGNED_SECONDS = 600
 
 
@@ -24,14 +26,12 @@ async def request_csv(request: Request, user_id: int, body: CsvRequest) -> Respo
 
     async def start(conn: Conn) -> Response:
         export_id = uuid4()
-        await tickets.open_ticket(
-            conn, export_id, user_id=user_id, kind=CSV, task=generate, message="Waiting to start"
-        )
         key = f"exports/{user_id}/{export_id}.csv"
-        await queries.add(conn, Export(export_id, user_id, "csv", msgspec.to_builtins(body), key))
-        return await accept(
-            request, conn, export_id, kind=CSV, task=generate, message="export job started"
-        )
+        export = Export(export_id, user_id, "csv", msgspec.to_builtins(body), key)
+        line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
+        opening = tickets.opening(export_id, user_id, CSV, generate, line)
+        seconds = await queries.request(conn, export, opening)
+        return accept(request, export_id, seconds, "export job started")
 
     return await api.once(request, user_id, body, start)
 

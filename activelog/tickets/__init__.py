@@ -7,15 +7,16 @@ there instead of being copied, so the two cannot disagree.
 """
 
 from activelog.tickets.model import JobStatus, Ticket
-from activelog.tickets.queries import complete, get, open_ticket
+from activelog.tickets.queries import Line, complete, get, opening
 from activelog.tickets.work import Work, working
 
 __all__ = [
     "JobStatus",
+    "Line",
     "Ticket",
     "Work",
     "complete",
     "get",
-    "open_ticket",
+    "opening",
     "working",
 ]

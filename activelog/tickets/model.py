@@ -60,6 +60,7 @@ class JobAccepted(msgspec.Struct):
 class Ticket:
     id: UUID
     kind: str
+    job_id: int | None
     progress: int
     message: str
     result: dict[str, Any] | None
@@ -79,7 +80,7 @@ class Ticket:
             return "expired" if gone else "completed"
         if self.cancelled_at is not None or self.job_status in ("cancelled", "aborted"):
             return "cancelled"
-        if self.job_status == "todo":
+        if self.job_status == "todo" or self.job_id is None:
             return "pending"
         return "processing" if self.job_status == "doing" else "failed"
 

@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,22 +12,30 @@ from activelog.tickets.model import Ticket
 _SQL = db.queries("tickets")
 
 
-async def open_ticket(
-    conn: Conn, ticket_id: UUID, *, user_id: int, kind: str, task: AnyTask, message: str
-) -> None:
-    """Opens a ticket and defers `task(ticket_id=…)` for it."""
-    await db.execute(
-        conn,
-        _SQL["open"],
-        {
-            "id": ticket_id,
-            "user_id": user_id,
-            "kind": kind,
-            "task": task.name,
-            "queue": task.queue,
-            "message": message,
-        },
-    )
+@dataclass(frozen=True)
+class Line:
+    """Tickets of one line run `slots` at a time; `waiting` more may wait."""
+
+    name: str
+    slots: int
+    waiting: int
+
+
+def opening(
+    ticket_id: UUID, user_id: int, kind: str, task: AnyTask, line: Line | None = None
+) -> dict[str, Any]:
+    """The parameters of `open_ticket(…)`, which features call in the statement that writes the
+    row they ask for work with. It defers `task(ticket_id=…)`, now or when the line lets it."""
+    return {
+        "id": ticket_id,
+        "user_id": user_id,
+        "kind": kind,
+        "task": task.name,
+        "queue": task.queue,
+        "line": line.name if line else None,
+        "line_slots": line.slots if line else None,
+        "waiting": line.waiting if line else None,
+    }
 
 
 async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
@@ -57,8 +66,3 @@ async def cancel(conn: Conn, ticket_id: UUID, user_id: int) -> bool:
     """Cancels a waiting job and asks a running one to stop. False when it was over already."""
     params = {"id": ticket_id, "user_id": user_id}
     return await db.value(conn, _SQL["cancel"], params) is not None
-
-
-async def estimate(conn: Conn, kind: str, queue: str) -> float:
-    """Seconds."""
-    return float(await db.value(conn, _SQL["estimate"], {"kind": kind, "queue": queue}))

@@ -6,9 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import api, auth
-from activelog.db import Conn
 from activelog.errors import AppError
-from activelog.queue import AnyTask
 from activelog.services import Services, of_request
 from activelog.tickets import queries
 from activelog.tickets.model import JobAccepted, Ticket
@@ -38,11 +36,11 @@ async def cancel(request: Request, user_id: int, job_id: UUID) -> Response:
     return _show(services, ticket)
 
 
-async def accept(
-    request: Request, conn: Conn, ticket_id: UUID, *, kind: str, task: AnyTask, message: str
-) -> Response:
-    """The 202 that answers a request for work, with an estimate from the measured pace."""
-    seconds = await queries.estimate(conn, kind, task.queue)
+def accept(request: Request, ticket_id: UUID, seconds: float | None, message: str) -> Response:
+    """The 202 that answers a request for work. `seconds` is what `open_ticket` returned: the
+    estimate from the measured pace, None when the line is full."""
+    if seconds is None:
+        raise AppError("too many requests", "too many of these wait already", 429, retry_after=30)
     now = of_request(request).clock().replace(microsecond=0)
     url = f"/api/v1/jobs/{ticket_id}"
     body = JobAccepted(message, ticket_id, url, now + timedelta(seconds=math.ceil(seconds)))

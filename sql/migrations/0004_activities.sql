@@ -4,7 +4,11 @@ CREATE TABLE job_tickets (
     id uuid PRIMARY KEY,
     user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE,
     kind text NOT NULL,
-    job_id bigint,                          -- no foreign key: old jobs go, tickets stay
+    task text NOT NULL,
+    queue text NOT NULL,
+    line text,                              -- tickets of one line run a few at a time
+    line_slots integer,                     -- so many
+    job_id bigint,                          -- NULL: waits in its line; no foreign key: old jobs go
     progress smallint NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
     message text NOT NULL,
     result jsonb,
@@ -17,6 +21,100 @@ CREATE TABLE job_tickets (
 CREATE INDEX job_tickets_user ON job_tickets (user_id, created_at DESC, id);
 CREATE INDEX job_tickets_pace ON job_tickets (kind, completed_at DESC)
     WHERE completed_at IS NOT NULL;
+
+CREATE INDEX job_tickets_line ON job_tickets (line, created_at)
+    WHERE line IS NOT NULL AND completed_at IS NULL AND cancelled_at IS NULL;
+CREATE INDEX job_tickets_job ON job_tickets (job_id) WHERE line IS NOT NULL;
+
+-- Turns waiting tickets of a line into jobs while it has free slots. What waits is no job yet, so
+-- it stands in nobody's way in the queue.
+CREATE FUNCTION advance_line(_line text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    ticket record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('line ' || _line, 0));
+    FOR ticket IN
+        SELECT t.id, t.task, t.queue FROM job_tickets t
+        WHERE t.line = _line AND t.completed_at IS NULL AND t.cancelled_at IS NULL
+          AND t.job_id IS NULL
+        ORDER BY t.created_at, t.id
+        LIMIT (SELECT greatest(0, max(a.line_slots) - count(j.id))
+               FROM job_tickets a
+               LEFT JOIN procrastinate_jobs j ON j.id = a.job_id AND j.status IN ('todo', 'doing')
+               WHERE a.line = _line AND a.completed_at IS NULL AND a.cancelled_at IS NULL)
+    LOOP
+        UPDATE job_tickets SET job_id = defer_ticket(id, task, queue) WHERE id = ticket.id;
+    END LOOP;
+END;
+$$;
+
+CREATE FUNCTION defer_ticket(_id uuid, _task text, _queue text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
+        _queue, _task, 0, NULL, NULL, jsonb_build_object('ticket_id', _id), NULL
+    )::procrastinate_job_to_defer_v1]))
+$$;
+
+-- Opens a ticket together with its job, in the caller's statement. Returns the seconds that it
+-- will take: the mean run of the last twenty of its kind, for itself and for its share of those
+-- that wait before it. NULL, and nothing opened, when _waiting tickets of its line wait already.
+CREATE FUNCTION open_ticket(
+    _id uuid, _user_id bigint, _kind text, _task text, _queue text,
+    _line text, _line_slots integer, _waiting integer
+) RETURNS double precision LANGUAGE plpgsql AS $$
+BEGIN
+    IF _line IS NULL THEN
+        INSERT INTO job_tickets (id, user_id, kind, task, queue, job_id, message)
+        VALUES (_id, _user_id, _kind, _task, _queue, defer_ticket(_id, _task, _queue),
+                'Waiting to start');
+    ELSE
+        PERFORM pg_advisory_xact_lock(hashtextextended('line ' || _line, 0));
+        IF (SELECT count(*) FROM job_tickets
+            WHERE line = _line AND completed_at IS NULL AND cancelled_at IS NULL
+              AND job_id IS NULL) >= _waiting THEN
+            RETURN NULL;
+        END IF;
+        INSERT INTO job_tickets (id, user_id, kind, task, queue, line, line_slots, message)
+        VALUES (_id, _user_id, _kind, _task, _queue, _line, _line_slots, 'Waiting to start');
+        PERFORM advance_line(_line);
+    END IF;
+    RETURN (
+        WITH runs AS (
+            SELECT avg(extract(epoch FROM completed_at - started_at)) AS seconds FROM (
+                SELECT completed_at, started_at FROM job_tickets
+                WHERE kind = _kind AND completed_at IS NOT NULL
+                ORDER BY completed_at DESC LIMIT 20) AS latest
+        ),
+        ahead AS (
+            SELECT count(*) AS jobs FROM (
+                SELECT FROM procrastinate_jobs
+                WHERE status = 'todo' AND queue_name = _queue
+                  AND scheduled_at IS NULL AND lock IS NULL LIMIT 1000) AS waiting
+        ),
+        workers AS (
+            SELECT count(*) AS alive FROM procrastinate_workers
+            WHERE last_heartbeat > now() - interval '10 seconds'
+        )
+        SELECT coalesce(runs.seconds, 2)
+               * (1 + greatest(ahead.jobs - 1, 0) / greatest(workers.alive, 1))
+        FROM runs, ahead, workers
+    );
+END;
+$$;
+
+-- Whatever ends a job of a line (a worker of any kind, SQL, a cancellation) lets the next one in.
+CREATE FUNCTION on_line_jobs_ended() RETURNS trigger LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM advance_line(ended.line) FROM (
+        SELECT DISTINCT t.line FROM new_jobs n JOIN job_tickets t ON t.job_id = n.id
+        WHERE n.status NOT IN ('todo', 'doing') AND t.line IS NOT NULL
+        ORDER BY t.line  -- in one order, or two workers could wait for each other
+    ) AS ended;
+    RETURN NULL;
+END;
+$$;
+CREATE TRIGGER on_line_jobs_ended AFTER UPDATE ON procrastinate_jobs
+    REFERENCING NEW TABLE AS new_jobs FOR EACH STATEMENT EXECUTE FUNCTION on_line_jobs_ended();
 
 CREATE TABLE activities (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

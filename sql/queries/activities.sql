@@ -43,8 +43,15 @@ SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, no
        created_at, updated_at
 FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL FOR UPDATE
 
--- name: add_import
-INSERT INTO imports (id, user_id, object_key) VALUES (%(id)s, %(user_id)s, %(object_key)s)
+-- name: request_import
+-- The import, its ticket and its job, in one round trip.
+WITH ticket AS (
+    SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
+                       %(line)s, %(line_slots)s, %(waiting)s) AS seconds
+)
+INSERT INTO imports (id, user_id, object_key)
+SELECT %(id)s, %(user_id)s, %(object_key)s FROM ticket
+RETURNING (SELECT seconds FROM ticket)
 
 -- name: import_key
 SELECT object_key FROM imports WHERE id = %(id)s

@@ -1,6 +1,13 @@
--- name: add
+-- name: request
+-- The export, its ticket and its job, in one round trip. No row when the line is full.
+WITH ticket AS (
+    SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
+                       %(line)s, %(line_slots)s, %(waiting)s) AS seconds
+)
 INSERT INTO exports (id, user_id, format, filters, object_key)
-VALUES (%(id)s, %(user_id)s, %(format)s, %(filters)s, %(object_key)s)
+SELECT %(id)s, %(user_id)s, %(format)s, %(filters)s, %(object_key)s
+FROM ticket WHERE seconds IS NOT NULL
+RETURNING (SELECT seconds FROM ticket)
 
 -- name: get
 SELECT id, user_id, format, filters, object_key FROM exports WHERE id = %(id)s

@@ -180,6 +180,36 @@ async def test_a_second_run_overwrites_the_same_file_and_mails_once(world: World
     assert len(world.mails(ada.address)) == 1
 
 
+async def test_two_of_a_user_run_at_once_ten_wait_and_more_are_refused(world: World) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    jobs = [await request(ada) for _ in range(12)]
+    refused = await ada.post("/api/v1/activities/export/csv", json={})
+    assert refused.status_code == 429
+    assert "Retry-After" in refused.headers
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 2
+    await request(eve)
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 3, "her own line"
+    waiting = (await ada.get(jobs[-1]["status_url"])).json()
+    assert waiting["status"] == "pending"
+    assert (await ada.call("DELETE", jobs[5]["status_url"])).json()["status"] == "cancelled"
+    assert (await ada.call("DELETE", jobs[0]["status_url"])).json()["status"] == "cancelled"
+    assert (await ada.get(jobs[2]["status_url"])).json()["status"] == "pending"
+    await world.work()
+    states = [(await ada.get(job["status_url"])).json()["status"] for job in jobs]
+    assert states == [
+        "cancelled", *["completed"] * 4, "cancelled", *["completed"] * 6,
+    ]  # fmt: skip
+    assert len(world.mails(ada.address)) == 10
+
+
+async def test_a_failed_export_lets_the_next_one_in(world: World, tmp_path: Path) -> None:
+    ada = await world.user()
+    jobs = [await request(ada) for _ in range(3)]
+    await world.rows("UPDATE procrastinate_jobs SET status = 'failed'")
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'") == 1
+    assert (await finish(ada, jobs[2]))["status"] == "completed"
+
+
 async def test_an_export_waits_out_a_store_that_is_away(world: World, tmp_path: Path) -> None:
     ada = await world.user()
     await ada.log()
