@@ -6,6 +6,7 @@ import sys
 
 from activelog.accounts import tasks as accounts
 from activelog.activities import tasks as activities
+from activelog.cleanup import tasks as cleanup
 from activelog.db import Pool
 from activelog.exports import tasks as exports
 from activelog.queue import App
@@ -18,7 +19,7 @@ def make_app(settings: Settings) -> App:
         return {"services": make_services(settings, pool)}
 
     app = App(settings.database_url, make_context=context, strict_queues=settings.strict_queues)
-    for feature in (accounts, activities, exports):
+    for feature in (accounts, activities, cleanup, exports):
         app.add(feature.blueprint)
     return app
 

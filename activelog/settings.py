@@ -59,6 +59,8 @@ class Settings:
     base_url: str
     templates: Path | None
     strict_queues: bool
+    keep_succeeded_days: int = 7
+    keep_failed_days: int = 30
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -72,6 +74,8 @@ class Settings:
             base_url=_base_url(environ),
             templates=_templates(environ),
             strict_queues=_strict_queues(environ),
+            keep_succeeded_days=_days(environ, "ACTIVELOG_KEEP_SUCCEEDED_DAYS", 7),
+            keep_failed_days=_days(environ, "ACTIVELOG_KEEP_FAILED_DAYS", 30),
         )
 
 
@@ -182,6 +186,13 @@ def _strict_queues(environ: Mapping[str, str]) -> bool:
     if order not in ("shared", "strict"):
         raise SettingsError(f"ACTIVELOG_QUEUES must be shared or strict, not {order!r}")
     return order == "strict"
+
+
+def _days(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name, str(default))
+    if not value.isdecimal() or not 1 <= int(value) <= 3650:
+        raise SettingsError(f"{name} must be a number of days from 1 to 3650, not {value!r}")
+    return int(value)
 
 
 def _folder(name: str, url: SplitResult) -> Folder:

@@ -40,6 +40,8 @@ def test_two_settings_are_enough() -> None:
         ("BASE_URL", "activelog.example"),
         ("TEMPLATES", "/no/such/folder"),
         ("QUEUES", "fair"),
+        ("KEEP_FAILED_DAYS", "0"),
+        ("KEEP_SUCCEEDED_DAYS", "a week"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(name: str, value: str) -> None:
