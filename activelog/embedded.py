@@ -190,7 +190,7 @@ def _create_database(conn: psycopg.Connection) -> None:
 def _place(folder: Path) -> _Place:
     if os.geteuid() != 0:
         folder.mkdir(parents=True, exist_ok=True)
-        return _Place(_package_binaries(), folder, _socket_folder(folder), owner=None)
+        return _Place(package_binaries(), folder, _socket_folder(folder), owner=None)
     home = _linked_home(folder)
     home.chmod(0o700)
     shutil.chown(home, _SERVER_USER)
@@ -223,7 +223,7 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def _package_binaries() -> Path:
+def package_binaries() -> Path:
     return _package() / "pginstall18"
 
 

@@ -1,7 +1,7 @@
 """What handlers and tasks work with, passed to them in one frozen value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -26,6 +26,8 @@ class Services:
     mailer: Mailer
     templates: Templates
     clock: Callable[[], datetime] = utc_now
+    # What may be a second old, with the time until which it is good.
+    memo: dict[object, tuple[float, float]] = field(default_factory=dict, repr=False)
 
 
 def make_services(settings: Settings, pool: Pool) -> Services:

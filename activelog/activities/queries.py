@@ -62,10 +62,9 @@ async def delete(conn: Conn, activity_id: int, user_id: int) -> bool:
     return await db.execute(conn, _SQL["delete"], params) == 1
 
 
-async def request_import(conn: Conn, object_key: str, opening: dict[str, Any]) -> float:
-    """Estimated seconds. `opening` is its ticket's."""
-    params = opening | {"object_key": object_key}
-    return float(await db.value(conn, _SQL["request_import"], params))
+async def request_import(conn: Conn, object_key: str, opening: dict[str, Any]) -> None:
+    """`opening` is its ticket's."""
+    await db.execute(conn, _SQL["request_import"], opening | {"object_key": object_key})
 
 
 async def import_key(conn: Conn, import_id: UUID) -> str | None:

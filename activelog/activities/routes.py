@@ -96,8 +96,8 @@ async def import_upload(request: Request, user_id: int) -> Response:
         await services.storage.put(key, path, "text/csv")
 
     async def start(conn: Conn) -> Response:
-        seconds = await open_import(conn, ticket_id, user_id)
-        return accept(request, ticket_id, seconds, "import job started")
+        await open_import(conn, ticket_id, user_id)
+        return await accept(request, conn, ticket_id, IMPORT, import_csv, "import job started")
 
     try:
         response = await api.once(request, user_id, digest, start)
@@ -113,10 +113,10 @@ def import_key(user_id: int, ticket_id: UUID) -> str:
     return f"imports/{user_id}/{ticket_id}.csv"
 
 
-async def open_import(conn: Conn, ticket_id: UUID, user_id: int) -> float:
-    """Its file must be in the storage already. Returns the estimated seconds."""
+async def open_import(conn: Conn, ticket_id: UUID, user_id: int) -> None:
+    """Its file must be in the storage already."""
     opening = tickets.opening(ticket_id, user_id, IMPORT, import_csv)
-    return await queries.request_import(conn, import_key(user_id, ticket_id), opening)
+    await queries.request_import(conn, import_key(user_id, ticket_id), opening)
 
 
 async def _receive(request: Request, path: Path) -> str:

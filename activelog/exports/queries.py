@@ -14,11 +14,10 @@ from activelog.period import Period
 _SQL = db.queries("exports")
 
 
-async def request(conn: Conn, export: Export, opening: dict[str, Any]) -> float | None:
-    """Estimated seconds; None when too many wait already. `opening` is its ticket's."""
+async def request(conn: Conn, export: Export, opening: dict[str, Any]) -> bool:
+    """False when too many wait already. `opening` is its ticket's."""
     params = opening | asdict(export) | {"filters": Jsonb(export.filters)}
-    seconds: float | None = await db.value(conn, _SQL["request"], params)
-    return seconds
+    return await db.execute(conn, _SQL["request"], params) == 1
 
 
 async def get(conn: Conn, export_id: UUID) -> Export | None:

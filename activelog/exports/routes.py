@@ -30,8 +30,10 @@ async def request_csv(request: Request, user_id: int, body: CsvRequest) -> Respo
         export = Export(export_id, user_id, "csv", msgspec.to_builtins(body), key)
         line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
         opening = tickets.opening(export_id, user_id, CSV, generate, line)
-        seconds = await queries.request(conn, export, opening)
-        return accept(request, export_id, seconds, "export job started")
+        if not await queries.request(conn, export, opening):
+            message = f"{AT_ONCE + WAITING} of your exports are unfinished; wait for one"
+            raise AppError("too many requests", message, 429, retry_after=30)
+        return await accept(request, conn, export_id, CSV, generate, "export job started")
 
     return await api.once(request, user_id, body, start)
 

@@ -38,6 +38,11 @@ def opening(
     }
 
 
+async def estimate(conn: Conn, kind: str, queue: str) -> float:
+    """Seconds."""
+    return float(await db.value(conn, _SQL["estimate"], {"kind": kind, "queue": queue}))
+
+
 async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
     return await db.one(conn, _SQL["get"], {"id": ticket_id, "user_id": user_id}, Ticket)
 

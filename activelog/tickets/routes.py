@@ -1,4 +1,5 @@
 import math
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -6,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import api, auth
+from activelog.db import Conn
 from activelog.errors import AppError
+from activelog.queue import AnyTask
 from activelog.services import Services, of_request
 from activelog.tickets import queries
 from activelog.tickets.model import JobAccepted, Ticket
@@ -36,15 +39,25 @@ async def cancel(request: Request, user_id: int, job_id: UUID) -> Response:
     return _show(services, ticket)
 
 
-def accept(request: Request, ticket_id: UUID, seconds: float | None, message: str) -> Response:
-    """The 202 that answers a request for work. `seconds` is what `open_ticket` returned: the
-    estimate from the measured pace, None when the line is full."""
-    if seconds is None:
-        raise AppError("too many requests", "too many of these wait already", 429, retry_after=30)
-    now = of_request(request).clock().replace(microsecond=0)
+async def accept(
+    request: Request, conn: Conn, ticket_id: UUID, kind: str, task: AnyTask, message: str
+) -> Response:
+    """The 202 that answers a request for work, with an estimate from the measured pace."""
+    services = of_request(request)
+    seconds = await _estimate(services, conn, kind, task.queue)
+    now = services.clock().replace(microsecond=0)
     url = f"/api/v1/jobs/{ticket_id}"
     body = JobAccepted(message, ticket_id, url, now + timedelta(seconds=math.ceil(seconds)))
     return api.json(body, 202, {"Location": url, "Retry-After": "1"})
+
+
+async def _estimate(services: Services, conn: Conn, kind: str, queue: str) -> float:
+    """Measured once a second: under load it would cost more than the request itself."""
+    until, seconds = services.memo.get(("estimate", kind), (0.0, 0.0))
+    if time.monotonic() > until:
+        seconds = await queries.estimate(conn, kind, queue)
+        services.memo["estimate", kind] = (time.monotonic() + 1, seconds)
+    return seconds
 
 
 def download_url(services: Services, ticket: Ticket) -> str:

@@ -54,13 +54,12 @@ CREATE FUNCTION defer_ticket(_id uuid, _task text, _queue text) RETURNS bigint L
     )::procrastinate_job_to_defer_v1]))
 $$;
 
--- Opens a ticket together with its job, in the caller's statement. Returns the seconds that it
--- will take: the mean run of the last twenty of its kind, for itself and for its share of those
--- that wait before it. NULL, and nothing opened, when _waiting tickets of its line wait already.
+-- Opens a ticket together with its job, in the caller's statement. False, and nothing opened, when
+-- _waiting tickets of its line wait already.
 CREATE FUNCTION open_ticket(
     _id uuid, _user_id bigint, _kind text, _task text, _queue text,
     _line text, _line_slots integer, _waiting integer
-) RETURNS double precision LANGUAGE plpgsql AS $$
+) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF _line IS NULL THEN
         INSERT INTO job_tickets (id, user_id, kind, task, queue, job_id, message)
@@ -71,33 +70,13 @@ BEGIN
         IF (SELECT count(*) FROM job_tickets
             WHERE line = _line AND completed_at IS NULL AND cancelled_at IS NULL
               AND job_id IS NULL) >= _waiting THEN
-            RETURN NULL;
+            RETURN false;
         END IF;
         INSERT INTO job_tickets (id, user_id, kind, task, queue, line, line_slots, message)
         VALUES (_id, _user_id, _kind, _task, _queue, _line, _line_slots, 'Waiting to start');
         PERFORM advance_line(_line);
     END IF;
-    RETURN (
-        WITH runs AS (
-            SELECT avg(extract(epoch FROM completed_at - started_at)) AS seconds FROM (
-                SELECT completed_at, started_at FROM job_tickets
-                WHERE kind = _kind AND completed_at IS NOT NULL
-                ORDER BY completed_at DESC LIMIT 20) AS latest
-        ),
-        ahead AS (
-            SELECT count(*) AS jobs FROM (
-                SELECT FROM procrastinate_jobs
-                WHERE status = 'todo' AND queue_name = _queue
-                  AND scheduled_at IS NULL AND lock IS NULL LIMIT 1000) AS waiting
-        ),
-        workers AS (
-            SELECT count(*) AS alive FROM procrastinate_workers
-            WHERE last_heartbeat > now() - interval '10 seconds'
-        )
-        SELECT coalesce(runs.seconds, 2)
-               * (1 + greatest(ahead.jobs - 1, 0) / greatest(workers.alive, 1))
-        FROM runs, ahead, workers
-    );
+    RETURN true;
 END;
 $$;
 

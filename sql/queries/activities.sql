@@ -47,11 +47,10 @@ FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NU
 -- The import, its ticket and its job, in one round trip.
 WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
-                       %(line)s, %(line_slots)s, %(waiting)s) AS seconds
+                       %(line)s, %(line_slots)s, %(waiting)s) AS is_open
 )
 INSERT INTO imports (id, user_id, object_key)
-SELECT %(id)s, %(user_id)s, %(object_key)s FROM ticket
-RETURNING (SELECT seconds FROM ticket)
+SELECT %(id)s, %(user_id)s, %(object_key)s FROM ticket WHERE is_open
 
 -- name: import_key
 SELECT object_key FROM imports WHERE id = %(id)s

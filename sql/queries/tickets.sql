@@ -39,3 +39,25 @@ WITH ticket AS (
     RETURNING t.job_id
 )
 SELECT procrastinate_cancel_job_v1(job_id, true, false) IS NOT NULL FROM ticket
+
+-- name: estimate
+-- Seconds that a new one will take: the mean run of the last twenty of its kind, for itself and for
+-- its share of those that wait before it (counted up to a thousand).
+WITH runs AS (
+    SELECT avg(extract(epoch FROM completed_at - started_at)) AS seconds FROM (
+        SELECT completed_at, started_at FROM job_tickets
+        WHERE kind = %(kind)s AND completed_at IS NOT NULL
+        ORDER BY completed_at DESC LIMIT 20) AS latest
+),
+ahead AS (
+    SELECT count(*) AS jobs FROM (
+        SELECT FROM procrastinate_jobs
+        WHERE status = 'todo' AND queue_name = %(queue)s
+          AND scheduled_at IS NULL AND lock IS NULL LIMIT 1000) AS waiting
+),
+workers AS (
+    SELECT count(*) AS alive FROM procrastinate_workers
+    WHERE last_heartbeat > now() - interval '10 seconds'
+)
+SELECT (coalesce(runs.seconds, 2) * (1 + ahead.jobs / greatest(workers.alive, 1)))::double precision
+FROM runs, ahead, workers

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests.bench.http import http
 from tests.bench.measure import Place, Result, cpu_seconds, median, places
 from tests.processes import PYTHON
 
@@ -34,6 +35,7 @@ def measure() -> Iterator[Result]:
         yield from drain(ours, stock)
         yield from latency(ours, stock)
         yield from fan_out(ours, stock)
+        yield from http(ours, stock)
         yield from claim_cost(ours)
 
 

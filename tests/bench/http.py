@@ -1,0 +1,130 @@
+"""Asking for work over HTTP (a row, a ticket and a job) against pgbench, which runs the stock
+engine's statements (a row and a job in one transaction) without any Python."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psycopg
+
+from activelog import auth
+from activelog.embedded import package_binaries
+from tests.bench.measure import Place, Result, median
+from tests.processes import PYTHON
+
+ROUNDS, SECONDS, CONNECTIONS, USERS = 3, 5, 16, 5_000
+PORT = 18_321
+SECRET = "a secret of the benchmark, 32 characters"
+
+PGBENCH = """
+BEGIN;
+INSERT INTO things (user_id, filters) VALUES (1, '{}');
+SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('low', 'noop', 0, NULL, NULL, '{"id": 1}', NULL)::procrastinate_job_to_defer_v1]);
+END;
+"""  # noqa: E501 - pgbench takes a statement a line
+
+WRK = """
+local tokens, turn = {}, 0
+for token in io.lines("%s") do tokens[#tokens + 1] = token end
+request = function()
+  turn = turn %% #tokens + 1
+  return wrk.format("POST", "/api/v1/activities/export/csv",
+    {["Authorization"] = "Bearer " .. tokens[turn], ["Content-Type"] = "application/json"},
+    '{"include_tags": true}')
+end
+"""
+
+
+def http(ours: Place, stock: Place) -> Iterator[Result]:
+    if shutil.which("wrk") is None:
+        print("queue.http_vs_pgbench is left out: wrk is not installed")
+        return
+    stock.execute("CREATE TABLE IF NOT EXISTS things (id bigserial, user_id int, filters jsonb)")
+    ours.execute("TRUNCATE procrastinate_jobs, users CASCADE")
+    with tempfile.TemporaryDirectory(prefix="activelog-bench-") as name, _api(ours, Path(name)):
+        script = _wrk_script(ours, Path(name))
+        fast, slow = [], []
+        for _ in range(ROUNDS):
+            ours.execute("TRUNCATE procrastinate_jobs, job_tickets CASCADE")
+            stock.execute("TRUNCATE procrastinate_jobs, things CASCADE")
+            fast.append(_wrk(script))
+            slow.append(_pgbench(stock, Path(name)))
+    note = f"{CONNECTIONS} connections, one API process that shares 2 cores with wrk and Postgres"
+    yield Result("queue.http_vs_pgbench", median(fast), "req/s", median(slow), True, note)
+
+
+@contextmanager
+def _api(place: Place, folder: Path) -> Iterator[None]:
+    env = dict(os.environ) | {
+        "ACTIVELOG_DATABASE_URL": place.url,
+        "ACTIVELOG_SECRET": SECRET,
+        "ACTIVELOG_STORAGE_URL": folder.as_uri(),
+        "ACTIVELOG_SMTP_URL": folder.as_uri(),
+    }
+    command = [PYTHON, "-m", "activelog", "api", "--port", str(PORT)]
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(200):
+            try:
+                urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=1)
+                break
+            except (URLError, OSError):
+                time.sleep(0.1)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wrk_script(place: Place, folder: Path) -> Path:
+    with psycopg.connect(place.url, autocommit=True) as conn:
+        users = conn.execute(
+            "INSERT INTO users (email, name, password_hash, verified_at)"
+            " SELECT n || '@example.com', 'x', 'none', now() FROM generate_series(1, %s) n"
+            " RETURNING id",
+            [USERS],
+        ).fetchall()
+    now = datetime.now(UTC)
+    tokens = [auth.make_token(SECRET, "session", str(user_id), now)[0] for (user_id,) in users]
+    (folder / "tokens").write_text("\n".join(tokens) + "\n")
+    script = folder / "export.lua"
+    script.write_text(WRK % (folder / "tokens"))
+    return script
+
+
+def _wrk(script: Path) -> float:
+    """Accepted requests per second."""
+    done = subprocess.run(
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}", "-s", script, f"http://127.0.0.1:{PORT}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
+    if refused:
+        raise RuntimeError(f"{refused[1]} requests were refused:\n{done.stdout}")
+    found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert found is not None
+    return float(found[1])
+
+
+def _pgbench(place: Place, folder: Path) -> float:
+    script = folder / "stock.sql"
+    script.write_text(PGBENCH)
+    done = subprocess.run(
+        [package_binaries() / "bin" / "pgbench", "-n", "-M", "prepared", "-f", script,
+         f"-c{CONNECTIONS}", "-j1", f"-T{SECONDS}", place.url],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = re.search(r"tps = ([\d.]+)", done.stdout)
+    assert found is not None
+    return float(found[1])
