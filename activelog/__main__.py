@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -99,6 +100,7 @@ def _migrate(arguments: argparse.Namespace) -> None:
 
 
 def _api(arguments: argparse.Namespace) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:%(name)s:%(message)s")
     app = web.create_app(Settings.from_env(os.environ))
     # uvicorn's own access log writes query strings, and ours hold tokens and signatures.
     uvicorn.run(

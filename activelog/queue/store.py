@@ -55,6 +55,12 @@ async def unregister_worker(conn: Conn, worker_id: int) -> None:
     await db.execute(conn, _SQL["unregister_worker"], {"worker_id": worker_id})
 
 
+async def mark_busy(conn: Conn, worker_id: int, *, busy: bool) -> None:
+    """While a worker is busy, new jobs do not wake it. Raises ForeignKeyViolation when the worker
+    was taken for dead."""
+    await db.execute(conn, _SQL["mark_busy" if busy else "mark_free"], {"worker_id": worker_id})
+
+
 async def queue_names(conn: Conn) -> list[str]:
     cursor = await conn.execute(_SQL["queue_names"])
     return [name for (name,) in await cursor.fetchall()]

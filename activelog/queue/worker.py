@@ -32,6 +32,9 @@ from activelog.queue.store import End
 
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
+BUSY_TURNS = 3  # in a row without a free slot; then new jobs need not wake this worker
+# After it was busy, a job may have been written without a wake-up and committed a moment later.
+LATE_COMMITS = (0.05, 0.25, 1.0)  # seconds
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,8 @@ class Worker(stock.Worker):
         self._ends: list[End] = []  # of runs, to be written
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
+        self._full_turns = 0
+        self._late_commits: list[float] = []
         self._hung = 0
         self._handed_back = False
         self._fatal: Exception | None = None
@@ -209,9 +214,25 @@ class Worker(stock.Worker):
         while not self._stop_event.is_set():
             self._new_job_event.clear()
             await self._turn(self._free_slots())
+            await self._tell_whether_busy()
             if not self.wait and await self._is_idle():
                 return
             await self._sleep(await self._pause())
+
+    async def _tell_whether_busy(self) -> None:
+        was_busy = self._full_turns >= BUSY_TURNS
+        self._full_turns = 0 if self._free_slots() else self._full_turns + 1
+        is_busy = self._full_turns >= BUSY_TURNS
+        worker_id = self.worker_id
+        if was_busy == is_busy or worker_id is None:
+            return
+        try:
+            await self._line(lambda conn: store.mark_busy(conn, worker_id, busy=is_busy))
+        except psycopg.errors.ForeignKeyViolation:
+            await self._start_over()
+        if not is_busy:
+            self._late_commits = list(LATE_COMMITS)
+            self._new_job_event.set()  # what came until now woke nobody
 
     async def _is_idle(self) -> bool:
         return not (self._running_jobs or self._ends or await self._learn_queues())
@@ -284,7 +305,9 @@ class Worker(stock.Worker):
         if await self._learn_queues():
             return 0
         due = await self._line(lambda conn: store.seconds_until_due(conn, self._shares.passes))
-        return min(self.fetch_job_polling_interval, max(due or 0.0, 0.01) if due else 1e9)
+        late = self._late_commits.pop(0) if self._late_commits else None
+        waits = [seconds for seconds in (due, late) if seconds is not None]
+        return max(0.01, min([self.fetch_job_polling_interval, *waits]))
 
     async def _sleep(self, seconds: float) -> None:
         if seconds == 0:

@@ -49,10 +49,17 @@ DROP INDEX procrastinate_jobs_id_lock_idx_v1;
 CREATE INDEX procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (lock, id)
     WHERE status IN ('todo', 'doing') AND lock IS NOT NULL;
 
+-- Workers whose slots are all taken: they look for jobs whenever one of theirs ends, so they need
+-- no wake-up. A stock worker is never in here.
+CREATE UNLOGGED TABLE busy_workers (
+    worker_id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE
+);
+
 -- The engine's row triggers, as statement triggers: the same events and the same notifications for
 -- a batch at the price of one, which is what claiming and finishing in batches live on. NOTIFY
--- goes out once per statement and queue instead of twice per row, since it serialises commits; the
--- channels and the payload are the engine's, so stock workers wake as before.
+-- lets one transaction commit at a time, so it goes out once per statement and queue instead of
+-- twice per row, and only when a worker that is alive may be waiting for it. The channels and the
+-- payload are the engine's, so stock workers wake as before.
 CREATE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO procrastinate_events (job_id, type)
@@ -60,11 +67,15 @@ BEGIN
     INSERT INTO procrastinate_events (job_id, type, at)
     SELECT id, 'scheduled', scheduled_at FROM new_jobs
     WHERE status = 'todo' AND scheduled_at IS NOT NULL;
-    PERFORM pg_notify('procrastinate_queue_v1#' || queue_name, payload),
-            pg_notify('procrastinate_any_queue_v1', payload)
-    FROM (SELECT queue_name,
-                 json_build_object('type', 'job_inserted', 'job_id', max(id))::text AS payload
-          FROM new_jobs WHERE status = 'todo' GROUP BY queue_name) AS inserted;
+    IF EXISTS (SELECT FROM procrastinate_workers w
+               WHERE w.last_heartbeat > now() - interval '1 minute'
+                 AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id)) THEN
+        PERFORM pg_notify('procrastinate_queue_v1#' || queue_name, payload),
+                pg_notify('procrastinate_any_queue_v1', payload)
+        FROM (SELECT queue_name,
+                     json_build_object('type', 'job_inserted', 'job_id', max(id))::text AS payload
+              FROM new_jobs WHERE status = 'todo' GROUP BY queue_name) AS inserted;
+    END IF;
     RETURN NULL;
 END;
 $$;

@@ -4,6 +4,12 @@ INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id
 -- name: unregister_worker
 DELETE FROM procrastinate_workers WHERE id = %(worker_id)s
 
+-- name: mark_busy
+INSERT INTO busy_workers (worker_id) VALUES (%(worker_id)s) ON CONFLICT DO NOTHING
+
+-- name: mark_free
+DELETE FROM busy_workers WHERE worker_id = %(worker_id)s
+
 -- name: beat
 -- No row: somebody took this worker for dead and removed it.
 UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(worker_id)s

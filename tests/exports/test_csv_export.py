@@ -3,9 +3,11 @@ import io
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from activelog.settings import Folder
+from tests import processes
 from tests.activities.test_import import finish, upload
 from tests.conftest import User, World
 
@@ -200,6 +202,40 @@ async def test_two_of_a_user_run_at_once_ten_wait_and_more_are_refused(world: Wo
         "cancelled", *["completed"] * 4, "cancelled", *["completed"] * 6,
     ]  # fmt: skip
     assert len(world.mails(ada.address)) == 10
+
+
+async def test_a_running_export_is_cancelled(
+    world: World, environment: dict[str, str], tmp_path: Path
+) -> None:
+    ada = await world.user()
+    await ada.log()
+    job = await request(ada)
+    with processes.worker(environment):
+        async with world.pool.connection() as conn, conn.transaction():
+            await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
+            await _until(ada, job, "processing")
+            cancelled = await ada.call("DELETE", job["status_url"])
+            assert cancelled.json()["status"] == "cancelled"
+            await _until_job(world, "aborted")
+    assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
+    assert list((tmp_path / "objects").rglob("*.csv")) == []
+    assert world.mails(ada.address) == []
+
+
+async def _until(user: User, job: dict[str, Any], status: str) -> None:
+    for _ in range(200):
+        if (await user.get(job["status_url"])).json()["status"] == status:
+            return
+        await anyio.sleep(0.05)
+    raise AssertionError(f"the job is not {status} after 10 s")
+
+
+async def _until_job(world: World, status: str) -> None:
+    for _ in range(200):
+        if await world.value("SELECT status::text FROM procrastinate_jobs") == status:
+            return
+        await anyio.sleep(0.05)
+    raise AssertionError(f"the engine's job is not {status} after 10 s")
 
 
 async def test_a_failed_export_lets_the_next_one_in(world: World, tmp_path: Path) -> None:

@@ -253,6 +253,24 @@ async def test_a_worker_never_takes_more_than_it_has_slots(queue: Queue) -> None
             assert doing <= 3
 
 
+async def test_jobs_that_come_while_all_slots_are_taken_follow_at_once(queue: Queue) -> None:
+    for _ in range(30):
+        queue.defer("marked", args={"seconds": 0.05})
+    async with working(queue, concurrency=2):
+        deadline = time.monotonic() + 10
+        while not queue.all("SELECT 1 FROM busy_workers") and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert queue.all("SELECT 1 FROM busy_workers"), "it says that it is busy"
+        last = queue.defer("noop")
+        await until_status(queue, last, "succeeded", 10)
+        await asyncio.sleep(0.3)
+        assert queue.all("SELECT 1 FROM busy_workers") == [], "and that it is free again"
+        began = time.monotonic()
+        after = queue.defer("noop")
+        await until_status(queue, after, "succeeded", 10)
+        assert time.monotonic() - began < 2, "the poll of these tests would take 30 s"
+
+
 async def test_priority_wins_within_a_queue(queue: Queue) -> None:
     for _ in range(5):
         queue.defer("noop")
