@@ -49,7 +49,8 @@ def test_compose_is_valid() -> None:
     if not schema:
         missing("the schema of compose files (ACTIVELOG_COMPOSE_SCHEMA)")
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    jsonschema.validate(compose, json.loads(Path(str(schema)).read_text()))
+    validator = jsonschema.Draft7Validator(json.loads(Path(str(schema)).read_text()))
+    validator.validate(compose)
 
 
 def test_compose_says_what_it_needs() -> None:
