@@ -80,7 +80,8 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION on_jobs_updated() RETURNS trigger LANGUAGE plpgsql AS $$
+-- (claim_jobs and finish_jobs, inside which it runs, switch hash joins off.)
+CREATE FUNCTION on_jobs_updated() RETURNS trigger LANGUAGE plpgsql SET enable_hashjoin = on AS $$
 BEGIN
     INSERT INTO procrastinate_events (job_id, type)
     SELECT n.id, CASE
