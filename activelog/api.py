@@ -54,6 +54,7 @@ class Endpoint:
     answers: Mapping[int, type | None]
     errors: tuple[int, ...] = ()
     request_type: str | None = None  # of a body that is no JSON
+    answer_type: str | None = None  # likewise
     idempotent: bool = False  # takes Idempotency-Key
     bearer: bool = False  # takes a token that the handler reads itself
 

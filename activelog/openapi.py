@@ -58,12 +58,12 @@ def _operation(
     summary, _, description = inspect.getdoc(endpoint.handler).partition(". ")  # type: ignore[union-attr]
     module = endpoint.handler.__module__.split(".")[1].replace("tickets", "jobs")
     operation: dict[str, Any] = {
-        "operationId": f"{module}_{endpoint.handler.__name__}",
+        "operationId": _operation_id(endpoint),
         "tags": [module],
         "summary": " ".join(summary.split()).rstrip("."),
         "responses": {
             **{
-                str(status): _answer(status, kind, schema_of)
+                str(status): _answer(endpoint, status, kind, schema_of)
                 for status, kind in endpoint.answers.items()
             },
             **{str(status): _error(status, schema_of) for status in _errors(endpoint)},
@@ -80,6 +80,11 @@ def _operation(
     return operation
 
 
+def _operation_id(endpoint: Endpoint) -> str:
+    words = endpoint.path.removeprefix("/api/v1/").replace("{", "").replace("}", "")
+    return f"{endpoint.method.lower()}_{words.replace('/', '_').replace('-', '_')}"
+
+
 def _errors(endpoint: Endpoint) -> list[int]:
     found = {400, 503, *endpoint.errors}
     if "user_id" in endpoint.parameters:
@@ -91,8 +96,12 @@ def _errors(endpoint: Endpoint) -> list[int]:
     return sorted(found)
 
 
-def _answer(status: int, kind: Any, schema_of: dict[Any, Any]) -> dict[str, Any]:
+def _answer(
+    endpoint: Endpoint, status: int, kind: Any, schema_of: dict[Any, Any]
+) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if status == HTTPStatus.OK and endpoint.answer_type:
+        answer["content"] = {endpoint.answer_type: {"schema": {"type": "string"}}}
     if kind is not None:
         answer["content"] = {_MEDIA: {"schema": schema_of[kind]}}
     if (

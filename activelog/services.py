@@ -1,5 +1,6 @@
 """What handlers and tasks work with, passed to them in one frozen value."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ class Services:
     mailer: Mailer
     templates: Templates
     clock: Callable[[], datetime] = utc_now
+    # Downloads that are streamed by this process; each holds a connection.
+    streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
     # What may be a second old, with the time until which it is good.
     memo: dict[object, tuple[float, float]] = field(default_factory=dict, repr=False)
 

@@ -23,7 +23,9 @@ from activelog.activities import model as activities_model
 from activelog.activities import routes as activities
 from activelog.api import Endpoint
 from activelog.errors import AppError
+from activelog.exports import model as exports_model
 from activelog.exports import routes as exports
+from activelog.exports import stream
 from activelog.monitoring import routes as monitoring
 from activelog.services import make_services, of_request
 from activelog.settings import Settings
@@ -56,6 +58,13 @@ ENDPOINTS = [
     Endpoint("DELETE", "/api/v1/activities/{activity_id}", activities.delete, {204: None}),
     Endpoint("GET", "/api/v1/jobs/{job_id}", tickets.show, {200: JobStatus, 304: None}),
     Endpoint("DELETE", "/api/v1/jobs/{job_id}", tickets.cancel, {200: JobStatus}, errors=(409,)),
+    Endpoint("GET", "/api/v1/activities/export/csv/download", stream.download_csv, {200: None},
+             answer_type="text/csv"),
+    Endpoint("GET", "/api/v1/export/activities/csv", stream.download_csv, {200: None},
+             answer_type="text/csv"),
+    Endpoint("GET", "/api/v1/export/history", exports.history, {200: exports_model.ExportPage}),
+    Endpoint("GET", "/api/v1/export/{job_id}/status", tickets.show, {200: JobStatus, 304: None}),
+    Endpoint("DELETE", "/api/v1/export/{export_id}", exports.delete, {204: None}),
     Endpoint("GET", "/api/v1/export/{export_id}/download", exports.download,
              {302: None}, errors=(401, 409, 410), bearer=True),
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,23 @@ async def request(conn: Conn, export: Export, opening: dict[str, Any]) -> bool:
 
 async def get(conn: Conn, export_id: UUID) -> Export | None:
     return await db.one(conn, _SQL["get"], {"id": export_id}, Export)
+
+
+@dataclass(frozen=True)
+class Requested(Export):
+    created_at: datetime
+
+
+async def page(
+    conn: Conn, user_id: int, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Requested]:
+    at, before_id = before or (None, None)
+    params = {"user_id": user_id, "before": at, "before_id": before_id, "limit": limit}
+    return await db.many(conn, _SQL["page"], params, Requested)
+
+
+async def delete(conn: Conn, export_id: UUID) -> None:
+    await db.execute(conn, _SQL["delete"], {"id": export_id})
 
 
 async def count(conn: Conn, user_id: int, period: Period) -> int:

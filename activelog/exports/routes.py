@@ -1,3 +1,4 @@
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import msgspec
@@ -8,12 +9,19 @@ from activelog import api, auth, tickets
 from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.exports import queries
-from activelog.exports.model import CsvRequest, DownloadQuery, Export
+from activelog.exports.model import (
+    CsvRequest,
+    DownloadQuery,
+    Export,
+    ExportItem,
+    ExportPage,
+    HistoryQuery,
+)
 from activelog.exports.tasks import generate
 from activelog.period import parse_period
 from activelog.services import Services, of_request
 from activelog.tickets import Line
-from activelog.tickets.routes import accept
+from activelog.tickets.routes import accept, status_of
 
 CSV = "export csv"
 AT_ONCE, WAITING = 2, 10  # exports of one user
@@ -55,6 +63,38 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
     name = f"activities-{ticket.created_at:%Y-%m-%d}.csv"
     url = await services.storage.presign(export.object_key, name, PRESIGNED_SECONDS)
     return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+
+
+async def history(request: Request, user_id: int, query: HistoryQuery) -> Response:
+    """One's exports, newest first, each with the state of its job."""
+    services = of_request(request)
+    before = api.decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    async with services.pool.connection() as conn:
+        found = await queries.page(conn, user_id, before, query.limit + 1)
+        shown = found[: query.limit]
+        jobs = await tickets.get_all(conn, [export.id for export in shown], user_id)
+    items = [
+        ExportItem(export.id, export.format, export.filters, status_of(services, jobs[export.id]))
+        for export in shown
+    ]
+    more = len(found) > query.limit
+    cursor = api.encode_cursor(shown[-1].created_at, shown[-1].id) if more else None
+    return api.json(ExportPage(items, cursor))
+
+
+async def delete(request: Request, user_id: int, export_id: UUID) -> Response:
+    """Deletes an export and its file; one that waits or runs is cancelled first."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        export = await queries.get(conn, export_id)
+        if export is None or export.user_id != user_id:
+            raise AppError.not_found("export")
+        await tickets.cancel(conn, export_id, user_id)
+    # The object before the row: a row without an object can be deleted again.
+    await services.storage.remove(export.object_key)
+    async with services.pool.connection() as conn:
+        await queries.delete(conn, export_id)
+    return Response(status_code=204)
 
 
 def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> bool:

@@ -78,15 +78,14 @@ async def _write(work: Work, export: Export, path: Path) -> int:
     ):
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         total = await queries.count(conn, export.user_id, period)
-        records = -1  # the header
+        lines = 0
         with path.open("wb") as file:
             async for chunk in csv_chunks(
                 conn, export.user_id, period, tags=bool(export.filters["include_tags"])
             ):
                 file.write(chunk)
-                records += 1
-                if records % 1000 == 0:
-                    await work.report(90 * records // max(total, 1), "Processing activities...")
+                lines += chunk.count(b"\n")
+                await work.report(90 * lines // max(total, lines), "Processing activities...")
     return total
 
 

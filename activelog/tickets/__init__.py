@@ -7,7 +7,7 @@ there instead of being copied, so the two cannot disagree.
 """
 
 from activelog.tickets.model import JobStatus, Ticket
-from activelog.tickets.queries import Line, complete, get, opening
+from activelog.tickets.queries import Line, cancel, complete, get, get_all, opening
 from activelog.tickets.work import Work, working
 
 __all__ = [
@@ -15,8 +15,10 @@ __all__ = [
     "Line",
     "Ticket",
     "Work",
+    "cancel",
     "complete",
     "get",
+    "get_all",
     "opening",
     "working",
 ]

@@ -44,7 +44,13 @@ async def estimate(conn: Conn, kind: str, queue: str) -> float:
 
 
 async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
-    return await db.one(conn, _SQL["get"], {"id": ticket_id, "user_id": user_id}, Ticket)
+    return (await get_all(conn, [ticket_id], user_id)).get(ticket_id)
+
+
+async def get_all(conn: Conn, ticket_ids: list[UUID], user_id: int) -> dict[UUID, Ticket]:
+    params = {"ids": ticket_ids, "user_id": user_id}
+    found = await db.many(conn, _SQL["get"], params, Ticket)
+    return {ticket.id: ticket for ticket in found}
 
 
 async def start(conn: Conn, ticket_id: UUID) -> int | None:

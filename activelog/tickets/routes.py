@@ -12,7 +12,7 @@ from activelog.errors import AppError
 from activelog.queue import AnyTask
 from activelog.services import Services, of_request
 from activelog.tickets import queries
-from activelog.tickets.model import JobAccepted, Ticket
+from activelog.tickets.model import JobAccepted, JobStatus, Ticket
 
 
 async def show(request: Request, user_id: int, job_id: UUID) -> Response:
@@ -70,8 +70,12 @@ def download_url(services: Services, ticket: Ticket) -> str:
     )
 
 
+def status_of(services: Services, ticket: Ticket) -> JobStatus:
+    return ticket.body(download_url(services, ticket))
+
+
 def _show(services: Services, ticket: Ticket) -> Response:
-    response = api.json(ticket.body(download_url(services, ticket)))
+    response = api.json(status_of(services, ticket))
     if ticket.status in ("pending", "processing"):
         response.headers["Retry-After"] = "1"
     return response

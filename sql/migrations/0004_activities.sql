@@ -124,7 +124,7 @@ CREATE TABLE exports (
     object_key text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX exports_user ON exports (user_id, created_at DESC);
+CREATE INDEX exports_user ON exports (user_id, created_at DESC, id DESC);
 
 CREATE TABLE imports (
     id uuid PRIMARY KEY REFERENCES job_tickets ON DELETE CASCADE,

@@ -11,6 +11,17 @@ FROM ticket WHERE is_open
 -- name: get
 SELECT id, user_id, format, filters, object_key FROM exports WHERE id = %(id)s
 
+-- name: page
+SELECT id, user_id, format, filters, object_key, created_at FROM exports
+WHERE user_id = %(user_id)s
+  AND (%(before_id)s::uuid IS NULL
+       OR (created_at, id) < (%(before)s::timestamptz, %(before_id)s::uuid))
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+
+-- name: delete
+-- With its ticket; the object must be gone already.
+DELETE FROM job_tickets WHERE id = %(id)s
+
 -- name: count
 SELECT count(*) FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL

@@ -9,7 +9,7 @@ LEFT JOIN procrastinate_jobs j ON j.id = t.job_id
 LEFT JOIN LATERAL (
     SELECT at, public_error FROM job_errors WHERE job_id = j.id ORDER BY at DESC LIMIT 1
 ) e ON j.status = 'failed'
-WHERE t.id = %(id)s AND t.user_id = %(user_id)s
+WHERE t.id = ANY (%(ids)s) AND t.user_id = %(user_id)s
 
 -- name: start
 -- The owner, or no row when the ticket is finished, cancelled or gone.

@@ -1,0 +1,69 @@
+"""CSV straight from COPY into the response, without a file in between."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from activelog.errors import AppError
+from activelog.exports.csv_file import csv_chunks
+from activelog.exports.model import CsvQuery
+from activelog.period import Period, parse_period
+from activelog.services import Services, of_request
+from activelog.storage import content_disposition
+
+
+async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Response:
+    """Activities as CSV, at once. For very many of them, an export in the background is kinder to
+    both sides."""
+    services = of_request(request)
+    period = parse_period(query.start_date, query.end_date)
+    if services.streams.locked():
+        raise AppError("busy", "too many downloads at the moment; try again", 503, retry_after=5)
+    chunks = _chunks(services, user_id, period, tags=query.include_tags)
+    first = await anext(chunks)  # whatever fails before it is an ordinary error
+    return _CsvResponse(first, chunks, _file_name(period))
+
+
+async def _chunks(
+    services: Services, user_id: int, period: Period, *, tags: bool
+) -> AsyncGenerator[bytes, None]:
+    async with services.streams, services.pool.connection() as conn:
+        async for chunk in csv_chunks(conn, user_id, period, tags=tags):
+            yield chunk
+
+
+class _CsvResponse(StreamingResponse):
+    """Closes its source whatever happens: when the client goes away, the connection to Postgres
+    is free at once. An error in the middle breaks the connection, so it cannot pass for the end.
+    """
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], file_name: str) -> None:
+        self._source = rest
+        headers = {"Content-Disposition": content_disposition(file_name)}
+        super().__init__(self._all(first), 200, headers, "text/csv")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._source.aclose()
+
+    async def _all(self, first: bytes) -> AsyncGenerator[bytes, None]:
+        yield first
+        async for chunk in self._source:
+            yield chunk
+
+
+def _file_name(period: Period) -> str:
+    """`activities-2024-01.csv` for a month, otherwise `activities.csv`."""
+    start, until = period.start, period.until
+    if start and until:
+        last = until - timedelta(seconds=1)
+        whole = start.day == 1 and until.day == 1 and (start.year, start.month) == (
+            last.year, last.month)  # fmt: skip
+        if whole:
+            return f"activities-{start:%Y-%m}.csv"
+    return "activities.csv"
