@@ -13,6 +13,8 @@ Email = Annotated[str, Meta(max_length=254, examples=["john@example.com"])]
 Password = Annotated[
     str, Meta(min_length=10, max_length=256, examples=["correct horse battery staple"])
 ]
+Token = Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiIs…"])]
+Moment = Annotated[datetime, Meta(examples=["2024-01-15T14:30:00Z"])]
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -29,8 +31,8 @@ class Registered(msgspec.Struct):
 
     message: Annotated[str, Meta(examples=["verification email queued"])]
     email: Email
-    token: str
-    expires_at: datetime
+    token: Token
+    expires_at: Moment
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,8 +41,8 @@ class SignIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Session(msgspec.Struct):
-    token: str
-    expires_at: datetime
+    token: Token
+    expires_at: Moment
     token_type: Annotated[str, Meta(examples=["Bearer"])] = "Bearer"  # noqa: S105
 
 
@@ -55,15 +57,15 @@ class VerifyQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 class Verified(msgspec.Struct):
     message: Annotated[str, Meta(examples=["email verified successfully"])]
-    verified_at: Annotated[datetime, Meta(examples=["2024-01-15T14:30:22Z"])]
+    verified_at: Moment
 
 
 class Profile(msgspec.Struct):
-    id: int
+    id: Annotated[int, Meta(examples=[1])]
     email: Email
-    name: str
-    created_at: datetime
-    verified_at: datetime
+    name: Annotated[str, Meta(examples=["John"])]
+    created_at: Moment
+    verified_at: Moment
 
 
 @dataclass(frozen=True)
