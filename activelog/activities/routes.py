@@ -77,7 +77,7 @@ async def change(request: Request, user_id: int, activity_id: int, body: Change)
 
 
 async def delete(request: Request, user_id: int, activity_id: int) -> Response:
-    """Deletes an activity; it is gone for good after 30 days."""
+    """Deletes an activity."""
     async with of_request(request).pool.connection() as conn:
         if not await queries.delete(conn, activity_id, user_id):
             raise AppError.not_found("activity")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 
 import psycopg
 from procrastinate.manager import get_channel_for_queues
@@ -97,11 +97,11 @@ async def watch_aborts(
                 on_abort(job_id)
 
 
-async def report_unknown(line: Line, passes: Mapping[str, float], tasks: list[str]) -> None:
+async def report_unknown(line: Line, queues: Collection[str] | None, tasks: list[str]) -> None:
     """Says when jobs wait for a task that this worker does not know (a rolling deploy, or a
     misspelt name): they stay queued for a worker that does."""
     while True:
-        name = await line(lambda conn: store.unknown_task(conn, passes, tasks))
+        name = await line(lambda conn: store.unknown_task(conn, queues, tasks))
         if name is not None:
             logger.warning("Jobs wait for the task %s, which this worker does not know", name)
         await asyncio.sleep(_UNKNOWN_INTERVAL)

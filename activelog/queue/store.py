@@ -166,10 +166,10 @@ async def seconds_until_due(conn: Conn, queues: Collection[str]) -> float | None
     return seconds
 
 
-async def unknown_task(conn: Conn, queues: Collection[str], tasks: list[str]) -> str | None:
-    name: str | None = await db.value(
-        conn, _SQL["unknown_task"], {"queues": list(queues), "tasks": tasks}
-    )
+async def unknown_task(conn: Conn, queues: Collection[str] | None, tasks: list[str]) -> str | None:
+    """A task for which jobs wait in these queues (None: in any) and that is not among `tasks`."""
+    params = {"queues": None if queues is None else list(queues), "tasks": tasks}
+    name: str | None = await db.value(conn, _SQL["unknown_task"], params)
     return name
 
 

@@ -176,7 +176,7 @@ class Worker(stock.Worker):
         found = [
             duties.rescue(line, wake),
             duties.watch_aborts(line, interval, self._running_ids, self._abort),
-            duties.report_unknown(line, self._shares.passes, self._tasks),
+            duties.report_unknown(line, self._named_queues(), self._tasks),
             schedule.keep(self.app, line),
         ]
         if self.listen_notify:
@@ -315,6 +315,9 @@ class Worker(stock.Worker):
         timer = asyncio.get_running_loop().call_later(seconds, self._new_job_event.set)
         await self._new_job_event.wait()
         timer.cancel()
+
+    def _named_queues(self) -> list[str] | None:
+        return None if self.queues is None else list(self.queues)
 
     async def _learn_queues(self) -> bool:
         names = await self._line(store.queue_names) if self.queues is None else self.queues

@@ -72,7 +72,8 @@ FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL (
 
 -- name: unknown_task
 SELECT task_name::text FROM procrastinate_jobs
-WHERE status = 'todo' AND queue_name = ANY (%(queues)s) AND NOT task_name = ANY (%(tasks)s) LIMIT 1
+WHERE status = 'todo' AND NOT task_name = ANY (%(tasks)s)
+  AND (%(queues)s::text[] IS NULL OR queue_name = ANY (%(queues)s)) LIMIT 1
 
 -- name: database_time
 SELECT extract(epoch FROM now())::bigint
