@@ -60,6 +60,11 @@ CREATE UNLOGGED TABLE busy_workers (
 -- lets one transaction commit at a time, so it goes out once per statement and queue instead of
 -- twice per row, and only when a worker that is alive may be waiting for it. The channels and the
 -- payload are the engine's, so stock workers wake as before.
+CREATE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify(channel, json_build_object('type', 'job_inserted', 'job_id', _job)::text)
+    FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
+$$;
+
 CREATE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO procrastinate_events (job_id, type)
@@ -70,11 +75,8 @@ BEGIN
     IF EXISTS (SELECT FROM procrastinate_workers w
                WHERE w.last_heartbeat > now() - interval '1 minute'
                  AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id)) THEN
-        PERFORM pg_notify('procrastinate_queue_v1#' || queue_name, payload),
-                pg_notify('procrastinate_any_queue_v1', payload)
-        FROM (SELECT queue_name,
-                     json_build_object('type', 'job_inserted', 'job_id', max(id))::text AS payload
-              FROM new_jobs WHERE status = 'todo' GROUP BY queue_name) AS inserted;
+        PERFORM notify_queue(queue_name, max(id))
+        FROM new_jobs WHERE status = 'todo' GROUP BY queue_name;
     END IF;
     RETURN NULL;
 END;
@@ -97,6 +99,11 @@ BEGIN
     INSERT INTO procrastinate_events (job_id, type, at)
     SELECT id, 'scheduled', scheduled_at FROM new_jobs
     WHERE status = 'todo' AND scheduled_at IS NOT NULL;
+    -- The engine does not: a job that is handed back would wait for somebody's next poll.
+    PERFORM notify_queue(n.queue_name, max(n.id)) FROM old_jobs o JOIN new_jobs n USING (id)
+    WHERE o.status <> 'todo' AND n.status = 'todo'
+      AND (n.scheduled_at IS NULL OR n.scheduled_at <= now())
+    GROUP BY n.queue_name;
     RETURN NULL;
 END;
 $$;

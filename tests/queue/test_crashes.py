@@ -85,6 +85,18 @@ def test_after_the_grace_a_job_is_handed_back_unspent(queue: Queue) -> None:
     assert queue.all("SELECT * FROM procrastinate_workers") == []
 
 
+def test_a_job_that_is_handed_back_starts_elsewhere_without_a_poll(queue: Queue) -> None:
+    job = queue.defer("marked", args={"seconds": 60})
+    poll = ("--fetch-job-polling-interval", "60")
+    with queue.worker("--shutdown-graceful-timeout", "0.1") as draining:
+        running(queue, job)
+        with queue.worker(*poll):
+            until(lambda: len(queue.all("SELECT 1 FROM procrastinate_workers")) == 2, "a second")
+            time.sleep(1)
+            draining.send_signal(signal.SIGTERM)
+            until(lambda: queue.marks(job).count("start") == 2, "the second run", 10)
+
+
 @pytest.mark.parametrize("task", ["marked", "stubborn", "in_thread"])
 def test_a_second_sigterm_hands_back_at_once(queue: Queue, task: str) -> None:
     job = queue.defer(task, args={} if task == "stubborn" else {"seconds": 60})
