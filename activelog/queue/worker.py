@@ -154,7 +154,6 @@ class Worker(stock.Worker):
     def _on_signal(self) -> None:
         self._hurry = self._stop_event.is_set()
         self.stop()
-        self._new_job_event.set()
 
     def _on_lost(self, worker_id: int) -> None:
         """Others took this worker for dead and run its jobs. Called from the heart's thread."""

@@ -58,6 +58,14 @@ class Queue:
         )
         return [kind for (kind,) in rows]
 
+    def started(self) -> list[str]:
+        """The queues of the jobs, in the order in which they started."""
+        rows = self.all(
+            "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j"
+            " ON j.id = job_id WHERE type = 'started' ORDER BY e.at, e.id"
+        )
+        return [name for (name,) in rows]
+
     def worker(self, *arguments: str) -> AbstractContextManager[Any]:
         return processes.worker(self.env, *arguments, log=self.log)
 

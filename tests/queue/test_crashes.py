@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,17 @@ from tests import processes
 from tests.conftest import remove_data
 from tests.processes import PYTHON, until
 from tests.queue.conftest import MakeQueue, Queue
+
+Own = tuple[EmbeddedPostgres, Queue]
+
+
+@pytest.fixture
+def own(tmp_path: Path, make_queue: MakeQueue) -> Iterator[Own]:
+    """A Postgres that the test may stop and start."""
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        migrate(server.url())
+        yield server, make_queue(server.url())
+    remove_data(tmp_path / "postgres")
 
 
 def running(queue: Queue, job_id: int) -> None:
@@ -123,64 +135,46 @@ def test_a_job_that_kills_its_workers_fails_after_three(queue: Queue) -> None:
     assert "3 times" in deaths[-1][0]
 
 
-def test_a_restart_of_postgres_loses_and_repeats_nothing(
-    tmp_path_factory: pytest.TempPathFactory, make_queue: MakeQueue
-) -> None:
-    folder = tmp_path_factory.mktemp("postgres") / "postgres"
-    with EmbeddedPostgres(folder) as server:
-        migrate(server.url())
-        queue = make_queue(server.url())
-        with queue.worker() as worker:
-            job = queue.defer("marked", args={"seconds": 0.5})
-            running(queue, job)
-            server.stop()
-            time.sleep(3)
-            server.start()
-            # The body ended while Postgres was away (its second mark could not be written, so
-            # it is retried), or its outcome was kept until it was back: it is not lost.
-            until(lambda: queue.status(job) != "doing", "an outcome", 10)
-            assert worker.poll() is None
-            began = time.monotonic()
-            after = queue.defer("noop")
-            queue.until_status(after, "succeeded", 3)
-            assert time.monotonic() - began < 3, "it listens again"
-    remove_data(Path(folder))
+def test_a_restart_of_postgres_loses_and_repeats_nothing(own: Own) -> None:
+    server, queue = own
+    with queue.worker() as worker:
+        job = queue.defer("marked", args={"seconds": 0.5})
+        running(queue, job)
+        server.stop()
+        time.sleep(3)
+        server.start()
+        # The body ended while Postgres was away (its second mark could not be written, so
+        # it is retried), or its outcome was kept until it was back: it is not lost.
+        until(lambda: queue.status(job) != "doing", "an outcome", 10)
+        assert worker.poll() is None
+        began = time.monotonic()
+        after = queue.defer("noop")
+        queue.until_status(after, "succeeded", 3)
+        assert time.monotonic() - began < 3, "it listens again"
 
 
-def test_an_outcome_waits_for_postgres_instead_of_running_again(
-    tmp_path_factory: pytest.TempPathFactory, make_queue: MakeQueue
-) -> None:
-    folder = tmp_path_factory.mktemp("postgres") / "postgres"
-    with EmbeddedPostgres(folder) as server:
-        migrate(server.url())
-        queue = make_queue(server.url())
-        with queue.worker() as worker:
-            job = queue.defer("in_thread", args={"seconds": 1})
-            queue.until_status(job, "doing")
-            server.stop()
-            time.sleep(8)  # longer than the silence after which a worker counts as dead
-            server.start()
-            queue.until_status(job, "succeeded", 10)
-            assert worker.poll() is None
-        assert queue.events(job).count("started") == 1
-        assert queue.all("SELECT * FROM job_errors") == []
-    remove_data(Path(folder))
+def test_an_outcome_waits_for_postgres_instead_of_running_again(own: Own) -> None:
+    server, queue = own
+    with queue.worker() as worker:
+        job = queue.defer("in_thread", args={"seconds": 1})
+        queue.until_status(job, "doing")
+        server.stop()
+        time.sleep(8)  # longer than the silence after which a worker counts as dead
+        server.start()
+        queue.until_status(job, "succeeded", 10)
+        assert worker.poll() is None
+    assert queue.events(job).count("started") == 1
+    assert queue.all("SELECT * FROM job_errors") == []
 
 
-def test_sigterm_ends_a_worker_whose_database_is_away(
-    tmp_path_factory: pytest.TempPathFactory, make_queue: MakeQueue
-) -> None:
-    folder = tmp_path_factory.mktemp("postgres") / "postgres"
-    with EmbeddedPostgres(folder) as server:
-        migrate(server.url())
-        queue = make_queue(server.url())
-        with queue.worker("--shutdown-graceful-timeout", "2") as worker:
-            queue.until_status(queue.defer("noop"), "succeeded")
-            server.stop()
-            time.sleep(1)
-            worker.send_signal(signal.SIGTERM)
-            worker.wait(timeout=10)
-    remove_data(Path(folder))
+def test_sigterm_ends_a_worker_whose_database_is_away(own: Own) -> None:
+    server, queue = own
+    with queue.worker("--shutdown-graceful-timeout", "2") as worker:
+        queue.until_status(queue.defer("noop"), "succeeded")
+        server.stop()
+        time.sleep(1)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(timeout=10)
 
 
 def test_a_stock_worker_beside_ours_wakes_and_works(queue: Queue) -> None:

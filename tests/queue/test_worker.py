@@ -198,11 +198,7 @@ async def test_queues_share_starts_six_to_three_to_one(queue: Queue) -> None:
         for _ in range(200):
             queue.defer("noop", queue=name)
     await queue.work(concurrency=10)
-    rows = queue.all(
-        "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j ON j.id = job_id"
-        " WHERE type = 'started' ORDER BY e.at, e.id LIMIT 200"
-    )
-    started = [name for (name,) in rows]
+    started = queue.started()[:200]
     assert abs(started.count("critical") - 120) <= 6
     assert abs(started.count("default") - 60) <= 6
     assert abs(started.count("low") - 20) <= 6
@@ -213,11 +209,7 @@ async def test_one_slot_is_shared_too(queue: Queue) -> None:
         for _ in range(20):
             queue.defer("noop", queue=name)
     await queue.work(concurrency=1)
-    rows = queue.all(
-        "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j ON j.id = job_id"
-        " WHERE type = 'started' ORDER BY e.id LIMIT 20"
-    )
-    started = [name for (name,) in rows]
+    started = queue.started()[:20]
     assert (started.count("critical"), started.count("default")) == (12, 6)
 
 
@@ -235,11 +227,7 @@ async def test_strict_order_starts_a_lower_queue_last(queue: Queue) -> None:
         for _ in range(25):
             queue.defer("noop", queue=name)
     await queue.work(concurrency=10)
-    rows = queue.all(
-        "SELECT queue_name FROM procrastinate_events e JOIN procrastinate_jobs j ON j.id = job_id"
-        " WHERE type = 'started' ORDER BY e.at, e.id"
-    )
-    started = [name for (name,) in rows]
+    started = queue.started()
     assert started[:25] == ["critical"] * 25
 
 
