@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -34,6 +34,7 @@ from activelog.services import of_request
 BODY_LIMIT = 256 * 1024  # bytes of a JSON body
 KEY_LENGTH = 200
 
+T = TypeVar("T")
 Handler = Callable[..., Awaitable[Response]]
 
 _SQL = db.queries("api")
@@ -86,7 +87,7 @@ class Endpoint:
             elif name == "body":
                 arguments[name] = decode(await read_body(request), kind)
             elif name == "query":
-                arguments[name] = _convert(dict(request.query_params), kind)
+                arguments[name] = convert(dict(request.query_params), kind)
             else:
                 arguments[name] = _path_value(request.path_params[name], kind)
         return arguments
@@ -159,11 +160,12 @@ def decode(body: bytes, kind: type[Any]) -> Any:
         raise AppError("invalid json", f"the body is not valid JSON: {error}") from None
 
 
-def _convert(query: dict[str, str], kind: type[Any]) -> Any:
-    if any("\0" in value for value in query.values()):
+def convert(fields: Mapping[str, Any], kind: type[T]) -> T:
+    """The fields of a query string or a form as a type; their texts may stand for numbers."""
+    if any("\0" in value for value in fields.values() if isinstance(value, str)):
         raise AppError("invalid request", "text must not contain NUL characters")
     try:
-        return msgspec.convert(query, kind, strict=False)
+        return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
         raise explain(error) from None
 

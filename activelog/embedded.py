@@ -14,7 +14,6 @@ a fixed place and survives its parent. What this does instead:
 - C.UTF-8 and UTC, whatever the host has.
 """
 
-import ctypes
 import fcntl
 import hashlib
 import importlib.util
@@ -23,7 +22,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -36,12 +34,13 @@ from urllib.parse import quote
 
 import psycopg
 
+from activelog.processes import die_with_parent
+
 ROOT_HOME = Path("/var/lib/activelog")
 _SERVER_USER = "nobody"
 _LONGEST_SOCKET_FOLDER = 90  # sun_path holds 107 bytes, ".s.PGSQL.5432.lock" goes behind it
 _START_SECONDS = 30
 _PATIENCE = 10.0  # seconds that an orphan of a killed parent has to shut down
-_PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedError(Exception):
@@ -339,12 +338,3 @@ def _run(place: _Place, command: list[str]) -> subprocess.Popen[bytes]:
             extra_groups=[] if place.owner else None,
             preexec_fn=lambda: die_with_parent(parent, signal.SIGINT),
         )
-
-
-def die_with_parent(parent: int, how: signal.Signals) -> None:
-    """For `preexec_fn`: the kernel sends `how` when the parent dies, however it dies (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(how))
-    if os.getppid() != parent:  # it died before the call
-        os._exit(1)

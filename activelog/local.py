@@ -22,8 +22,9 @@ from urllib.request import urlopen
 import psycopg
 
 from activelog import auth
-from activelog.embedded import EmbeddedPostgres, die_with_parent
+from activelog.embedded import EmbeddedPostgres
 from activelog.migrate import migrate
+from activelog.processes import die_with_parent
 
 STOP_SECONDS = 6
 _RESTARTS_A_MINUTE = 10

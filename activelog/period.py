@@ -1,11 +1,15 @@
-"""Dates as clients write them: a day (`2024-01-31`) or a moment (`2024-01-31T23:59:59Z`)."""
+"""Dates as clients write them: a day (`2024-01-31`), a moment (`2024-01-31T23:59:59Z`), a month
+(`2024-01`) or a year; and which activities they choose. All of it in UTC."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from activelog.errors import AppError
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
+LONGEST_YEARS = 100
 
 
 @dataclass(frozen=True)
@@ -19,32 +23,146 @@ class Period:
         return {"start": self.start, "until": self.until}
 
 
+@dataclass(frozen=True)
+class Selection:
+    """One user's activities of a period, all or those of a type or with a tag."""
+
+    user_id: int
+    period: Period
+    type: str | None = None
+    tag: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "user_id": self.user_id,
+            "type": None if self.type is None else as_stored(self.type),
+            "tag": None if self.tag is None else as_stored(self.tag),
+            **self.period.params(),
+        }
+
+
+def as_stored(word: str) -> str:
+    """A type or a tag as it is kept and looked for, however it was typed."""
+    return unicodedata.normalize("NFC", word).strip()
+
+
+@dataclass(frozen=True)
+class Span:
+    """Whole days from `first` on and before `until`, with a name for people."""
+
+    first: date
+    until: date
+    name: str
+
+    @property
+    def days(self) -> int:
+        return (self.until - self.first).days
+
+    @property
+    def last(self) -> date:
+        return self.until - timedelta(days=1)
+
+    @property
+    def period(self) -> Period:
+        return Period(midnight(self.first), midnight(self.until))
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def month_span(day: date) -> Span:
+    """The month of that day."""
+    first = day.replace(day=1)
+    return Span(first, _next_month(first), f"{first:%B} {first.year}")
+
+
+def year_span(year: int) -> Span:
+    return Span(date(year, 1, 1), date(year + 1, 1, 1), str(year))
+
+
+def days_span(first: date, until: date) -> Span:
+    last = until - timedelta(days=1)
+    return Span(
+        first, until, f"{first.day} {first:%B} {first.year} – {last.day} {last:%B} {last.year}"
+    )
+
+
+def span_before(span: Span) -> Span:
+    """What it is compared with: the month before a month, the year before a year, else as many
+    days just before."""
+    before = span.first - timedelta(days=1)
+    if span == month_span(span.first):
+        return month_span(before)
+    if span == year_span(span.first.year):
+        return year_span(before.year)
+    return days_span(span.first - timedelta(days=span.days), span.first)
+
+
 def parse_period(start: str | None, end: str | None) -> Period:
     """Both ends count: a last day with all of it, a last moment with its whole second."""
     period = Period(
         start=_moment("start_date", start)[0] if start else None,
         until=_after(*_moment("end_date", end)) if end else None,
     )
-    if period.start and period.until and period.until <= period.start:
-        raise AppError.invalid("end_date", "is before start_date")
+    if period.start and period.until:
+        if period.until <= period.start:
+            raise AppError.invalid("end_date", "is before start_date")
+        if period.until.year - period.start.year > LONGEST_YEARS:
+            raise AppError.invalid(
+                "end_date", f"is more than {LONGEST_YEARS} years after start_date"
+            )
     return period
+
+
+def parse_month(text: str) -> Span:
+    try:
+        first = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise AppError.invalid("month", "must be a month like 2024-01") from None
+    _check_year("month", first.year)
+    return month_span(first)
+
+
+def parse_year(year: int) -> Span:
+    _check_year("year", year)
+    return year_span(year)
+
+
+def parse_days(start: str, end: str) -> Span:
+    """Whole days; the times of moments do not count."""
+    period = parse_period(start[:10], end[:10])
+    assert period.start is not None
+    assert period.until is not None
+    return days_span(period.start.date(), period.until.date())
+
+
+def _in_words(day: date) -> str:
+    return f"{day.day} {day:%B} {day.year}"
+
+
+def _next_month(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def _moment(field: str, text: str) -> tuple[datetime, bool]:
     """The moment, and whether it stands for a whole day."""
     try:
         if len(text) == len("2024-01-31"):
-            day = date.fromisoformat(text)
-            moment, whole_day = datetime(day.year, day.month, day.day, tzinfo=UTC), True
+            moment, whole_day = midnight(date.fromisoformat(text)), True
         else:
             moment, whole_day = datetime.fromisoformat(text), False
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         message = "must be a date like 2024-01-31 or 2024-01-31T23:59:59Z"
         raise AppError.invalid(field, message) from None
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise AppError.invalid(field, f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+    _check_year(field, moment.year)
     return moment, whole_day
+
+
+def _check_year(field: str, year: int) -> None:
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise AppError.invalid(field, f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
 
 
 def _after(moment: datetime, whole_day: bool) -> datetime:

@@ -9,7 +9,9 @@ from starlette.requests import Request
 
 from activelog import storage
 from activelog.db import Pool
+from activelog.feed import Feed
 from activelog.mail import Mailer, Templates, make_mailer
+from activelog.processes import Offload
 from activelog.queue import Context
 from activelog.settings import Settings
 from activelog.storage import Storage
@@ -27,6 +29,8 @@ class Services:
     mailer: Mailer
     templates: Templates
     clock: Callable[[], datetime] = utc_now
+    tickets_feed: Feed = field(kw_only=True, repr=False)
+    offload: Offload = field(default_factory=Offload, repr=False)
     # Downloads that are streamed by this process; each holds a connection.
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
     # What may be a second old, with the time until which it is good.
@@ -40,7 +44,14 @@ def make_services(settings: Settings, pool: Pool) -> Services:
         storage=storage.make_storage(settings),
         mailer=make_mailer(settings),
         templates=Templates(settings.templates, settings.base_url),
+        tickets_feed=Feed(settings.database_url, "activelog_tickets"),
     )
+
+
+def close(services: Services) -> None:
+    services.mailer.close()
+    services.offload.close()
+    services.tickets_feed.close()
 
 
 def of_request(request: Request) -> Services:

@@ -59,8 +59,16 @@ class Settings:
     base_url: str
     templates: Path | None
     strict_queues: bool
+    fonts: Path | None = None
     keep_succeeded_days: int = 7
     keep_failed_days: int = 30
+
+    def font_files(self) -> list[str]:
+        """What the folder of fonts holds, for characters that our own ones lack."""
+        if self.fonts is None:
+            return []
+        files = sorted(self.fonts.iterdir())
+        return [str(path) for path in files if path.suffix.lower() in (".ttf", ".otf")]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -72,7 +80,8 @@ class Settings:
             mail=_mail(environ),
             mail_from=_mail_from(environ),
             base_url=_base_url(environ),
-            templates=_templates(environ),
+            templates=_existing_folder(environ, "ACTIVELOG_TEMPLATES"),
+            fonts=_existing_folder(environ, "ACTIVELOG_FONTS"),
             strict_queues=_strict_queues(environ),
             keep_succeeded_days=_days(environ, "ACTIVELOG_KEEP_SUCCEEDED_DAYS", 7),
             keep_failed_days=_days(environ, "ACTIVELOG_KEEP_FAILED_DAYS", 30),
@@ -171,13 +180,13 @@ def _http_url(environ: Mapping[str, str], name: str, default: str | None) -> str
     return value.rstrip("/")
 
 
-def _templates(environ: Mapping[str, str]) -> Path | None:
-    value = environ.get("ACTIVELOG_TEMPLATES")
+def _existing_folder(environ: Mapping[str, str], name: str) -> Path | None:
+    value = environ.get(name)
     if not value:
         return None
     path = Path(value).absolute()
     if not path.is_dir():
-        raise SettingsError(f"ACTIVELOG_TEMPLATES: {path} is not a folder")
+        raise SettingsError(f"{name}: {path} is not a folder")
     return path
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
-from activelog import api, db, files, openapi, pages
+from activelog import api, db, files, openapi, pages, services
 from activelog.access_log import AccessLog
 from activelog.accounts import model as accounts_model
 from activelog.accounts import routes as accounts
@@ -51,12 +51,18 @@ ENDPOINTS = [
              errors=(409, 422), request_type="text/csv", idempotent=True),
     Endpoint("POST", "/api/v1/activities/export/csv", exports.request_csv, {202: JobAccepted},
              errors=(409, 422, 429), idempotent=True),
+    Endpoint("POST", "/api/v1/activities/export/pdf", exports.request_pdf, {202: JobAccepted},
+             errors=(409, 422, 429), idempotent=True),
+    Endpoint("POST", "/api/v1/export/request", exports.request_any, {202: JobAccepted},
+             errors=(409, 422, 429), idempotent=True),
     Endpoint("GET", "/api/v1/activities/{activity_id}", activities.show,
              {200: activities_model.Activity}),
     Endpoint("PATCH", "/api/v1/activities/{activity_id}", activities.change,
              {200: activities_model.Activity}),
     Endpoint("DELETE", "/api/v1/activities/{activity_id}", activities.delete, {204: None}),
     Endpoint("GET", "/api/v1/jobs/{job_id}", tickets.show, {200: JobStatus, 304: None}),
+    Endpoint("GET", "/api/v1/jobs/{job_id}/events", tickets.events, {200: None, 204: None},
+             answer_type="text/event-stream"),
     Endpoint("DELETE", "/api/v1/jobs/{job_id}", tickets.cancel, {200: JobStatus}, errors=(409,)),
     Endpoint("GET", "/api/v1/activities/export/csv/download", stream.download_csv, {200: None},
              answer_type="text/csv"),
@@ -77,7 +83,7 @@ def create_app(settings: Settings) -> Starlette:
         async with pool:
             app.state.services = make_services(settings, pool)
             yield
-            app.state.services.mailer.close()
+            services.close(app.state.services)
 
     return Starlette(
         routes=[

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import psycopg
 import pytest
@@ -125,6 +126,12 @@ class World:
 
     async def value(self, statement: str, *params: Any) -> Any:
         return (await self.rows(statement, *params))[0][0]
+
+    async def until(self, statement: str) -> None:
+        """Waits until the first value of the statement is true."""
+        with anyio.fail_after(10):
+            while not await self.value(statement):  # noqa: ASYNC110 - in another process
+                await anyio.sleep(0.05)
 
     def mails(self, address: str) -> list[Any]:
         assert isinstance(self.settings.mail, Folder)

@@ -79,7 +79,7 @@ async def test_without_a_database_it_says_503(settings: Settings) -> None:
 async def test_requests_survive_a_restart_of_their_connections(world: World) -> None:
     ada = await world.user()
     await world.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     assert (await ada.get("/api/v1/activities")).status_code == 200

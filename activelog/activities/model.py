@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from activelog.errors import AppError
-from activelog.period import FIRST_YEAR, LAST_YEAR
+from activelog.period import FIRST_YEAR, LAST_YEAR, as_stored
 
 MAX_TAGS = 20
 
@@ -126,13 +126,8 @@ def _tag(text: str) -> str:
     return tag
 
 
-def as_stored(text: str | None) -> str | None:
-    """A word to look for, written like those that are kept."""
-    return None if text is None else unicodedata.normalize("NFC", text).strip()
-
-
 def _line(field: str, text: str) -> str:
-    line = as_stored(text) or ""
+    line = as_stored(text)
     if not line or any(unicodedata.category(letter) == "Cc" for letter in line):
         raise AppError.invalid(field, "must be one line of text without control characters")
     return line

@@ -9,7 +9,7 @@ from psycopg import AsyncCopy
 from activelog import db
 from activelog.activities.model import Activity, Values
 from activelog.db import Conn
-from activelog.period import Period
+from activelog.period import Selection
 
 _SQL = db.queries("activities")
 
@@ -30,26 +30,11 @@ async def lock(conn: Conn, activity_id: int, user_id: int) -> Activity | None:
 
 
 async def page(
-    conn: Conn,
-    user_id: int,
-    period: Period,
-    *,
-    type: str | None,  # noqa: A002 - the API's own word
-    tag: str | None,
-    before: tuple[datetime, int] | None,
-    limit: int,
+    conn: Conn, selection: Selection, before: tuple[datetime, int] | None, limit: int
 ) -> list[Activity]:
     before_date, before_id = before or (None, None)
-    params: dict[str, Any] = {
-        "user_id": user_id,
-        "type": type,
-        "tag": tag,
-        "before_date": before_date,
-        "before_id": before_id,
-        "limit": limit,
-        **period.params(),
-    }
-    return await db.many(conn, _SQL["page"], params, Activity)
+    place = {"before_date": before_date, "before_id": before_id, "limit": limit}
+    return await db.many(conn, _SQL["page"], selection.params() | place, Activity)
 
 
 async def update(conn: Conn, activity_id: int, user_id: int, values: Values) -> Activity | None:

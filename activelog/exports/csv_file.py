@@ -1,27 +1,40 @@
 """CSV bytes from COPY, as RFC 4180 wants them."""
 
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from activelog.db import Conn
 from activelog.exports import queries
-from activelog.period import Period
+from activelog.exports.model import CsvRequest
+from activelog.period import Selection
 
 CHUNK = 64 * 1024  # bytes; COPY gives a row at a time, and sending each alone would cost more
+_BOM = b"\xef\xbb\xbf"
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 async def csv_chunks(
-    conn: Conn, user_id: int, period: Period, *, tags: bool
-) -> AsyncIterator[bytes]:
+    conn: Conn, selection: Selection, wanted: CsvRequest
+) -> AsyncGenerator[bytes, None]:
     """Chunks of whole rows: a header, then activities, newest first, from one snapshot.
 
     COPY ends lines with LF. Texts are stored with LF only, so every LF in the stream becomes
     CRLF, inside of quotes as well, and the import turns it back.
     """
-    rows = bytearray()
-    async with queries.copy_csv(conn, user_id, period, tags=tags) as copy:
+    rows = bytearray(_BOM if wanted.bom else b"")
+    async with queries.copy_csv(conn, selection, tags=wanted.include_tags, raw=wanted.raw) as copy:
         async for row in copy:
             rows += row
             if len(rows) >= CHUNK:
                 yield bytes(rows).replace(b"\n", b"\r\n")
                 rows.clear()
     yield bytes(rows).replace(b"\n", b"\r\n")
+
+
+async def gzipped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The first chunk comes at once, the others when there is enough to send."""
+    packer = zlib.compressobj(level=6, wbits=_GZIP)
+    async for chunk in chunks:
+        if packed := packer.compress(chunk):
+            yield packed
+    yield packer.flush()

@@ -1,28 +1,116 @@
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from activelog.errors import AppError
+from activelog.period import Selection, Span, parse_days, parse_month, parse_period, parse_year
 from activelog.tickets import JobStatus
 
 KEPT_DAYS = 7
+
+Format = Literal["csv", "pdf"]
+ReportType = Literal["monthly", "yearly", "range"]
 
 _DAY = Meta(
     description="a day, or a moment like 2024-01-01T00:00:00Z; both ends count",
     examples=["2024-01-01"],
 )
+_MONTH = Meta(description="of a monthly report", examples=["2024-01"])
+_YEAR = Meta(description="of a yearly report", examples=[2024])
+_TYPE = Meta(description="only activities of this type", examples=["running"])
+_TAG = Meta(description="only activities with this tag", examples=["outdoor"])
+_BOM = Meta(description="begin with a byte order mark, for old Excel")
+_RAW = Meta(description="leave texts that a spreadsheet takes for formulas as they are")
+_TAGS = Meta(description="with a column for tags")
+_REPORT = Meta(examples=["monthly"])
+_CHARTS = Meta(description="draw charts")
+_PHOTOS = Meta(description="show the photos of the activities, 60 at most")
+_GZIP = Meta(description="compress the file")
 
 
-class CsvRequest(msgspec.Struct, forbid_unknown_fields=True):
+class Filters(msgspec.Struct, forbid_unknown_fields=True):
     start_date: Annotated[str | None, _DAY] = None
     end_date: Annotated[str | None, _DAY] = None
+    type: Annotated[str | None, _TYPE] = None
+    tag: Annotated[str | None, _TAG] = None
+
+
+class CsvRequest(Filters, forbid_unknown_fields=True):
     include_tags: bool = True
+    bom: Annotated[bool, _BOM] = False
+    raw: Annotated[bool, _RAW] = False
+    gzip: Annotated[bool, _GZIP] = False
+
+    def selection(self, user_id: int) -> Selection:
+        period = parse_period(self.start_date, self.end_date)
+        return Selection(user_id, period, self.type, self.tag)
+
+    @property
+    def suffix(self) -> str:
+        return "csv.gz" if self.gzip else "csv"
 
 
 class CsvQuery(CsvRequest, forbid_unknown_fields=True):
     """The same, in a query string."""
+
+
+class PdfRequest(Filters, forbid_unknown_fields=True):
+    """A `monthly` report has a month (this one unless said), a `yearly` one a year, a `range` a
+    start_date and an end_date."""
+
+    report_type: Annotated[ReportType, _REPORT] = "monthly"
+    month: Annotated[str | None, _MONTH] = None
+    year: Annotated[int | None, _YEAR] = None
+    include_charts: bool = True
+    include_photos: bool = False
+
+    def span(self, today: date) -> Span:
+        """Raises AppError when the fields do not say one."""
+        self._check_fields()
+        if self.report_type == "monthly":
+            return parse_month(self.month or f"{today:%Y-%m}")
+        if self.report_type == "yearly":
+            return parse_year(self.year or today.year)
+        if not self.start_date or not self.end_date:
+            raise AppError.invalid("start_date", "a range has a start_date and an end_date")
+        return parse_days(self.start_date, self.end_date)
+
+    def selection(self, user_id: int, span: Span) -> Selection:
+        return Selection(user_id, span.period, self.type, self.tag)
+
+    def _check_fields(self) -> None:
+        belongs = {"monthly": ("month",), "yearly": ("year",), "range": ("start_date", "end_date")}
+        for kind, names in belongs.items():
+            for name in names:
+                if kind != self.report_type and getattr(self, name) is not None:
+                    raise AppError.invalid(name, f"does not go with a {self.report_type} report")
+
+
+class AnyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`format` and what goes with it: the fields of a CSV export or of a PDF report."""
+
+    format: Annotated[Format, Meta(examples=["csv"])] | UnsetType = UNSET
+    start_date: Annotated[str | None, _DAY] | UnsetType = UNSET
+    end_date: Annotated[str | None, _DAY] | UnsetType = UNSET
+    type: Annotated[str | None, _TYPE] | UnsetType = UNSET
+    tag: Annotated[str | None, _TAG] | UnsetType = UNSET
+    include_tags: Annotated[bool, _TAGS] | UnsetType = UNSET
+    bom: Annotated[bool, _BOM] | UnsetType = UNSET
+    raw: Annotated[bool, _RAW] | UnsetType = UNSET
+    gzip: Annotated[bool, _GZIP] | UnsetType = UNSET
+    report_type: Annotated[ReportType, _REPORT] | UnsetType = UNSET
+    month: Annotated[str | None, _MONTH] | UnsetType = UNSET
+    year: Annotated[int | None, _YEAR] | UnsetType = UNSET
+    include_charts: Annotated[bool, _CHARTS] | UnsetType = UNSET
+    include_photos: Annotated[bool, _PHOTOS] | UnsetType = UNSET
+
+
+class FormatQuery(msgspec.Struct, forbid_unknown_fields=True):
+    format: Annotated[Format | None, Meta(description="in place of the body's")] = None
 
 
 class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,6 +143,16 @@ class DownloadQuery(msgspec.Struct, forbid_unknown_fields=True):
 class Export:
     id: UUID
     user_id: int
-    format: str
+    format: Format
     filters: dict[str, Any]
     object_key: str
+
+    @property
+    def suffix(self) -> str:
+        return self.object_key.partition(".")[2]
+
+    def csv(self) -> CsvRequest:
+        return msgspec.convert(self.filters, CsvRequest)
+
+    def pdf(self) -> PdfRequest:
+        return msgspec.convert(self.filters, PdfRequest)

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from activelog import db
 from activelog.db import Conn
 from activelog.exports.model import Export
-from activelog.period import Period
+from activelog.period import Selection
 
 _SQL = db.queries("exports")
 
@@ -42,16 +42,30 @@ async def delete(conn: Conn, export_id: UUID) -> None:
     await db.execute(conn, _SQL["delete"], {"id": export_id})
 
 
-async def count(conn: Conn, user_id: int, period: Period) -> int:
-    return int(await db.value(conn, _SQL["count"], _params(user_id, period)))
+async def count(conn: Conn, selection: Selection) -> int:
+    return int(await db.value(conn, _SQL["count"], selection.params()))
+
+
+async def has_more_than(conn: Conn, selection: Selection, most: int) -> bool:
+    params = selection.params() | {"most": most}
+    return bool(await db.value(conn, _SQL["has_more_than"], params))
+
+
+@dataclass(frozen=True)
+class Known:
+    type: bool
+    tag: bool
+
+
+async def known(conn: Conn, selection: Selection) -> Known:
+    """Whether the user has any activity of that type, or with that tag."""
+    found = await db.one(conn, _SQL["known"], selection.params(), Known)
+    assert found is not None
+    return found
 
 
 def copy_csv(
-    conn: Conn, user_id: int, period: Period, *, tags: bool
+    conn: Conn, selection: Selection, *, tags: bool, raw: bool
 ) -> AbstractAsyncContextManager[AsyncCopy]:
     statement = _SQL["copy_csv" if tags else "copy_csv_without_tags"]
-    return conn.cursor().copy(statement, _params(user_id, period))
-
-
-def _params(user_id: int, period: Period) -> dict[str, Any]:
-    return {"user_id": user_id, **period.params()}
+    return conn.cursor().copy(statement, selection.params() | {"raw": raw})

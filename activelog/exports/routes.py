@@ -10,38 +10,106 @@ from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.exports import queries
 from activelog.exports.model import (
+    AnyRequest,
     CsvRequest,
     DownloadQuery,
     Export,
     ExportItem,
     ExportPage,
+    Format,
+    FormatQuery,
     HistoryQuery,
+    PdfRequest,
 )
+from activelog.exports.pdf_file import TOO_MANY
 from activelog.exports.tasks import generate
-from activelog.period import parse_period
+from activelog.period import Selection
+from activelog.recap import MOST_ROWS
 from activelog.services import Services, of_request
 from activelog.tickets import Line
 from activelog.tickets.routes import accept, status_of
 
-CSV = "export csv"
+CSV, PDF = "export csv", "export pdf"
 AT_ONCE, WAITING = 2, 10  # exports of one user
 PRESIGNED_SECONDS = 600
 
 
 async def request_csv(request: Request, user_id: int, body: CsvRequest) -> Response:
     """Starts an export of activities as CSV; a mail announces it when it is ready."""
-    parse_period(body.start_date, body.end_date)
+    return await _start_csv(request, user_id, body, "export job started")
 
+
+async def request_pdf(request: Request, user_id: int, body: PdfRequest) -> Response:
+    """Starts a PDF report: of a month, a year or a range of days, with figures against the time
+    before, charts and a table of 20,000 activities at most."""
+    return await _start_pdf(request, user_id, body, "pdf generation started")
+
+
+async def request_any(
+    request: Request, user_id: int, query: FormatQuery, body: AnyRequest
+) -> Response:
+    """Starts an export in the format that the body or the query names, csv or pdf."""
+    fields = msgspec.to_builtins(body)
+    wanted = fields.pop("format", query.format)
+    message = "Export is being generated. Check status with job_id."
+    if wanted == "csv":
+        return await _start_csv(request, user_id, api.convert(fields, CsvRequest), message)
+    if wanted == "pdf":
+        return await _start_pdf(request, user_id, api.convert(fields, PdfRequest), message)
+    raise AppError.invalid("format", "is required: csv or pdf")
+
+
+async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: str) -> Response:
+    await check_known(of_request(request), body.selection(user_id))
+    return await _start(request, user_id, "csv", body, body.suffix, CSV, message)
+
+
+async def _start_pdf(request: Request, user_id: int, body: PdfRequest, message: str) -> Response:
+    services = of_request(request)
+    span = body.span(services.clock().date())
+    if body.report_type == "monthly":  # not the month in which the job happens to run
+        body.month = f"{span.first:%Y-%m}"
+    elif body.report_type == "yearly":
+        body.year = span.first.year
+    selection = body.selection(user_id, span)
+    await check_known(services, selection)
+    async with services.pool.connection() as conn:
+        if await queries.has_more_than(conn, selection, MOST_ROWS):
+            raise AppError("too large", TOO_MANY)
+    return await _start(request, user_id, "pdf", body, "pdf", PDF, message)
+
+
+async def check_known(services: Services, selection: Selection) -> None:
+    """A misspelt type or tag would give an empty file."""
+    if selection.type is None and selection.tag is None:
+        return
+    async with services.pool.connection() as conn:
+        known = await queries.known(conn, selection)
+    if not known.type:
+        raise AppError.invalid("type", f"you have no activities of the type {selection.type!r}")
+    if not known.tag:
+        raise AppError.invalid("tag", f"you have no activities with the tag {selection.tag!r}")
+
+
+async def _start(
+    request: Request,
+    user_id: int,
+    format: Format,  # noqa: A002 - the API's own word
+    body: CsvRequest | PdfRequest,
+    suffix: str,
+    kind: str,
+    message: str,
+) -> Response:
     async def start(conn: Conn) -> Response:
         export_id = uuid4()
-        key = f"exports/{user_id}/{export_id}.csv"
-        export = Export(export_id, user_id, "csv", msgspec.to_builtins(body), key)
+        key = f"exports/{user_id}/{export_id}.{suffix}"
+        export = Export(export_id, user_id, format, msgspec.to_builtins(body), key)
         line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
-        opening = tickets.opening(export_id, user_id, CSV, generate, line)
+        opening = tickets.opening(export_id, user_id, kind, generate, line)
         if not await queries.request(conn, export, opening):
-            message = f"{AT_ONCE + WAITING} of your exports are unfinished; wait for one"
-            raise AppError("too many requests", message, 429, retry_after=30)
-        return await accept(request, conn, export_id, CSV, generate, "export job started")
+            refused = f"{AT_ONCE + WAITING} of your exports are unfinished; wait for one"
+            raise AppError("too many requests", refused, 429, retry_after=30)
+        return await accept(request, conn, export_id, kind, generate, message)
 
     return await api.once(request, user_id, body, start)
 
@@ -60,7 +128,7 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
         raise AppError("gone", "the export has expired; request a new one", 410)
     if ticket.status != "completed":
         raise AppError("not ready", f"the export is {ticket.status}", 409)
-    name = f"activities-{ticket.created_at:%Y-%m-%d}.csv"
+    name = _file_name(export, ticket.created_at)
     url = await services.storage.presign(export.object_key, name, PRESIGNED_SECONDS)
     return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
 
@@ -95,6 +163,13 @@ async def delete(request: Request, user_id: int, export_id: UUID) -> Response:
     async with services.pool.connection() as conn:
         await queries.delete(conn, export_id)
     return Response(status_code=204)
+
+
+def _file_name(export: Export, requested: datetime) -> str:
+    if export.format == "csv":
+        return f"activities-{requested:%Y-%m-%d}.{export.suffix}"
+    span = export.pdf().span(requested.date())
+    return f"report-{span.first}-{span.last}.pdf"
 
 
 def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> bool:

@@ -1,6 +1,7 @@
 """CSV straight from COPY into the response, without a file in between."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -8,9 +9,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from activelog.errors import AppError
-from activelog.exports.csv_file import csv_chunks
+from activelog.exports.csv_file import csv_chunks, gzipped
 from activelog.exports.model import CsvQuery
-from activelog.period import Period, parse_period
+from activelog.exports.routes import check_known
+from activelog.exports.tasks import CONTENT_TYPES
+from activelog.period import Period, Selection
 from activelog.services import Services, of_request
 from activelog.storage import content_disposition
 
@@ -19,19 +22,24 @@ async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Respo
     """Activities as CSV, at once. For very many of them, an export in the background is kinder to
     both sides."""
     services = of_request(request)
-    period = parse_period(query.start_date, query.end_date)
+    selection = query.selection(user_id)
+    await check_known(services, selection)
     if services.streams.locked():
         raise AppError("busy", "too many downloads at the moment; try again", 503, retry_after=5)
-    chunks = _chunks(services, user_id, period, tags=query.include_tags)
+    chunks = _chunks(services, selection, query)
     first = await anext(chunks)  # whatever fails before it is an ordinary error
-    return _CsvResponse(first, chunks, _file_name(period))
+    return _CsvResponse(first, chunks, _file_name(selection.period, query.suffix), query.suffix)
 
 
 async def _chunks(
-    services: Services, user_id: int, period: Period, *, tags: bool
+    services: Services, selection: Selection, wanted: CsvQuery
 ) -> AsyncGenerator[bytes, None]:
-    async with services.streams, services.pool.connection() as conn:
-        async for chunk in csv_chunks(conn, user_id, period, tags=tags):
+    async with (
+        services.streams,
+        services.pool.connection() as conn,
+        aclosing(csv_chunks(conn, selection, wanted)) as chunks,
+    ):
+        async for chunk in gzipped(chunks) if wanted.gzip else chunks:
             yield chunk
 
 
@@ -40,10 +48,12 @@ class _CsvResponse(StreamingResponse):
     is free at once. An error in the middle breaks the connection, so it cannot pass for the end.
     """
 
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], file_name: str) -> None:
+    def __init__(
+        self, first: bytes, rest: AsyncGenerator[bytes, None], file_name: str, suffix: str
+    ) -> None:
         self._source = rest
         headers = {"Content-Disposition": content_disposition(file_name)}
-        super().__init__(self._all(first), 200, headers, "text/csv")
+        super().__init__(self._all(first), 200, headers, CONTENT_TYPES[suffix])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -57,7 +67,7 @@ class _CsvResponse(StreamingResponse):
             yield chunk
 
 
-def _file_name(period: Period) -> str:
+def _file_name(period: Period, suffix: str) -> str:
     """`activities-2024-01.csv` for a month, otherwise `activities.csv`."""
     start, until = period.start, period.until
     if start and until:
@@ -65,5 +75,5 @@ def _file_name(period: Period) -> str:
         whole = start.day == 1 and until.day == 1 and (start.year, start.month) == (
             last.year, last.month)  # fmt: skip
         if whole:
-            return f"activities-{start:%Y-%m}.csv"
-    return "activities.csv"
+            return f"activities-{start:%Y-%m}.{suffix}"
+    return f"activities.{suffix}"

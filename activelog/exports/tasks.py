@@ -1,15 +1,20 @@
 import asyncio
+import hashlib
 import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from activelog import db, outbox, tickets
+from activelog.db import Conn
 from activelog.errors import Permanent
 from activelog.exports import queries
-from activelog.exports.csv_file import csv_chunks
+from activelog.exports.csv_file import csv_chunks, gzipped
 from activelog.exports.model import KEPT_DAYS, Export
+from activelog.exports.pdf_file import write_pdf
 from activelog.mail import make_message_id
-from activelog.period import parse_period
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
 from activelog.storage import Stored
@@ -17,6 +22,9 @@ from activelog.tickets import Work, working
 from activelog.tickets.routes import download_url
 
 READY = outbox.Kind("export_ready", task="activelog.exports.announce", queue="default")
+FAILED = outbox.Kind("export_failed", task="activelog.exports.announce_failure", queue="default")
+
+CONTENT_TYPES = {"csv": "text/csv", "csv.gz": "application/gzip", "pdf": "application/pdf"}
 
 blueprint = Blueprint()
 
@@ -30,13 +38,13 @@ async def generate(context: Context, ticket_id: str) -> None:
             return
         export = await _export(work)
         with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
-            path = Path(folder, "export.csv")
-            records = await _write(work, export, path)
+            path = Path(folder, "export")
+            written = await _write(work, export, path)
             await work.report(95, "Storing the file...")
             stored = await _store(work, export, path)
-            if stored.size != path.stat().st_size:
+            if stored.size != written.size:
                 raise OSError("the store holds another size than was sent")
-        await _finish(work, export, stored.size, records)
+        await _finish(work, export, written)
 
 
 @blueprint.job(READY.task, queue=READY.queue, timeout=90, retry=outbox.PATIENT)
@@ -46,7 +54,8 @@ async def announce(context: Context, user_id: int, ticket_id: str) -> None:
     services = of_job(context)
     async with services.pool.connection() as conn:
         ticket = await tickets.get(conn, UUID(ticket_id), user_id)
-    if ticket is None or ticket.status != "completed":
+        export = await queries.get(conn, UUID(ticket_id))
+    if ticket is None or export is None or ticket.status != "completed":
         await outbox.skip(context, READY, user_id, occasion=ticket_id)
         return
     await outbox.deliver(
@@ -55,10 +64,34 @@ async def announce(context: Context, user_id: int, ticket_id: str) -> None:
         user_id,
         occasion=ticket_id,
         url=download_url(services, ticket),
+        format=export.format.upper(),
         records=(ticket.result or {})["record_count"],
         size=(ticket.result or {})["file_size"],
         expires_at=ticket.expires_at,
     )
+
+
+@blueprint.job(FAILED.task, queue=FAILED.queue, timeout=90, retry=outbox.PATIENT)
+async def announce_failure(context: Context, user_id: int, ticket_id: str) -> None:
+    """Mails that an export failed for good. A second run finds the mail sent; one that was
+    retried by hand and succeeded meanwhile is not told of."""
+    async with of_job(context).pool.connection() as conn:
+        ticket = await tickets.get(conn, UUID(ticket_id), user_id)
+        export = await queries.get(conn, UUID(ticket_id))
+    if ticket is None or export is None or ticket.status != "failed":
+        await outbox.skip(context, FAILED, user_id, occasion=ticket_id)
+        return
+    reason = ticket.error or "an error on our side"
+    await outbox.deliver(
+        context, FAILED, user_id, occasion=ticket_id, format=export.format.upper(), reason=reason
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    records: int
+    size: int
+    sha256: str
 
 
 async def _export(work: Work) -> Export:
@@ -69,37 +102,60 @@ async def _export(work: Work) -> Export:
     return export
 
 
-async def _write(work: Work, export: Export, path: Path) -> int:
-    """The file, in constant memory, from one snapshot. Returns the number of records."""
-    period = parse_period(export.filters.get("start_date"), export.filters.get("end_date"))
-    async with (
-        work.services.pool.connection() as conn,
-        conn.transaction(),
-    ):
+async def _write(work: Work, export: Export, path: Path) -> Written:
+    """The file, in constant memory, from one snapshot."""
+    async with work.services.pool.connection() as conn, conn.transaction():
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        total = await queries.count(conn, export.user_id, period)
-        lines = 0
-        with path.open("wb") as file:
-            async for chunk in csv_chunks(
-                conn, export.user_id, period, tags=bool(export.filters["include_tags"])
-            ):
-                file.write(chunk)
-                lines += chunk.count(b"\n")
-                await work.report(90 * lines // max(total, lines), "Processing activities...")
+        write = _write_csv if export.format == "csv" else _write_pdf
+        records = await write(work, conn, export, path)
+    with path.open("rb") as file:
+        digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
+    return Written(records, path.stat().st_size, digest.hexdigest())
+
+
+async def _write_csv(work: Work, conn: Conn, export: Export, path: Path) -> int:
+    wanted = export.csv()
+    selection = wanted.selection(export.user_id)
+    total = await queries.count(conn, selection)
+    chunks = _watched(work, csv_chunks(conn, selection, wanted), total)
+    with path.open("wb") as file:
+        async for chunk in gzipped(chunks) if wanted.gzip else chunks:
+            file.write(chunk)
     return total
+
+
+async def _watched(work: Work, chunks: AsyncIterator[bytes], total: int) -> AsyncIterator[bytes]:
+    """Reports how far it is, by lines."""
+    lines = 0
+    async for chunk in chunks:
+        yield chunk
+        lines += chunk.count(b"\n")
+        await work.report(90 * lines // max(total, lines, 1), "Processing activities...")
+
+
+async def _write_pdf(work: Work, conn: Conn, export: Export, path: Path) -> int:
+    wanted = export.pdf()
+    span = wanted.span(work.services.clock().date())
+    selection = wanted.selection(export.user_id, span)
+    await work.report(10, "Drawing the report...")
+    return await write_pdf(work.services, conn, selection, wanted, span, path)
 
 
 async def _store(work: Work, export: Export, path: Path) -> Stored:
     storage = work.services.storage
     try:
-        return await storage.put(export.object_key, path, "text/csv")
+        return await storage.put(export.object_key, path, CONTENT_TYPES[export.suffix])
     except asyncio.CancelledError:
         await storage.remove(export.object_key)
         raise
 
 
-async def _finish(work: Work, export: Export, size: int, records: int) -> None:
-    result = {"file_size": size, "record_count": records}
+async def _finish(work: Work, export: Export, written: Written) -> None:
+    result: dict[str, Any] = {
+        "file_size": written.size,
+        "record_count": written.records,
+        "sha256": written.sha256,
+    }
     async with db.transaction(work.services.pool) as conn:
         completed = await tickets.complete(
             conn, work.ticket_id, message="Ready to download", result=result, days=KEPT_DAYS

@@ -19,6 +19,7 @@ class Result(msgspec.Struct, omit_defaults=True):
     expires_at: Annotated[datetime | None, Meta(examples=["2024-01-22T14:30:00Z"])] = None
     file_size: Annotated[int | None, Meta(description="bytes", examples=[245760])] = None
     record_count: Annotated[int | None, Meta(examples=[150])] = None
+    sha256: Annotated[str, Meta(description="of the file, in hexadecimal")] = ""
     imported: Annotated[int | None, Meta(description="rows of an import")] = None
     rejected: Annotated[int | None, Meta(description="rows that an import refused")] = None
     errors: Annotated[

@@ -1,10 +1,14 @@
+import asyncio
 import math
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from hashlib import sha256
 from uuid import UUID
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from activelog import api, auth
 from activelog.db import Conn
@@ -13,6 +17,8 @@ from activelog.queue import AnyTask
 from activelog.services import Services, of_request
 from activelog.tickets import queries
 from activelog.tickets.model import JobAccepted, JobStatus, Ticket
+
+_QUIET_SECONDS = 15.0
 
 
 async def show(request: Request, user_id: int, job_id: UUID) -> Response:
@@ -24,6 +30,62 @@ async def show(request: Request, user_id: int, job_id: UUID) -> Response:
     if ticket is None:
         raise AppError.not_found("job")
     return api.with_etag(request, _show(services, ticket))
+
+
+async def events(request: Request, user_id: int, job_id: UUID) -> Response:
+    """The same status as server-sent events, one for each change, until the job has ended. With
+    `Last-Event-ID` it goes on where a broken connection left off; 204 says that nothing follows.
+    """
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        ticket = await queries.get(conn, job_id, user_id)
+    if ticket is None:
+        raise AppError.not_found("job")
+    seen = request.headers.get("last-event-id", "")
+    if _is_over(ticket) and _event(services, ticket)[0] == seen:
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    stream = _events(services, ticket, user_id, seen)
+    return StreamingResponse(stream, 200, headers, "text/event-stream")
+
+
+async def _events(
+    services: Services, ticket: Ticket | None, user_id: int, seen: str
+) -> AsyncIterator[str]:
+    assert ticket is not None
+    with services.tickets_feed.follow(str(ticket.id)) as changed:
+        while ticket is not None:
+            number, event = _event(services, ticket)
+            if number != seen:
+                yield event
+            if _is_over(ticket):
+                return
+            seen = number
+            while not await _changes(changed):
+                yield ": still here\n\n"  # or proxies would close a quiet connection
+            async with services.pool.connection() as conn:
+                ticket = await queries.get(conn, ticket.id, user_id)
+
+
+async def _changes(changed: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(_QUIET_SECONDS):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    changed.clear()
+    return True
+
+
+def _event(services: Services, ticket: Ticket) -> tuple[str, str]:
+    """Its id and its text. The id stands for the state, so whoever has it has missed nothing."""
+    data = msgspec.json.encode(status_of(services, ticket)).decode()
+    number = sha256(data.encode()).hexdigest()[:16]
+    return number, f"id: {number}\nevent: status\ndata: {data}\n\n"
+
+
+def _is_over(ticket: Ticket) -> bool:
+    return ticket.status not in ("pending", "processing")
 
 
 async def cancel(request: Request, user_id: int, job_id: UUID) -> Response:
@@ -76,6 +138,6 @@ def status_of(services: Services, ticket: Ticket) -> JobStatus:
 
 def _show(services: Services, ticket: Ticket) -> Response:
     response = api.json(status_of(services, ticket))
-    if ticket.status in ("pending", "processing"):
+    if not _is_over(ticket):
         response.headers["Retry-After"] = "1"
     return response

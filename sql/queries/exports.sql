@@ -27,42 +27,73 @@ SELECT count(*) FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
   AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+
+-- name: has_more_than
+SELECT count(*) > %(most)s FROM (
+    SELECT FROM activities
+    WHERE user_id = %(user_id)s AND deleted_at IS NULL
+      AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
+      AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+    LIMIT %(most)s + 1
+) AS counted
+
+-- name: known
+-- True for what is not asked for.
+SELECT %(type)s::text IS NULL OR EXISTS (
+           SELECT FROM activities
+           WHERE user_id = %(user_id)s AND deleted_at IS NULL AND activity_type = %(type)s) AS type,
+       %(tag)s::text IS NULL OR EXISTS (
+           SELECT FROM activities
+           WHERE user_id = %(user_id)s AND deleted_at IS NULL
+             AND tags @> ARRAY[%(tag)s::text]) AS tag
 
 -- name: copy_csv
 -- The columns of the API's CSV, newest first. A text that a spreadsheet would take for a formula
 -- gets a ' in front, and so does one that has such a ' already: the import takes exactly one off.
+-- (Sessions of ours are in UTC.)
 COPY (
     SELECT id,
-           CASE WHEN activity_type ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END || activity_type
-               AS activity_type,
+           CASE WHEN NOT %(raw)s AND activity_type ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END
+               || activity_type AS activity_type,
            duration_minutes,
            distance_km,
-           to_char(activity_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS activity_date,
+           to_char(activity_date, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS activity_date,
            CASE WHEN cardinality(tags) = 0 THEN NULL
-                WHEN tags[1] ~ '^''*[=+\-@\t\r\n]' THEN '''' || array_to_string(tags, ',')
+                WHEN NOT %(raw)s AND tags[1] ~ '^''*[=+\-@\t\r\n]'
+                    THEN '''' || array_to_string(tags, ',')
                 ELSE array_to_string(tags, ',') END AS tags,
            CASE WHEN notes = '' THEN NULL
-                WHEN notes ~ '^''*[=+\-@\t\r\n]' THEN '''' || notes ELSE notes END AS notes
+                WHEN NOT %(raw)s AND notes ~ '^''*[=+\-@\t\r\n]' THEN '''' || notes
+                ELSE notes END AS notes
     FROM activities
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
       AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
     ORDER BY activity_date DESC, id DESC
 ) TO STDOUT (FORMAT csv, HEADER)
 
 -- name: copy_csv_without_tags
 COPY (
     SELECT id,
-           CASE WHEN activity_type ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END || activity_type
-               AS activity_type,
+           CASE WHEN NOT %(raw)s AND activity_type ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END
+               || activity_type AS activity_type,
            duration_minutes,
            distance_km,
-           to_char(activity_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS activity_date,
+           to_char(activity_date, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS activity_date,
            CASE WHEN notes = '' THEN NULL
-                WHEN notes ~ '^''*[=+\-@\t\r\n]' THEN '''' || notes ELSE notes END AS notes
+                WHEN NOT %(raw)s AND notes ~ '^''*[=+\-@\t\r\n]' THEN '''' || notes
+                ELSE notes END AS notes
     FROM activities
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
       AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
     ORDER BY activity_date DESC, id DESC
 ) TO STDOUT (FORMAT csv, HEADER)

@@ -1,4 +1,6 @@
 import csv
+import gzip
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,8 @@ async def test_deleted_and_other_peoples_activities_stay_out(world: World) -> No
         {"end_date": 5},
         {"include_tags": "yes"},
         {"format": "csv"},
+        {"start_date": "1901-01-01", "end_date": "2101-01-01"},
+        {"tag": "unknown"},
     ],
 )
 async def test_bad_requests_start_nothing(world: World, body: dict[str, Any]) -> None:
@@ -242,7 +246,12 @@ async def test_a_failed_export_lets_the_next_one_in(world: World, tmp_path: Path
     ada = await world.user()
     jobs = [await request(ada) for _ in range(3)]
     await world.rows("UPDATE procrastinate_jobs SET status = 'failed'")
-    assert await world.value("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'") == 1
+    assert (
+        await world.value(
+            "SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = 'low'"
+        )
+        == 1
+    )
     assert (await finish(ada, jobs[2]))["status"] == "completed"
 
 
@@ -273,3 +282,37 @@ async def test_after_three_retries_it_has_failed_and_says_why(world: World, tmp_
     assert status["retry_count"] == 3
     assert "failed_at" in status
     assert str(tmp_path) not in str(status)
+
+
+async def test_options_of_the_file(world: World) -> None:
+    ada = await world.user()
+    await ada.log(notes="=1+1", activity_type="yoga", tags=["evening"])
+    await ada.log(notes="a run")
+    plain = await download(ada, await finish(ada, await request(ada)))
+    assert await download(ada, await finish(ada, await request(ada, bom=True))) == (
+        b"\xef\xbb\xbf" + plain
+    )
+    packed = await download(ada, await finish(ada, await request(ada, gzip=True)))
+    assert gzip.decompress(packed) == plain
+    raw = await download(ada, await finish(ada, await request(ada, raw=True)))
+    assert raw == plain.replace(b"'=1+1", b"=1+1")
+    only_yoga = await download(ada, await finish(ada, await request(ada, type=" yoga ")))
+    assert only_yoga.count(b"\r\n") == 2
+    only_evening = await download(ada, await finish(ada, await request(ada, tag="evening")))
+    assert only_evening == only_yoga
+    status = await finish(ada, await request(ada))
+    assert status["result"]["sha256"] == hashlib.sha256(plain).hexdigest()
+
+
+async def test_the_file_of_a_download_has_the_same_options(world: World) -> None:
+    ada = await world.user()
+    await ada.log(tags=["x"])
+    path = "/api/v1/activities/export/csv/download"
+    plain = (await ada.get(path)).content
+    packed = await ada.get(f"{path}?gzip=true&start_date=2024-01-01&end_date=2024-01-31")
+    assert gzip.decompress(packed.content) == plain
+    assert "activities-2024-01.csv.gz" in packed.headers["Content-Disposition"]
+    assert (await ada.get(f"{path}?bom=1")).content == b"\xef\xbb\xbf" + plain
+    unknown = await ada.get(f"{path}?tag=y")
+    assert unknown.status_code == 400
+    assert "no activities with the tag" in unknown.json()["message"]

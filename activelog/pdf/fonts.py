@@ -1,0 +1,69 @@
+"""Which font has which character."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from fontTools.ttLib import TTFont
+
+_FOLDER = Path(__file__).parent / "fonts"
+REGULAR = _FOLDER / "Inter-Latin-Regular.ttf"
+BOLD = _FOLDER / "Inter-Latin-SemiBold.ttf"
+MISSING = "□"  # stands for a character that no font has
+
+# In the order in which they are asked. Licences: fonts/README.md.
+_FALLBACKS = [
+    _FOLDER / name
+    for name in (
+        "Inter-Regular.ttf",
+        "NotoSansArabic.ttf",
+        "NotoSansHebrew.ttf",
+        "NotoEmoji.ttf",
+        "DroidSansFallback.ttf",
+        "DejaVuSans.ttf",
+    )
+]
+# Joiners and variation selectors shape their neighbours; alone they show nothing.
+_INVISIBLE = {0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xFE00, 0xFE10)}
+
+
+@cache
+def coverage(path: Path) -> frozenset[int]:
+    with TTFont(path, lazy=True) as font:
+        return frozenset(font.getBestCmap())
+
+
+@cache
+def _latin() -> frozenset[int]:
+    return coverage(REGULAR) & coverage(BOLD)
+
+
+def is_latin(text: str) -> bool:
+    """Whether the two fonts that are always loaded can draw it."""
+    return text.isascii() or _latin().issuperset(map(ord, text))
+
+
+def needed(texts: Iterable[str], more: Sequence[str]) -> list[Path]:
+    """The fallback fonts that these texts need, in the order in which they are to be asked."""
+    left = {ord(letter) for text in texts if not is_latin(text) for letter in text} - _latin()
+    found = []
+    for path in [*_FALLBACKS, *map(Path, more)]:
+        if not left:
+            break
+        if has := left & coverage(path):
+            found.append(path)
+            left -= has
+    return found
+
+
+def substitute(text: str, loaded: Sequence[Path]) -> str:
+    """With a box for each character that no loaded font has, and without invisible ones."""
+    return "".join(
+        letter if _is_drawn(ord(letter), loaded) else MISSING
+        for letter in text
+        if ord(letter) not in _INVISIBLE
+    )
+
+
+def _is_drawn(code: int, loaded: Sequence[Path]) -> bool:
+    return code in _latin() or any(code in coverage(path) for path in loaded)

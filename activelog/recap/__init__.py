@@ -1,0 +1,22 @@
+"""What somebody did in a span of time: figures against the span before, slots, types, rows.
+
+Exports, monthly reports and weekly mails all tell it, each in its own form; the figures come from
+here, so they cannot disagree. They are read from the activities themselves, not from daily
+statistics: a filter by type or tag must hold too.
+"""
+
+from activelog.recap.document import make_document
+from activelog.recap.model import MOST_ROWS, Recap, Slot, Totals, TypeTotals, duration
+from activelog.recap.queries import read, rows
+
+__all__ = [
+    "MOST_ROWS",
+    "Recap",
+    "Slot",
+    "Totals",
+    "TypeTotals",
+    "duration",
+    "make_document",
+    "read",
+    "rows",
+]

@@ -1,0 +1,102 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from activelog.period import Span
+
+MOST_ROWS = 20_000  # of a PDF's table: some 430 pages
+
+Unit = Literal["day", "week", "month"]
+
+
+@dataclass(frozen=True)
+class Totals:
+    activities: int
+    minutes: int
+    kilometres: float
+    calories: int
+    days: int  # with an activity
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A day, a week from Monday on, or a month."""
+
+    first: date
+    activities: int = 0
+    minutes: int = 0
+    kilometres: float = 0.0
+
+
+@dataclass(frozen=True)
+class TypeTotals:
+    activity_type: str
+    activities: int
+    minutes: int
+    kilometres: float
+
+
+@dataclass(frozen=True)
+class Row:
+    activity_date: datetime
+    activity_type: str
+    duration_minutes: int
+    distance_km: float
+    tags: list[str]
+    notes: str
+
+
+@dataclass(frozen=True)
+class Recap:
+    """`slots` cover all of the span, `slots_before` all of the span before."""
+
+    name: str  # of the person
+    span: Span
+    before: Span
+    unit: Unit
+    totals: Totals
+    totals_before: Totals
+    slots: Sequence[Slot]
+    slots_before: Sequence[Slot]
+    types: Sequence[TypeTotals]
+
+
+def unit_of(span: Span) -> Unit:
+    """As fine as a chart of it can show."""
+    if span.days <= 62:
+        return "day"
+    return "week" if span.days <= 420 else "month"
+
+
+def fill(span: Span, unit: Unit, found: Sequence[Slot]) -> list[Slot]:
+    """Every slot of the span, also those in which nothing happened."""
+    by_first = {slot.first: slot for slot in found}
+    return [by_first.get(first, Slot(first)) for first in _firsts(span, unit)]
+
+
+def _firsts(span: Span, unit: Unit) -> list[date]:
+    first = span.first
+    if unit == "week":
+        first -= timedelta(days=first.weekday())
+    elif unit == "month":
+        first = first.replace(day=1)
+    firsts = []
+    while first < span.until:
+        firsts.append(first)
+        first = _after(first, unit)
+    return firsts
+
+
+def _after(first: date, unit: Unit) -> date:
+    if unit == "month":
+        return (first + timedelta(days=31)).replace(day=1)
+    return first + timedelta(days=7 if unit == "week" else 1)
+
+
+def duration(minutes: int) -> str:
+    """`45 min`, `2 h`, `18 h 20 min`."""
+    hours, rest = divmod(minutes, 60)
+    if not hours:
+        return f"{rest} min"
+    return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"

@@ -1,0 +1,47 @@
+-- name: totals
+SELECT count(*)::integer AS activities,
+       coalesce(sum(duration_minutes), 0)::bigint AS minutes,
+       coalesce(sum(distance_km), 0)::double precision AS kilometres,
+       coalesce(sum(calories), 0)::bigint AS calories,
+       count(DISTINCT date_trunc('day', activity_date))::integer AS days
+FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+
+-- name: slots
+-- By day, week or month, those without an activity left out.
+SELECT date_trunc(%(unit)s, activity_date)::date AS first,
+       count(*)::integer AS activities,
+       sum(duration_minutes)::bigint AS minutes,
+       sum(distance_km)::double precision AS kilometres
+FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+GROUP BY 1 ORDER BY 1
+
+-- name: types
+SELECT activity_type, count(*)::integer AS activities,
+       sum(duration_minutes)::bigint AS minutes,
+       sum(distance_km)::double precision AS kilometres
+FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+GROUP BY activity_type ORDER BY minutes DESC, activities DESC, activity_type LIMIT %(limit)s
+
+-- name: rows
+SELECT activity_date, activity_type, duration_minutes, distance_km, tags, notes
+FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+ORDER BY activity_date, id LIMIT %(limit)s
+
+-- name: person
+SELECT name FROM users WHERE id = %(user_id)s
