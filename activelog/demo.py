@@ -22,7 +22,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from activelog import local
-from activelog.activities.csv_rows import read_rows, unguard
+from activelog.activities.csv_rows import read_rows
+from activelog.activities.formats import unguard
 from activelog.activities.model import Values
 from activelog.local import Running
 

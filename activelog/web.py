@@ -20,6 +20,7 @@ from activelog.access_log import AccessLog
 from activelog.accounts import model as accounts_model
 from activelog.accounts import routes as accounts
 from activelog.activities import model as activities_model
+from activelog.activities import photos
 from activelog.activities import routes as activities
 from activelog.api import Endpoint
 from activelog.errors import AppError
@@ -60,6 +61,12 @@ ENDPOINTS = [
     Endpoint("PATCH", "/api/v1/activities/{activity_id}", activities.change,
              {200: activities_model.Activity}),
     Endpoint("DELETE", "/api/v1/activities/{activity_id}", activities.delete, {204: None}),
+    Endpoint("POST", "/api/v1/activities/{activity_id}/photos", photos.add,
+             {201: activities_model.Photo}, errors=(409,), request_type="image/*"),
+    Endpoint("GET", "/api/v1/activities/{activity_id}/photos", photos.page,
+             {200: activities_model.Photos}),
+    Endpoint("GET", "/api/v1/photos/{photo_id}", photos.show, {302: None}),
+    Endpoint("DELETE", "/api/v1/photos/{photo_id}", photos.delete, {204: None}),
     Endpoint("GET", "/api/v1/jobs/{job_id}", tickets.show, {200: JobStatus, 304: None}),
     Endpoint("GET", "/api/v1/jobs/{job_id}/events", tickets.events, {200: None, 204: None},
              answer_type="text/event-stream"),

@@ -22,6 +22,9 @@ def test_every_statement_fits_the_schema(feature: str, database_url: str) -> Non
             body = statement.rstrip()
             if b"\nCOPY" in b"\n" + body:
                 continue  # utility statements cannot be prepared; their tests run them
+            if body.rpartition(b"\n")[2].startswith(b"ANALYZE") or b"CREATE TEMPORARY" in body:
+                conn.execute(body)  # what follows needs its table
+                continue
             prepared = _PARAMETER.sub(
                 lambda found, numbers=numbers: (
                     b"$%d" % numbers.setdefault(found[1], len(numbers) + 1)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -10,13 +9,11 @@ from typing import BinaryIO
 import msgspec
 
 from activelog import api
+from activelog.activities.formats import Format, detect
 from activelog.activities.model import NewActivity, Values, clean
 from activelog.errors import AppError, Permanent
 
 LONGEST_LINE = 200_000  # characters
-_REQUIRED = ("activity_type", "duration_minutes", "activity_date")
-_KNOWN = (*_REQUIRED, "id", "distance_km", "tags", "notes", "calories")
-_GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 @dataclass(frozen=True)
@@ -27,10 +24,9 @@ class Refused:
 
 def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
     """The file's rows in order, in constant memory. Raises Permanent when it is no such file."""
-    csv.field_size_limit(LONGEST_LINE)
     lines = _Lines(file)
     reader = csv.reader(lines)
-    header = _header(reader)
+    found = _detect(reader)
     while True:
         first, lines.too_long = reader.line_num + 1, False
         try:
@@ -38,38 +34,24 @@ def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
             if lines.too_long:
                 yield Refused(first, f"is longer than {LONGEST_LINE:,} characters")
             elif cells:
-                yield _parse(dict(zip(header, cells, strict=True)))
+                yield _parse(found, cells)
         except StopIteration:
             return
-        except ValueError:
-            yield Refused(first, f"has not {len(header)} columns like the header")
         except (csv.Error, AppError) as error:
             yield Refused(first, str(error))
 
 
-def check_file(file: BinaryIO) -> None:
-    """Raises Permanent when the first line is not the header of such a file."""
-    _header(csv.reader(_Lines(file)))
+def detect_format(file: BinaryIO) -> str:
+    """Whose file it is, by its first line. Raises Permanent when it is nobody's."""
+    return _detect(csv.reader(_Lines(file))).name
 
 
-def _header(reader: Iterator[list[str]]) -> list[str]:
+def _detect(reader: Iterator[list[str]]) -> Format:
+    csv.field_size_limit(LONGEST_LINE)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        return detect(next(reader, []))
     except csv.Error as error:
         raise Permanent(f"the header cannot be read: {error}") from None
-    _check_header(header)
-    return header
-
-
-def _check_header(header: list[str]) -> None:
-    missing = [name for name in _REQUIRED if name not in header]
-    unknown = [name for name in header if name not in _KNOWN]
-    if missing:
-        raise Permanent(f"the header has no column {', '.join(missing)}")
-    if unknown or len(set(header)) < len(header):
-        raise Permanent(
-            f"the header has unknown or repeated columns: {', '.join(unknown or header)}"
-        )
 
 
 class _Lines:
@@ -98,21 +80,12 @@ def _read_lines(file: BinaryIO, flags: _Lines) -> Iterator[str]:
             text.detach()  # or it would close the caller's file
 
 
-def _parse(cells: dict[str, str]) -> Values:
-    cells = {name: unguard(cell) for name, cell in cells.items()}
-    if any("\udc80" <= letter <= "\udcff" for cell in cells.values() for letter in cell):
+def _parse(found: Format, cells: list[str]) -> Values:
+    if len(cells) != found.columns:
+        raise AppError("invalid row", f"has not {found.columns} columns like the header")
+    if any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
         raise AppError("invalid row", "is not UTF-8 text")
-    fields: dict[str, object] = {
-        name: cell for name, cell in cells.items() if name != "id" and cell != ""
-    }
-    if "tags" in fields:
-        fields["tags"] = cells["tags"].split(",")
     try:
-        return clean(msgspec.convert(fields, NewActivity, strict=False))
+        return clean(msgspec.convert(found.parse(cells), NewActivity, strict=False))
     except msgspec.ValidationError as error:
         raise AppError("invalid row", api.explain(error).message) from None
-
-
-def unguard(cell: str) -> str:
-    """Undoes what an export puts before a text that a spreadsheet would take for a formula."""
-    return cell[1:] if _GUARDED.match(cell) else cell

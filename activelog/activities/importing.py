@@ -8,7 +8,7 @@ from psycopg import Rollback
 
 from activelog import db, tickets
 from activelog.activities import queries
-from activelog.activities.csv_rows import Refused, read_rows
+from activelog.activities.csv_rows import Refused, detect_format, read_rows
 from activelog.activities.model import Values
 from activelog.tickets import Work
 
@@ -18,30 +18,56 @@ _BATCH = 1000
 
 @dataclass
 class Report:
-    imported: int = 0
+    format: str
+    dry_run: bool
+    read: int = 0
+    duplicates: int = 0
     rejected: int = 0
     errors: list[Refused] = field(default_factory=list)
+
+    @property
+    def imported(self) -> int:
+        """In a dry run: how many it would be."""
+        return self.read - self.duplicates
 
     def refuse(self, refused: Refused) -> None:
         self.rejected += 1
         if len(self.errors) < KEPT_ERRORS:
             self.errors.append(refused)
 
+    def message(self) -> str:
+        would_be = "would be " if self.dry_run else ""
+        return (
+            f"{self.imported:,} activities {would_be}imported, {self.duplicates:,} there already,"
+            f" {self.rejected:,} rows refused"
+        )
+
     def result(self) -> dict[str, Any]:
         errors = [{"line": error.line, "reason": error.reason} for error in self.errors]
-        return {"imported": self.imported, "rejected": self.rejected, "errors": errors}
+        return {
+            "format": self.format,
+            "dry_run": self.dry_run,
+            "imported": self.imported,
+            "duplicates": self.duplicates,
+            "rejected": self.rejected,
+            "errors": errors,
+        }
 
 
-async def import_file(work: Work, file: BinaryIO, size: int) -> bool:
+async def import_file(work: Work, file: BinaryIO, size: int, *, dry_run: bool) -> bool:
     """All good rows and the ticket's completion in one transaction. False when the ticket was
     finished or cancelled meanwhile: then nothing was imported."""
-    report = Report()
+    report = Report(detect_format(file), dry_run)
+    file.seek(0)
     completed = False
     async with work.services.pool.connection() as conn, conn.transaction() as transaction:
+        await queries.make_incoming(conn)
         await _copy_rows(conn, work, file, size, report)
-        message = f"{report.imported:,} activities imported, {report.rejected:,} rows refused"
+        report.duplicates = await queries.drop_duplicates(conn, work.user_id)
+        if not dry_run:
+            await queries.take_in(conn, work.user_id)
         completed = await tickets.complete(
-            conn, work.ticket_id, message=message, result=report.result(), days=None
+            conn, work.ticket_id, message=report.message(), result=report.result(), days=None
         )
         if not completed:
             raise Rollback(transaction)
@@ -56,10 +82,10 @@ async def _copy_rows(conn: db.Conn, work: Work, file: BinaryIO, size: int, repor
                 if isinstance(row, Refused):
                     report.refuse(row)
                 else:
-                    await copy.write_row((work.user_id, *astuple(row)))
-                    report.imported += 1
+                    await copy.write_row(astuple(row))
+                    report.read += 1
             done = 100 * file.tell() // max(size, 1)
-            await work.report(done, f"Importing: {report.imported:,} activities")
+            await work.report(done, f"Importing: {report.read:,} activities")
 
 
 def _take(rows: Iterator[Values | Refused]) -> list[Values | Refused]:

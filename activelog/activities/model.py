@@ -2,6 +2,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -75,11 +76,29 @@ class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
     cursor: Annotated[str | None, Meta(description="next_cursor of the page before")] = None
 
 
+class ImportQuery(msgspec.Struct, forbid_unknown_fields=True):
+    dry_run: Annotated[bool, Meta(description="report what it would do, and do nothing")] = False
+
+
 class ActivityPage(msgspec.Struct):
     """Newest first."""
 
     activities: list[Activity]
     next_cursor: Annotated[str | None, Meta(description="null on the last page")]
+
+
+class Photo(msgspec.Struct):
+    id: Annotated[UUID, Meta(examples=["a1b2c3d4-5e6f-4708-9a0b-c1d2e3f4a5b6"])]
+    width: Annotated[int, Meta(description="pixels")]
+    height: Annotated[int, Meta(description="pixels")]
+    size: Annotated[int, Meta(description="bytes")]
+    created_at: Moment
+
+
+class Photos(msgspec.Struct):
+    """Oldest first."""
+
+    photos: list[Photo]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from activelog import api, db, tickets
 from activelog.activities import queries
-from activelog.activities.csv_rows import check_file
+from activelog.activities.csv_rows import detect_format
 from activelog.activities.model import (
     Activity,
     ActivityPage,
     Change,
+    ImportQuery,
     ListQuery,
     NewActivity,
     clean,
@@ -76,9 +77,10 @@ async def delete(request: Request, user_id: int, activity_id: int) -> Response:
     return Response(status_code=204)
 
 
-async def import_upload(request: Request, user_id: int) -> Response:
-    """Imports a CSV file, sent as the body, in the background. Columns as in an export; good rows
-    are imported, the others reported by line in the job's result."""
+async def import_upload(request: Request, user_id: int, query: ImportQuery) -> Response:
+    """Imports a CSV file, sent as the body, in the background: ours, or Strava's activities.csv, or
+    what Garmin Connect and RunKeeper export. Good rows are imported, those that are there already
+    are skipped, the others reported by line in the job's result."""
     services = of_request(request)
     with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
         path = Path(folder, "upload.csv")
@@ -88,11 +90,11 @@ async def import_upload(request: Request, user_id: int) -> Response:
         await services.storage.put(key, path, "text/csv")
 
     async def start(conn: Conn) -> Response:
-        await open_import(conn, ticket_id, user_id)
+        await open_import(conn, ticket_id, user_id, dry_run=query.dry_run)
         return await accept(request, conn, ticket_id, IMPORT, import_csv, "import job started")
 
     try:
-        response = await api.once(request, user_id, digest, start)
+        response = await api.once(request, user_id, [digest, query.dry_run], start)
     except Exception:
         await services.storage.remove(key)
         raise
@@ -105,10 +107,10 @@ def import_key(user_id: int, ticket_id: UUID) -> str:
     return f"imports/{user_id}/{ticket_id}.csv"
 
 
-async def open_import(conn: Conn, ticket_id: UUID, user_id: int) -> None:
+async def open_import(conn: Conn, ticket_id: UUID, user_id: int, *, dry_run: bool = False) -> None:
     """Its file must be in the storage already."""
     opening = tickets.opening(ticket_id, user_id, IMPORT, import_csv)
-    await queries.request_import(conn, import_key(user_id, ticket_id), opening)
+    await queries.request_import(conn, import_key(user_id, ticket_id), opening, dry_run=dry_run)
 
 
 async def _receive(request: Request, path: Path) -> str:
@@ -119,7 +121,7 @@ async def _receive(request: Request, path: Path) -> str:
             file.write(chunk)
     with path.open("rb") as file:
         try:
-            check_file(file)
+            detect_format(file)
         except Permanent as error:
             raise AppError(
                 "invalid request", f"the body is no CSV of activities: {error}"

@@ -3,6 +3,7 @@ from uuid import UUID
 
 from activelog.activities import queries
 from activelog.activities.importing import import_file
+from activelog.activities.queries import Import
 from activelog.errors import Permanent
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
@@ -18,22 +19,23 @@ async def import_csv(context: Context, ticket_id: str) -> None:
     run finds the ticket complete, or nothing of the first one."""
     services = of_job(context)
     async with services.pool.connection() as conn:
-        key = await queries.import_key(conn, UUID(ticket_id))
-    if key is None:  # the account is gone
+        wanted = await queries.get_import(conn, UUID(ticket_id))
+    if wanted is None:  # the account is gone
         return
     try:
         async with working(services, ticket_id, "import activities") as work:
             if work is not None:
-                await _import(work, key)
+                await _import(work, wanted)
     except Permanent:
-        await services.storage.remove(key)
+        await services.storage.remove(wanted.object_key)
         raise
-    await services.storage.remove(key)
+    await services.storage.remove(wanted.object_key)
 
 
-async def _import(work: Work, key: str) -> None:
+async def _import(work: Work, wanted: Import) -> None:
     try:
-        async with work.services.storage.open(key) as file:
-            await import_file(work, file, os.fstat(file.fileno()).st_size)
+        async with work.services.storage.open(wanted.object_key) as file:
+            size = os.fstat(file.fileno()).st_size
+            await import_file(work, file, size, dry_run=wanted.dry_run)
     except ObjectMissing:
         raise Permanent("the uploaded file is gone") from None

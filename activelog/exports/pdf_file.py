@@ -8,9 +8,13 @@ from activelog.errors import Permanent
 from activelog.exports import queries
 from activelog.exports.model import PdfRequest
 from activelog.period import Selection, Span
+from activelog.pictures import clean_picture
 from activelog.services import Services
+from activelog.storage import ObjectMissing
 
 _KINDS = {"monthly": "Monthly report", "yearly": "Yearly report", "range": "Activity report"}
+MOST_PHOTOS = 60
+_PIXELS = 700  # of the longer side: 56 mm at 300 dots an inch
 TOO_MANY = (
     f"a PDF has {recap.MOST_ROWS:,} activities at most, and there are more;"
     " choose a shorter time, or CSV, which has no limit"
@@ -25,12 +29,34 @@ async def write_pdf(
         raise Permanent(TOO_MANY)
     found = await recap.read(conn, selection, span)
     rows = await recap.rows(conn, selection, span)
+    pictures, left_out = await _pictures(services, conn, selection, span, wanted)
     document = recap.make_document(
         found,
         rows,
         kind=_KINDS[wanted.report_type],
         charts=wanted.include_charts,
+        pictures=pictures,
+        left_out=left_out,
         fonts=services.settings.font_files(),
     )
     path.write_bytes(await services.offload(pdf.render, document))
     return len(rows)
+
+
+async def _pictures(
+    services: Services, conn: Conn, selection: Selection, span: Span, wanted: PdfRequest
+) -> tuple[list[pdf.Picture], bool]:
+    """Scaled to what paper shows, MOST_PHOTOS at most; and whether there are more."""
+    if not wanted.include_photos:
+        return [], False
+    found = await recap.photos(conn, selection, span, MOST_PHOTOS + 1)
+    pictures = []
+    for photo in found[:MOST_PHOTOS]:
+        try:
+            async with services.storage.open(photo.object_key) as file:
+                small = await services.offload(clean_picture, file.read(), _PIXELS)
+        except ObjectMissing:  # deleted meanwhile
+            continue
+        date = f"{photo.activity_date.day} {photo.activity_date:%B}"
+        pictures.append(pdf.Picture(small.data, f"{photo.activity_type}, {date}"))
+    return pictures, len(found) > MOST_PHOTOS

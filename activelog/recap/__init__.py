@@ -7,7 +7,7 @@ statistics: a filter by type or tag must hold too.
 
 from activelog.recap.document import make_document
 from activelog.recap.model import MOST_ROWS, Recap, Slot, Totals, TypeTotals, duration
-from activelog.recap.queries import read, rows
+from activelog.recap.queries import photos, read, rows
 
 __all__ = [
     "MOST_ROWS",
@@ -17,6 +17,7 @@ __all__ = [
     "TypeTotals",
     "duration",
     "make_document",
+    "photos",
     "read",
     "rows",
 ]

@@ -27,14 +27,14 @@ def make_document(
     kind: str,
     charts: bool,
     pictures: Sequence[Picture] = (),
-    left_out: int = 0,
+    left_out: bool = False,
     fonts: Sequence[str] = (),
 ) -> Document:
-    """`kind` is what the cover calls it: Monthly report. `left_out`: pictures beyond the limit."""
+    """`kind` is what the cover calls it: Monthly report. `left_out`: there are more pictures."""
     has_any = recap.totals.activities > 0
     return Document(
         title=recap.span.name,
-        subtitle=f"{kind} · {recap.name}" + (f" · {left_out} more photos" if left_out else ""),
+        subtitle=f"{kind} · {recap.name}" + (" · not all photos" if left_out else ""),
         author=recap.name,
         created=midnight(recap.span.until),
         cards=_cards(recap),

@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from activelog import db
@@ -40,6 +42,19 @@ async def rows(conn: Conn, selection: Selection, span: Span) -> list[Row]:
     """In order of time, MOST_ROWS at most."""
     params = _params(selection, span) | {"limit": MOST_ROWS}
     return await db.many(conn, _SQL["rows"], params, Row)
+
+
+@dataclass(frozen=True)
+class Photo:
+    object_key: str
+    activity_type: str
+    activity_date: datetime
+
+
+async def photos(conn: Conn, selection: Selection, span: Span, limit: int) -> list[Photo]:
+    """In order of time."""
+    params = _params(selection, span) | {"limit": limit}
+    return await db.many(conn, _SQL["photos"], params, Photo)
 
 
 async def _totals(conn: Conn, selection: Selection, span: Span) -> Totals:

@@ -20,6 +20,9 @@ class Result(msgspec.Struct, omit_defaults=True):
     file_size: Annotated[int | None, Meta(description="bytes", examples=[245760])] = None
     record_count: Annotated[int | None, Meta(examples=[150])] = None
     sha256: Annotated[str, Meta(description="of the file, in hexadecimal")] = ""
+    format: Annotated[str, Meta(description="whose file was imported", examples=["strava"])] = ""
+    dry_run: Annotated[bool, Meta(description="nothing was imported, only tried")] = False
+    duplicates: Annotated[int | None, Meta(description="rows that were there already")] = None
     imported: Annotated[int | None, Meta(description="rows of an import")] = None
     rejected: Annotated[int | None, Meta(description="rows that an import refused")] = None
     errors: Annotated[

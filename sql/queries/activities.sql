@@ -49,15 +49,53 @@ WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
                        %(line)s, %(line_slots)s, %(waiting)s) AS is_open
 )
-INSERT INTO imports (id, user_id, object_key)
-SELECT %(id)s, %(user_id)s, %(object_key)s FROM ticket WHERE is_open
+INSERT INTO imports (id, user_id, object_key, dry_run)
+SELECT %(id)s, %(user_id)s, %(object_key)s, %(dry_run)s FROM ticket WHERE is_open
 
--- name: import_key
-SELECT object_key FROM imports WHERE id = %(id)s
+-- name: get_import
+SELECT object_key, dry_run FROM imports WHERE id = %(id)s
+
+-- name: make_incoming
+CREATE TEMPORARY TABLE incoming (
+    place bigint GENERATED ALWAYS AS IDENTITY, activity_type text, duration_minutes integer,
+    distance_km double precision, activity_date timestamptz, tags text[], notes text,
+    calories integer
+) ON COMMIT DROP
 
 -- name: copy_in
-COPY activities (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes,
-                 calories) FROM STDIN
+COPY incoming (activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
+FROM STDIN
+
+-- name: analyze_incoming
+ANALYZE incoming
+
+-- name: drop_duplicates
+DELETE FROM incoming i USING activities a
+WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.activity_date
+  AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
+
+-- name: take_in
+INSERT INTO activities (user_id, activity_type, duration_minutes, distance_km, activity_date, tags,
+                        notes, calories)
+SELECT %(user_id)s, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
+FROM incoming ORDER BY place
 
 -- name: owner
 SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+
+-- name: add_photo
+-- No row when the activity is not there any more.
+INSERT INTO photos (id, user_id, activity_id, object_key, width, height, size)
+SELECT %(id)s, user_id, id, %(object_key)s, %(width)s, %(height)s, %(size)s FROM activities
+WHERE id = %(activity_id)s AND user_id = %(user_id)s AND deleted_at IS NULL
+RETURNING id, width, height, size, created_at
+
+-- name: photos
+SELECT id, width, height, size, created_at FROM photos
+WHERE activity_id = %(activity_id)s AND user_id = %(user_id)s ORDER BY created_at, id
+
+-- name: photo_key
+SELECT object_key FROM photos WHERE id = %(id)s AND user_id = %(user_id)s
+
+-- name: delete_photo
+DELETE FROM photos WHERE id = %(id)s AND user_id = %(user_id)s

@@ -45,3 +45,12 @@ ORDER BY activity_date, id LIMIT %(limit)s
 
 -- name: person
 SELECT name FROM users WHERE id = %(user_id)s
+
+-- name: photos
+SELECT p.object_key, a.activity_type, a.activity_date
+FROM photos p JOIN activities a ON a.id = p.activity_id
+WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL
+  AND a.activity_date >= %(start)s AND a.activity_date < %(until)s
+  AND (%(type)s::text IS NULL OR a.activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR a.tags @> ARRAY[%(tag)s::text])
+ORDER BY a.activity_date, p.created_at, p.id LIMIT %(limit)s

@@ -1,0 +1,89 @@
+"""Photos of activities: stored as JPEGs that tell nothing but what they show."""
+
+import tempfile
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from activelog import api
+from activelog.activities import queries
+from activelog.activities.model import Photos
+from activelog.errors import AppError
+from activelog.pictures import NotAPicture, Picture, clean_picture
+from activelog.services import Services, of_request
+
+UPLOAD_LIMIT = 20 * 1024 * 1024  # bytes
+LONGEST_SIDE = 2048  # pixels
+PER_ACTIVITY = 10
+_PRESIGNED_SECONDS = 600
+
+
+async def add(request: Request, user_id: int, activity_id: int) -> Response:
+    """Adds a photo, sent as the body: JPEG, PNG or WebP, 20 MB at most, ten for an activity. It is
+    scaled to 2,048 pixels and loses its metadata, the place where it was taken among them."""
+    services = of_request(request)
+    await _check_room(services, user_id, activity_id)
+    picture = await _receive(request, services)
+    photo_id = uuid4()
+    key = f"photos/{user_id}/{photo_id}.jpg"
+    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+        path = Path(folder, "photo.jpg")
+        path.write_bytes(picture.data)
+        await services.storage.put(key, path, "image/jpeg")
+    async with services.pool.connection() as conn:
+        added = await queries.add_photo(conn, photo_id, user_id, activity_id, key, picture)
+    if added is None:
+        await services.storage.remove(key)
+        raise AppError.not_found("activity")
+    return api.json(added, 201, {"Location": f"/api/v1/photos/{photo_id}"})
+
+
+async def page(request: Request, user_id: int, activity_id: int) -> Response:
+    """An activity's photos, oldest first."""
+    async with of_request(request).pool.connection() as conn:
+        if await queries.get(conn, activity_id, user_id) is None:
+            raise AppError.not_found("activity")
+        found = await queries.photos(conn, activity_id, user_id)
+    return api.json(Photos(found))
+
+
+async def show(request: Request, user_id: int, photo_id: UUID) -> Response:
+    """Leads to the picture, for ten minutes."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        key = await queries.photo_key(conn, photo_id, user_id)
+    if key is None:
+        raise AppError.not_found("photo")
+    url = await services.storage.presign(key, f"{photo_id}.jpg", _PRESIGNED_SECONDS)
+    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+
+
+async def delete(request: Request, user_id: int, photo_id: UUID) -> Response:
+    """Deletes a photo."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        key = await queries.photo_key(conn, photo_id, user_id)
+    if key is None:
+        raise AppError.not_found("photo")
+    await services.storage.remove(key)  # before the row, which can be deleted again
+    async with services.pool.connection() as conn:
+        await queries.delete_photo(conn, photo_id, user_id)
+    return Response(status_code=204)
+
+
+async def _check_room(services: Services, user_id: int, activity_id: int) -> None:
+    async with services.pool.connection() as conn:
+        if await queries.get(conn, activity_id, user_id) is None:
+            raise AppError.not_found("activity")
+        if len(await queries.photos(conn, activity_id, user_id)) >= PER_ACTIVITY:
+            raise AppError("conflict", f"an activity has {PER_ACTIVITY} photos at most", 409)
+
+
+async def _receive(request: Request, services: Services) -> Picture:
+    data = await api.read_body(request, UPLOAD_LIMIT)
+    try:
+        return await services.offload(clean_picture, data, LONGEST_SIDE)
+    except NotAPicture as error:
+        raise AppError("invalid request", str(error)) from None

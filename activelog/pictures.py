@@ -1,0 +1,51 @@
+"""Pictures as people upload them, cleaned and scaled. CPU-bound: call it by `offload`."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MOST_PIXELS = 60_000_000
+_QUALITY = 85
+
+
+class NotAPicture(Exception):
+    """What is wrong with it, for people. (It crosses a process, so it has one argument.)"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A JPEG without metadata."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def clean_picture(data: bytes, longest_side: int) -> Picture:
+    """Upright, scaled down to fit, and drawn anew: what it told beside the picture (where it was
+    taken, by which camera) is gone. Raises NotAPicture."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise NotAPicture(f"the picture has more than {MOST_PIXELS:,} pixels")
+            image.draft("RGB", (longest_side, longest_side))
+            upright = ImageOps.exif_transpose(image)
+            upright.thumbnail((longest_side, longest_side))
+            flat = _on_white(upright)
+    except NotAPicture:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise NotAPicture("the body is no JPEG, PNG or WebP picture") from None
+    out = BytesIO()
+    flat.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return Picture(out.getvalue(), flat.width, flat.height)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")

@@ -1,0 +1,68 @@
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from tests.activities.test_import import finish
+from tests.conftest import World
+from tests.exports.test_csv_export import download
+
+LONDON = {1: "N", 2: (51.0, 30.0, 0.0), 3: "W", 4: (0.0, 7.0, 0.0)}
+
+
+def picture(kind: str = "JPEG", size: tuple[int, int] = (4000, 1000), exif: bool = True) -> bytes:
+    image = Image.new("RGB", size, "orange")
+    out = BytesIO()
+    data = Image.Exif()
+    if exif:
+        data[0x0112] = 6  # turned by 90°
+        data.get_ifd(0x8825).update(LONDON)
+    image.save(out, kind, exif=data)
+    return out.getvalue()
+
+
+async def test_a_photo_is_upright_smaller_and_tells_no_place(world: World, tmp_path: Path) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    activity = await ada.log()
+    path = f"/api/v1/activities/{activity['id']}/photos"
+    added = await ada.post(path, content=picture())
+    assert added.status_code == 201, added.text
+    assert (added.json()["width"], added.json()["height"]) == (512, 2048)
+    shown = await ada.get(added.headers["Location"])
+    file = await world.http.get(shown.headers["Location"])
+    with Image.open(BytesIO(file.content)) as image:
+        assert image.format == "JPEG"
+        assert not image.getexif()
+    assert [photo["id"] for photo in (await ada.get(path)).json()["photos"]] == [added.json()["id"]]
+    assert (await eve.get(path)).status_code == 404
+    assert (await eve.post(path, content=picture())).status_code == 404
+    assert (await eve.call("DELETE", added.headers["Location"])).status_code == 404
+    assert (await ada.call("DELETE", added.headers["Location"])).status_code == 204
+    assert (await ada.call("DELETE", added.headers["Location"])).status_code == 404
+    assert list((tmp_path / "objects").rglob("*.jpg")) == []
+
+
+async def test_what_is_no_picture_is_refused(world: World) -> None:
+    ada = await world.user()
+    path = f"/api/v1/activities/{(await ada.log())['id']}/photos"
+    for content in (b"", b"<svg/>", picture()[:100], b"GIF89a" + b"\0" * 100):
+        refused = await ada.post(path, content=content)
+        assert refused.status_code == 400
+        assert "picture" in refused.json()["message"]
+    for _ in range(10):
+        small = picture("PNG", (20, 10), exif=False)
+        assert (await ada.post(path, content=small)).status_code == 201
+    assert (await ada.post(path, content=small)).status_code == 409
+
+
+async def test_a_report_shows_photos_when_asked(world: World) -> None:
+    ada = await world.user()
+    activity = await ada.log()
+    await ada.post(f"/api/v1/activities/{activity['id']}/photos", content=picture())
+    sizes = []
+    for include in (False, True):
+        body = {"month": "2024-01", "include_photos": include}
+        accepted = await ada.post("/api/v1/activities/export/pdf", json=body)
+        content = await download(ada, await finish(ada, accepted.json()))
+        sizes.append(content.count(b"/Subtype /Image"))
+    assert sizes == [0, 1]
