@@ -42,3 +42,11 @@ class JobError(Exception):
 
 class Permanent(JobError):
     """A failure that another run would only repeat: the job is not retried."""
+
+
+class Postponed(JobError):
+    """Not a failure: the job is put back for `seconds`, and its run does not count."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds

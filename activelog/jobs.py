@@ -9,6 +9,7 @@ from activelog.activities import tasks as activities
 from activelog.cleanup import tasks as cleanup
 from activelog.db import Pool
 from activelog.exports import tasks as exports
+from activelog.friends import tasks as friends
 from activelog.queue import App
 from activelog.services import Services, make_services
 from activelog.settings import Settings, SettingsError
@@ -19,7 +20,7 @@ def make_app(settings: Settings) -> App:
         return {"services": make_services(settings, pool)}
 
     app = App(settings.database_url, make_context=context, strict_queues=settings.strict_queues)
-    for feature in (accounts, activities, cleanup, exports):
+    for feature in (accounts, activities, cleanup, exports, friends):
         app.add(feature.blueprint)
     return app
 

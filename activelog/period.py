@@ -1,12 +1,12 @@
 """Dates as clients write them: a day (`2024-01-31`), a moment (`2024-01-31T23:59:59Z`), a month
 (`2024-01`) or a year; and which activities they choose. All of it in UTC."""
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from activelog.errors import AppError
+from activelog.words import as_stored
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 LONGEST_YEARS = 100
@@ -39,11 +39,6 @@ class Selection:
             "tag": None if self.tag is None else as_stored(self.tag),
             **self.period.params(),
         }
-
-
-def as_stored(word: str) -> str:
-    """A type or a tag as it is kept and looked for, however it was typed."""
-    return unicodedata.normalize("NFC", word).strip()
 
 
 @dataclass(frozen=True)

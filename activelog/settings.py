@@ -62,6 +62,7 @@ class Settings:
     fonts: Path | None = None
     keep_succeeded_days: int = 7
     keep_failed_days: int = 30
+    mails_per_second: float | None = None
 
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
@@ -85,6 +86,7 @@ class Settings:
             strict_queues=_strict_queues(environ),
             keep_succeeded_days=_days(environ, "ACTIVELOG_KEEP_SUCCEEDED_DAYS", 7),
             keep_failed_days=_days(environ, "ACTIVELOG_KEEP_FAILED_DAYS", 30),
+            mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
         )
 
 
@@ -202,6 +204,19 @@ def _days(environ: Mapping[str, str], name: str, default: int) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= 3650:
         raise SettingsError(f"{name} must be a number of days from 1 to 3650, not {value!r}")
     return int(value)
+
+
+def _rate(environ: Mapping[str, str], name: str) -> float | None:
+    value = environ.get(name)
+    if not value:
+        return None
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = 0
+    if not 0.01 <= rate <= 100_000:
+        raise SettingsError(f"{name} must be a number from 0.01 to 100000, not {value!r}")
+    return rate
 
 
 def _folder(name: str, url: SplitResult) -> Folder:

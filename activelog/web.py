@@ -27,7 +27,10 @@ from activelog.errors import AppError
 from activelog.exports import model as exports_model
 from activelog.exports import routes as exports
 from activelog.exports import stream
+from activelog.friends import model as friends_model
+from activelog.friends import routes as friends
 from activelog.monitoring import routes as monitoring
+from activelog.outbox import routes as outbox
 from activelog.services import make_services, of_request
 from activelog.settings import Settings
 from activelog.storage import FILES_PATH, StorageError
@@ -46,6 +49,23 @@ ENDPOINTS = [
     Endpoint("GET", "/api/v1/auth/verify-email", accounts.verify_email,
              {200: accounts_model.Verified}),
     Endpoint("GET", "/api/v1/users/me", accounts.me, {200: accounts_model.Profile}),
+    Endpoint("GET", "/api/v1/users/me/mail-preferences", outbox.show_preferences,
+             {200: outbox.Preferences}),
+    Endpoint("PATCH", "/api/v1/users/me/mail-preferences", outbox.change_preferences,
+             {200: outbox.Preferences}),
+    Endpoint("GET", "/api/v1/friends", friends.page, {200: friends_model.FriendPage}),
+    Endpoint("DELETE", "/api/v1/friends/{friend_id}", friends.part, {204: None}),
+    Endpoint("POST", "/api/v1/friends/requests", friends.ask, {202: friends_model.Asked},
+             errors=(429,)),
+    Endpoint("GET", "/api/v1/friends/requests", friends.requests,
+             {200: friends_model.FriendRequests}),
+    Endpoint("POST", "/api/v1/friends/requests/{request_id}/accept", friends.accept, {204: None}),
+    Endpoint("POST", "/api/v1/friends/requests/{request_id}/decline", friends.decline,
+             {204: None}),
+    Endpoint("POST", "/api/v1/friends/requests/{request_id}/block", friends.block, {204: None}),
+    Endpoint("GET", "/api/v1/notifications", friends.notifications,
+             {200: friends_model.NotificationPage}),
+    Endpoint("POST", "/api/v1/notifications/read", friends.mark_read, {204: None}),
     Endpoint("POST", "/api/v1/activities", activities.create, {201: activities_model.Activity}),
     Endpoint("GET", "/api/v1/activities", activities.page, {200: activities_model.ActivityPage}),
     Endpoint("POST", "/api/v1/activities/import", activities.import_upload, {202: JobAccepted},
@@ -97,6 +117,8 @@ def create_app(settings: Settings) -> Starlette:
             *(endpoint.route() for endpoint in ENDPOINTS),
             Route("/verify-email", accounts.verify_page, methods=["GET"]),
             Route("/verify-email", accounts.verify_submit, methods=["POST"]),
+            Route("/unsubscribe", outbox.unsubscribe_page, methods=["GET"]),
+            Route("/unsubscribe", outbox.unsubscribe, methods=["POST"]),
             Route(FILES_PATH + "{key:path}", files.serve, methods=["GET"]),
             Route("/openapi.json", _openapi, methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),

@@ -119,6 +119,15 @@ class World:
         async with self.jobs.open_async():
             await self.jobs.run_worker_async(wait=False, install_signal_handlers=False)
 
+    async def jobs_defer(self, task: str, **args: Any) -> int:
+        """As `procrastinate defer` does."""
+        async with self.jobs.open_async():
+            return await self.jobs.configure_task(task).defer_async(**args)
+
+    async def make_due(self) -> None:
+        """As if the time of every waiting job had come."""
+        await self.rows("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo'")
+
     async def rows(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
         async with self.pool.connection() as conn:
             cursor = await conn.execute(statement.encode(), params)

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from activelog.errors import AppError
-from activelog.period import FIRST_YEAR, LAST_YEAR, as_stored
+from activelog.period import FIRST_YEAR, LAST_YEAR
+from activelog.words import as_stored
 
 MAX_TAGS = 20
 

@@ -21,7 +21,9 @@ from activelog.storage import Stored
 from activelog.tickets import Work, working
 from activelog.tickets.routes import download_url
 
-READY = outbox.Kind("export_ready", task="activelog.exports.announce", queue="default")
+READY = outbox.Kind(
+    "export_ready", task="activelog.exports.announce", queue="default", list="export_ready"
+)
 FAILED = outbox.Kind("export_failed", task="activelog.exports.announce_failure", queue="default")
 
 CONTENT_TYPES = {"csv": "text/csv", "csv.gz": "application/gzip", "pdf": "application/pdf"}

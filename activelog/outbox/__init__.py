@@ -8,9 +8,23 @@ SMTP cannot promise exactly once: when the connection breaks after the mail was 
 before the answer came, it may or may not be on its way. Then we send again with the same
 Message-ID: a mail seen twice, which most mailboxes fold into one, does less harm than a lost
 verification link.
+
+Whether it is still wanted and possible is asked when it is claimed: a person may have unsubscribed
+from its list, have had enough of the kind today, or have an address that a relay refused for good.
 """
 
 from activelog.outbox.deliver import PATIENT, deliver, skip
-from activelog.outbox.queries import Kind, write
+from activelog.outbox.model import LISTS, Claim, Kind
+from activelog.outbox.queries import gather, preferences, write
 
-__all__ = ["PATIENT", "Kind", "deliver", "skip", "write"]
+__all__ = [
+    "LISTS",
+    "PATIENT",
+    "Claim",
+    "Kind",
+    "deliver",
+    "gather",
+    "preferences",
+    "skip",
+    "write",
+]

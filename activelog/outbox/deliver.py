@@ -1,41 +1,64 @@
-from email.message import EmailMessage
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from activelog import mail
-from activelog.errors import JobError, Permanent
-from activelog.mail import Recipient
+from activelog.db import Conn
+from activelog.errors import JobError, Permanent, Postponed
+from activelog.mail import MailRefused, Message, Recipient
 from activelog.outbox import queries
-from activelog.outbox.queries import Claim, Kind
+from activelog.outbox.links import unsubscribe_headers, unsubscribe_url
+from activelog.outbox.model import Claim, Kind
 from activelog.queue import Backoff, Context
 from activelog.services import Services, of_job
 
 # Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
 PATIENT = Backoff(base=60, factor=8, cap=3600)
+_TURN_PATIENCE = 2.0  # seconds that a mail waits in its slot for its turn under the rate limit
+_NOT_YET = 5.0  # seconds until it asks again
+
+Load = Callable[[Conn, Claim], Awaitable[Mapping[str, Any] | None]]
 
 
 async def deliver(
-    context: Context, kind: Kind, user_id: int, *, occasion: str = "", **data: Any
+    context: Context,
+    kind: Kind,
+    user_id: int,
+    *,
+    occasion: str = "",
+    load: Load | None = None,
+    **data: Any,
 ) -> None:
     """Claims, renders, sends and records one mail. A second run finds it sent and stops.
 
-    Raises Permanent when it can never be sent, JobError when later may be better.
+    `load` reads what the mail tells once it is sure that it is wanted; None means that there is
+    nothing to tell. Raises Permanent when it can never be sent, JobError when later may be better.
     """
     services = of_job(context)
+    message_id = mail.make_message_id(services.settings.mail_from)
     async with services.pool.connection() as conn:
-        recipient = await queries.recipient(conn, user_id)
-        if recipient is None:  # the account is gone, and its mails with it
-            return
-        message_id = mail.make_message_id(services.settings.mail_from)
         claim = await queries.claim(conn, kind, user_id, occasion, message_id)
-    if claim is None:
-        return
+        if claim is None or claim.state != "sending":
+            return
+        if load is not None:
+            loaded = await load(conn, claim)
+            if loaded is None:
+                await queries.finish(conn, claim.id, "skipped", "nothing to tell", None)
+                return
+            data |= loaded
     try:
-        answer, size = await _send(services, kind, claim, recipient, data)
+        message = _compose(services, kind, claim, user_id, data)
+        await _await_turn(services)
+        answer = await services.mailer.send(message)
+    except Postponed:
+        async with services.pool.connection() as conn:
+            await queries.unclaim(conn, claim.id)
+        raise
     except Exception as error:
         await _give_back(services, claim, error, is_last=_is_last(context, error))
-        raise _without_address(error, recipient) from None
+        raise _without_address(error, claim.email) from None
     async with services.pool.connection() as conn:
-        await queries.finish(conn, claim.id, "sent", answer, size)
+        await queries.finish(conn, claim.id, "sent", answer, len(message.data))
 
 
 async def skip(context: Context, kind: Kind, user_id: int, *, occasion: str = "") -> None:
@@ -44,28 +67,45 @@ async def skip(context: Context, kind: Kind, user_id: int, *, occasion: str = ""
         await queries.skip(conn, kind, user_id, occasion)
 
 
-async def _send(
-    services: Services, kind: Kind, claim: Claim, recipient: Recipient, data: dict[str, Any]
-) -> tuple[str, int]:
-    content = services.templates.render(kind.name, {"name": recipient.name, **data})
-    message: EmailMessage = mail.build(
-        services.settings.mail_from, recipient, claim.message_id, content
+def _compose(
+    services: Services, kind: Kind, claim: Claim, user_id: int, data: Mapping[str, Any]
+) -> Message:
+    url = unsubscribe_url(services.settings, user_id, kind)
+    content = services.templates.render(
+        kind.name, {"name": claim.name, "unsubscribe_url": url, **data}
     )
-    return await services.mailer.send(message), len(message.as_bytes())
+    recipient = Recipient(claim.name, claim.email)
+    headers = unsubscribe_headers(url)
+    return mail.compose(services.settings.mail_from, recipient, claim.message_id, content, headers)
+
+
+async def _await_turn(services: Services) -> None:
+    """Under the rate limit that all workers share. Raises Postponed when it is far off."""
+    per_second = services.settings.mails_per_second
+    if per_second is None:
+        return
+    async with services.pool.connection() as conn:
+        seconds = await queries.take_turn(conn, per_second, _TURN_PATIENCE)
+    if seconds is None:
+        raise Postponed("mails go out as fast as they may", _NOT_YET)
+    await asyncio.sleep(seconds)
 
 
 async def _give_back(services: Services, claim: Claim, error: Exception, *, is_last: bool) -> None:
     state = "failed" if is_last else "queued"
     async with services.pool.connection() as conn:
         await queries.finish(conn, claim.id, state, str(error), None)
+        if isinstance(error, MailRefused) and error.dead_mailbox:
+            await queries.suppress(conn, claim.email, str(error))
 
 
 def _is_last(context: Context, error: Exception) -> bool:
     return isinstance(error, Permanent) or context.job.attempts >= PATIENT.retries
 
 
-def _without_address(error: Exception, recipient: Recipient) -> Exception:
+def _without_address(error: Exception, address: str) -> Exception:
     """Relays repeat the address in their answers; job rows and logs are not the place for it."""
     if not isinstance(error, JobError):
         return error
-    return type(error)(str(error).replace(recipient.email, "<recipient>"))
+    text = str(error).replace(address, "<recipient>")
+    return Permanent(text) if isinstance(error, Permanent) else JobError(text)

@@ -1,28 +1,14 @@
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from activelog import db
 from activelog.db import Conn
-from activelog.mail import Recipient
+from activelog.outbox.model import LISTS, Claim, Kind
 
 _SQL = db.queries("outbox")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of mail: its templates' folder, the task that sends it and that task's queue."""
-
-    name: str
-    task: str
-    queue: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    id: int
-    message_id: str
 
 
 async def write(
@@ -44,11 +30,32 @@ async def write(
     return await db.value(conn, _SQL["write"], params) is not None
 
 
+async def gather(
+    conn: Conn, kind: Kind, user_ids: Sequence[int], occasion: str, delay: timedelta, domain: str
+) -> int:
+    """Writes a mail to each user who has none of the kind waiting, and defers
+    `kind.task(user_id=…, occasion=…)` for `delay` later: it tells all that is new by then."""
+    params = {
+        "user_ids": list(user_ids),
+        "kind": kind.name,
+        "task": kind.task,
+        "queue": kind.queue,
+        "occasion": occasion,
+        "delay": delay,
+        "domain": domain,
+    }
+    return int(await db.value(conn, _SQL["gather"], params))
+
+
 async def claim(
     conn: Conn, kind: Kind, user_id: int, occasion: str, message_id: str
 ) -> Claim | None:
-    """None when the mail is not to be sent (again). `message_id` is for a mail without a row."""
-    params = _key(kind, user_id, occasion) | {"message_id": message_id}
+    """None when nothing is left to do. `message_id` is for a mail without a row."""
+    params = _key(kind, user_id, occasion) | {
+        "message_id": message_id,
+        "list": kind.list,
+        "cap": kind.cap,
+    }
     return await db.one(conn, _SQL["claim"], params, Claim)
 
 
@@ -57,12 +64,37 @@ async def finish(conn: Conn, mail_id: int, state: str, answer: str, size: int | 
     await db.execute(conn, _SQL["finish"], params)
 
 
+async def unclaim(conn: Conn, mail_id: int) -> None:
+    await db.execute(conn, _SQL["unclaim"], {"id": mail_id})
+
+
 async def skip(conn: Conn, kind: Kind, user_id: int, occasion: str) -> None:
     await db.execute(conn, _SQL["skip"], _key(kind, user_id, occasion))
 
 
-async def recipient(conn: Conn, user_id: int) -> Recipient | None:
-    return await db.one(conn, _SQL["recipient"], {"user_id": user_id}, Recipient)
+async def suppress(conn: Conn, address: str, answer: str) -> None:
+    await db.execute(conn, _SQL["suppress"], {"address": address, "answer": answer})
+
+
+async def take_turn(conn: Conn, per_second: float, patience: float) -> float | None:
+    """Seconds until a mail may go out; None (and no turn taken) when it is more than `patience`."""
+    params = {"per_second": per_second, "patience": patience}
+    seconds: float | None = await db.value(conn, _SQL["take_turn"], params)
+    return seconds
+
+
+async def preferences(conn: Conn, user_id: int) -> dict[str, bool]:
+    cursor = await conn.execute(_SQL["preferences"], {"user_id": user_id})
+    return dict.fromkeys(LISTS, True) | dict(await cursor.fetchall())
+
+
+async def set_preferences(conn: Conn, user_id: int, wanted: Mapping[str, bool]) -> None:
+    params = {"user_id": user_id, "lists": list(wanted), "wanted": list(wanted.values())}
+    await db.execute(conn, _SQL["set_preferences"], params)
+
+
+async def has_user(conn: Conn, user_id: int) -> bool:
+    return bool(await db.value(conn, _SQL["has_user"], {"user_id": user_id}))
 
 
 def _key(kind: Kind, user_id: int, occasion: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.tasks import Task
 from procrastinate.worker import Worker
 
-from activelog.errors import JobError, Permanent
+from activelog.errors import JobError, Permanent, Postponed
 from activelog.queue.store import End
 
 AnyTask = Task[Any, Any, Any]
@@ -48,6 +49,9 @@ async def run(
         return _cancelled(context)
     except exceptions.JobAborted:
         return End(job, "aborted")
+    except Postponed as postponed:
+        later = datetime.now(UTC) + timedelta(seconds=postponed.seconds)
+        return End(job, "todo", retry_at=later, spent=False)
     except Exception as error:
         return _failed(context, task, error)
     return End(job, "succeeded")

@@ -6,7 +6,7 @@ statistics: a filter by type or tag must hold too.
 """
 
 from activelog.recap.document import make_document
-from activelog.recap.model import MOST_ROWS, Recap, Slot, Totals, TypeTotals, duration
+from activelog.recap.model import MOST_ROWS, Recap, Slot, Totals, TypeTotals
 from activelog.recap.queries import photos, read, rows
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Slot",
     "Totals",
     "TypeTotals",
-    "duration",
     "make_document",
     "photos",
     "read",

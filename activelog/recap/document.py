@@ -6,7 +6,8 @@ from typing import Literal
 
 from activelog.pdf import Bars, Card, Column, Document, Lines, Picture, Share, Shares, Table
 from activelog.period import Span, midnight, month_span, year_span
-from activelog.recap.model import Recap, Row, Slot, TypeTotals, Unit, duration
+from activelog.recap.model import Recap, Row, Slot, TypeTotals, Unit
+from activelog.words import duration
 
 _COLUMNS = [
     Column("Date", 24),

@@ -92,11 +92,3 @@ def _after(first: date, unit: Unit) -> date:
     if unit == "month":
         return (first + timedelta(days=31)).replace(day=1)
     return first + timedelta(days=7 if unit == "week" else 1)
-
-
-def duration(minutes: int) -> str:
-    """`45 min`, `2 h`, `18 h 20 min`."""
-    hours, rest = divmod(minutes, 60)
-    if not hours:
-        return f"{rest} min"
-    return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"

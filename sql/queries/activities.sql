@@ -1,10 +1,17 @@
 -- name: create
-INSERT INTO activities
-    (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
-VALUES (%(user_id)s, %(activity_type)s, %(duration_minutes)s, %(distance_km)s, %(activity_date)s,
-        %(tags)s, %(notes)s, %(calories)s)
-RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-          created_at, updated_at
+-- With the job that tells friends of it, in one round trip.
+WITH created AS (
+    INSERT INTO activities
+        (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
+    VALUES (%(user_id)s, %(activity_type)s, %(duration_minutes)s, %(distance_km)s,
+            %(activity_date)s, %(tags)s, %(notes)s, %(calories)s)
+    RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+              created_at, updated_at
+)
+SELECT created.* FROM created WHERE procrastinate_defer_jobs_v1(ARRAY[ROW(
+    'default', 'activelog.activities.notify', 0, NULL, NULL,
+    jsonb_build_object('activity_id', created.id), NULL
+)::procrastinate_job_to_defer_v1]) IS NOT NULL
 
 -- name: get
 SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,

@@ -9,22 +9,80 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
     %(queue)s, %(task)s, 0, NULL, NULL, %(args)s, NULL
 )::procrastinate_job_to_defer_v1])) FROM mail
 
+-- name: gather
+SELECT gather_mails(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(occasion)s, %(delay)s, %(domain)s)
+
 -- name: claim
--- Also for a job that was deferred by hand and has no mail yet. No row when it is sent or failed.
-INSERT INTO mails AS m (kind, user_id, occasion, message_id, state, attempts, claimed_at)
-VALUES (%(kind)s, %(user_id)s, %(occasion)s, %(message_id)s, 'sending', 1, now())
+-- Also for a job that was deferred by hand and has no mail yet. No row when the account is gone or
+-- the mail has its end already; a state other than `sending` is that end.
+WITH recipient AS (
+    SELECT u.id, u.name, u.email,
+           EXISTS (SELECT FROM suppressed_addresses s WHERE s.address = lower(u.email)) AS suppressed,
+           %(list)s::text IS NOT NULL AND EXISTS (
+               SELECT FROM mail_preferences p
+               WHERE p.user_id = u.id AND p.list = %(list)s AND NOT p.wanted) AS unwanted,
+           %(cap)s::integer IS NOT NULL AND (
+               SELECT count(*) FROM mails m
+               WHERE m.user_id = u.id AND m.kind = %(kind)s AND m.state = 'sent'
+                 AND m.created_at > now() - interval '1 day') >= %(cap)s AS enough
+    FROM users u WHERE u.id = %(user_id)s
+),
+verdict AS (
+    SELECT *, CASE WHEN suppressed THEN 'suppressed' WHEN unwanted OR enough THEN 'skipped'
+                   ELSE 'sending' END AS state,
+              CASE WHEN suppressed THEN 'the address was refused before'
+                   WHEN unwanted THEN 'not wanted' WHEN enough THEN 'enough of these today' END AS answer
+    FROM recipient
+)
+INSERT INTO mails AS m (kind, user_id, occasion, message_id, state, answer, attempts, claimed_at,
+                        finished_at)
+SELECT %(kind)s, id, %(occasion)s, %(message_id)s, state, answer, (state = 'sending')::integer, now(),
+       CASE WHEN state <> 'sending' THEN now() END
+FROM verdict
 ON CONFLICT (user_id, kind, occasion) DO UPDATE
-    SET state = 'sending', attempts = m.attempts + 1, claimed_at = now()
+    SET state = excluded.state, answer = coalesce(excluded.answer, m.answer), claimed_at = now(),
+        attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at
     WHERE m.state IN ('queued', 'sending')
-RETURNING id, message_id
+RETURNING m.id, m.message_id, m.state,
+          (SELECT name FROM recipient) AS name, (SELECT email FROM recipient) AS email
 
 -- name: finish
 UPDATE mails SET state = %(state)s, answer = %(answer)s, size = %(size)s, finished_at = now()
 WHERE id = %(id)s AND state = 'sending'
 
+-- name: unclaim
+-- It was not its turn yet: as if it had not been claimed.
+UPDATE mails SET state = 'queued', attempts = attempts - 1 WHERE id = %(id)s AND state = 'sending'
+
 -- name: skip
 UPDATE mails SET state = 'skipped', finished_at = now()
 WHERE user_id = %(user_id)s AND kind = %(kind)s AND occasion = %(occasion)s AND state = 'queued'
 
--- name: recipient
-SELECT name, email FROM users WHERE id = %(user_id)s
+-- name: suppress
+INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s), %(answer)s)
+ON CONFLICT DO NOTHING
+
+-- name: take_turn
+-- Seconds until this mail may go, or NULL when that is longer than %(patience)s: then nothing is
+-- taken. Up to a second's worth may go at once.
+WITH turn AS (
+    SELECT greatest(next_at, clock_timestamp() - interval '1 second') AS at FROM mail_pace FOR UPDATE
+),
+taken AS (
+    UPDATE mail_pace SET next_at = turn.at + make_interval(secs => 1 / %(per_second)s::double precision)
+    FROM turn WHERE turn.at <= clock_timestamp() + make_interval(secs => %(patience)s)
+    RETURNING turn.at
+)
+SELECT greatest(0, extract(epoch FROM at - clock_timestamp()))::double precision FROM taken
+
+-- name: preferences
+SELECT list, wanted FROM mail_preferences WHERE user_id = %(user_id)s
+
+-- name: set_preferences
+INSERT INTO mail_preferences (user_id, list, wanted)
+SELECT %(user_id)s, p.list, p.wanted
+FROM unnest(%(lists)s::text[], %(wanted)s::boolean[]) AS p (list, wanted)
+ON CONFLICT (user_id, list) DO UPDATE SET wanted = excluded.wanted, changed_at = now()
+
+-- name: has_user
+SELECT EXISTS (SELECT FROM users WHERE id = %(user_id)s)

@@ -236,7 +236,12 @@ async def _until(user: User, job: dict[str, Any], status: str) -> None:
 
 async def _until_job(world: World, status: str) -> None:
     for _ in range(200):
-        if await world.value("SELECT status::text FROM procrastinate_jobs") == status:
+        if (
+            await world.value(
+                "SELECT status::text FROM procrastinate_jobs WHERE queue_name = 'low'"
+            )
+            == status
+        ):
             return
         await anyio.sleep(0.05)
     raise AssertionError(f"the engine's job is not {status} after 10 s")

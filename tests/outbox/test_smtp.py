@@ -6,8 +6,9 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -17,7 +18,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
-from activelog.mail import Recipient, build
+from activelog.errors import Permanent
+from activelog.jobs import make_app
+from activelog.mail import Recipient, compose, relay
 from activelog.settings import Settings, Smtp
 from tests.conftest import World, missing, running
 from tests.real import postfix
@@ -31,6 +34,7 @@ class Sink:
     """Keeps what arrives; `answers` are given instead of 250, one for each step it names."""
 
     answers: dict[str, str] = field(default_factory=dict)
+    once: dict[str, str] = field(default_factory=dict)
     mails: list[Envelope] = field(default_factory=list)
     connections: int = 0
 
@@ -39,7 +43,7 @@ class Sink:
         return responses
 
     async def handle_MAIL(self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # fmt: skip  # noqa: N802, E501
-        if answer := self.answers.get("MAIL"):
+        if answer := self.once.pop("MAIL", None) or self.answers.get("MAIL"):
             return answer
         envelope.mail_from = address
         return "250 OK"
@@ -83,6 +87,43 @@ def certificate() -> Iterator[Path]:
 
 
 @asynccontextmanager
+async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
+    """A relay that goes wrong at one step: it hangs up, says nonsense, says nothing or is slow."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def answer(now: str, text: str) -> bool:
+            if now == step and fault == "drop":
+                writer.close()
+                return False
+            if now == step and fault == "hang":
+                await asyncio.sleep(3)
+                return False
+            if now == step and fault == "garbage":
+                text = "\x00\xff what?"
+            if now == step and fault == "slow":
+                for letter in text:
+                    writer.write(letter.encode())
+                    await asyncio.sleep(0.05)
+                text = ""
+            writer.write(f"{text}\r\n".encode("latin-1"))
+            return True
+
+        steps = {"EHLO": "250 hello", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go on"}
+        alive = await answer("greeting", "220 test")
+        while alive and (line := await reader.readline()):
+            verb = line[:4].decode("latin-1").upper()
+            alive = await answer(verb, steps.get(verb, "250 ok"))
+            if verb == "DATA" and alive:
+                with suppress(asyncio.IncompleteReadError):
+                    await reader.readuntil(b"\r\n.\r\n")
+                alive = await answer("final dot", "250 kept")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield Smtp("127.0.0.1", server.sockets[0].getsockname()[1], "plain")
+
+
+@asynccontextmanager
 async def sink(**options: Any) -> AsyncIterator[tuple[Sink, Smtp]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -99,8 +140,7 @@ async def sink(**options: Any) -> AsyncIterator[tuple[Sink, Smtp]]:
 async def greet(world: World, address: str = ADA) -> None:
     """Lets the worker send a welcome mail."""
     user = await world.user(address)
-    async with world.jobs.open_async():
-        await world.jobs.configure_task("activelog.accounts.welcome").defer_async(user_id=user.id)
+    await world.jobs_defer("activelog.accounts.welcome", user_id=user.id)
     await world.work()
 
 
@@ -137,9 +177,9 @@ async def test_connections_are_reused(settings: Settings) -> None:
             await greet(world, f"ada{number}@x.test")
         assert len(server.mails) == 5
         server.connections = 0
-        content = services.templates.render("welcome", {"name": "Ada"})
+        content = services.templates.render("welcome", {"name": "Ada", "unsubscribe_url": ""})
         for number in range(3):
-            message = build("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", content)
+            message = compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", content)
             await services.mailer.send(message)
         assert server.connections == 1
 
@@ -199,6 +239,84 @@ async def test_a_drop_after_the_final_dot_sends_again_under_the_same_id(settings
         assert len(ids) == 1
 
 
+async def test_a_dead_mailbox_is_not_mailed_to_again(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = "550 5.7.1 we do not like this mail"
+        await greet(world)
+        assert await world.value("SELECT count(*) FROM suppressed_addresses") == 0
+        server.answers["RCPT"] = "550 5.1.1 no such mailbox"
+        await greet(world, "bob@x.test")
+        assert await world.rows("SELECT address FROM suppressed_addresses") == [("bob@x.test",)]
+        server.answers.clear()
+        await world.rows("UPDATE mails SET state = 'queued'")
+        await world.rows("UPDATE procrastinate_jobs SET status = 'todo'")
+        await world.work()
+        states = await world.rows("SELECT state FROM mails ORDER BY id")
+        assert states == [("sent",), ("suppressed",)]
+        assert len(server.mails) == 1
+
+
+async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        content = world.services.templates.render("welcome", {"name": "A", "unsubscribe_url": ""})
+        message = compose("a@x.test", Recipient("Ada", ADA), "<1@x.test>", content)
+        await world.services.mailer.send(message)
+        server.once["MAIL"] = "421 too many mails on this connection"
+        await world.services.mailer.send(message)
+        assert len(server.mails) == 2
+        assert server.connections >= 2
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "final dot"])
+@pytest.mark.parametrize("fault", ["drop", "garbage", "hang"])
+async def test_every_fault_at_every_step_only_delays(
+    settings: Settings, step: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "STEP_SECONDS", 0.5)
+    async with misbehaving(step, fault) as smtp, running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        # Nonsense after EHLO is answered by HELO, and then all is well.
+        is_harmless = (step, fault) == ("EHLO", "garbage")
+        assert await state(world) == ("sent" if is_harmless else "queued", 1)
+
+
+async def test_slow_bytes_are_waited_for(settings: Settings) -> None:
+    async with (
+        misbehaving("final dot", "slow") as smtp,
+        running(replace(settings, mail=smtp)) as world,
+    ):
+        await greet(world)
+        assert await state(world) == ("sent", 1)
+
+
+async def test_the_rate_holds_for_all_workers_together(settings: Settings) -> None:
+    async with (
+        sink() as (server, smtp),
+        running(replace(settings, mail=smtp, mails_per_second=4.0)) as world,
+    ):
+        for number in range(8):
+            user = await world.user(f"ada{number}@x.test")
+            await world.jobs_defer("activelog.accounts.welcome", user_id=user.id)
+        began = time.monotonic()
+        other = replace(world, jobs=make_app(world.settings))
+        await asyncio.gather(world.work(), other.work())
+        while await world.value("SELECT count(*) FROM mails WHERE state <> 'sent'"):
+            await run_due(world)
+        assert len(server.mails) == 8
+        assert time.monotonic() - began > 0.6  # a second's worth at once, then a quarter apart
+        assert await world.value("SELECT max(attempts) FROM mails") == 1
+
+
+async def test_a_mail_that_must_wait_long_is_put_back_without_a_try(settings: Settings) -> None:
+    async with running(replace(settings, mails_per_second=0.1)) as world:
+        await greet(world)
+        await greet(world, "bob@x.test")
+        assert await world.rows("SELECT state, attempts FROM mails ORDER BY id") == [
+            ("sent", 1), ("queued", 0)]  # fmt: skip
+        waiting = "SELECT attempts FROM procrastinate_jobs WHERE status = 'todo'"
+        assert await world.rows(waiting) == [(0,)]
+
+
 async def test_a_relay_that_is_away_delays_the_mail(settings: Settings) -> None:
     smtp = Smtp("localhost", 9, "plain")
     async with running(replace(settings, mail=smtp)) as world:
@@ -238,16 +356,30 @@ async def test_starttls_and_auth(
             assert answers == [("queued", "the mail relay does not accept our credentials")]
 
 
-async def test_a_broken_template_fails_its_mail_and_names_the_line(
-    settings: Settings, tmp_path: Path
+async def test_an_override_wins_at_once_and_a_broken_one_falls_back_to_ours(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     override = tmp_path / "templates"
     (override / "welcome").mkdir(parents=True)
-    (override / "welcome" / "body.txt").write_text("Hi\n{{ nothing.like.this }}\n{% if %}")
     async with running(replace(settings, templates=override)) as world:
+        (override / "welcome" / "subject.txt").write_text("Ahoy {{ name }}")
         await greet(world)
-        answer = await world.value("SELECT answer FROM mails WHERE state = 'failed'")
-        assert "welcome/body.txt, line 3" in answer
+        assert [mail["Subject"] for mail in world.mails(ADA)] == ["Ahoy Ada"]
+        (override / "welcome" / "subject.txt").write_text("Moin {{ name }}")
+        (override / "welcome" / "body.txt").write_text("Hi\n{{ nothing.like.this }}\n{% if %}")
+        await greet(world, "bob@x.test")
+        assert [mail["Subject"] for mail in world.mails("bob@x.test")] == [
+            "Welcome to ActiveLog, Ada!"
+        ]
+        assert "welcome/body.txt, line 3" in caplog.text
+
+
+async def test_an_error_in_a_template_fails_its_mail_and_names_the_line(world: World) -> None:
+    templates = world.services.templates
+    with pytest.raises(
+        Permanent, match=r"friend_request/subject.txt, line 1: 'names' is undefined"
+    ):
+        templates.render("friend_request", {"name": "Ada", "unsubscribe_url": ""})
 
 
 @pytest.fixture(scope="module")

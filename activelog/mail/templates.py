@@ -1,0 +1,78 @@
+"""The texts of mails, from templates/mail and a folder that may override single files."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from activelog import resources
+from activelog.errors import Permanent
+from activelog.words import duration
+
+_PARTS = ("subject.txt", "body.txt", "body.html")
+
+logger = logging.getLogger(__name__)
+
+
+class Templates:
+    """`templates/mail/<kind>/{subject.txt,body.txt,body.html}`; `override` holds single files
+    that win over ours and are read again when they change. One that is broken is reported, and
+    ours is used."""
+
+    def __init__(self, override: Path | None, base_url: str) -> None:
+        ours = resources.folder("templates") / "mail"
+        self.folder = ours
+        self._ours = _environment([ours], base_url)
+        self._first = _environment([override, ours], base_url) if override else self._ours
+
+    def render(self, kind: str, data: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Subject, text and HTML. An error in our own template is Permanent and names template and
+        line."""
+        if self._first is not self._ours:
+            try:
+                return _render(self._first, kind, data)
+            except Permanent as error:
+                logger.error("An overriding template is broken and not used: %s", error)
+        return _render(self._ours, kind, data)
+
+
+def _environment(folders: list[Path], base_url: str) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["base_url"] = base_url
+    environment.filters["duration"] = duration
+    return environment
+
+
+def _render(
+    environment: jinja2.Environment, kind: str, data: Mapping[str, Any]
+) -> tuple[str, str, str]:
+    part = _PARTS[0]
+    try:
+        texts = []
+        for part in _PARTS:
+            texts.append(environment.get_template(f"{kind}/{part}").render(data))
+    except jinja2.TemplateSyntaxError as error:
+        raise Permanent(f"template {error.name}, line {error.lineno}: {error.message}") from error
+    except Exception as error:
+        line = _line_in_template(error)
+        raise Permanent(f"template {kind}/{part}{line}: {error}") from error
+    subject, text, html = texts
+    return " ".join(subject.split()), text, html
+
+
+def _line_in_template(error: Exception) -> str:
+    """Jinja2 rewrites tracebacks so that the frames of templates have their lines."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith((".txt", ".html")):
+            found = f", line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return found

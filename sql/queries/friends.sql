@@ -1,0 +1,121 @@
+-- name: request
+-- No row when there is nobody with that address, it is one's own, they are friends already, a
+-- request waits already, or one of them has blocked the other.
+WITH other AS (
+    SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+      AND id <> %(user_id)s
+),
+asked AS (
+    INSERT INTO friend_requests (from_id, to_id)
+    SELECT %(user_id)s, other.id FROM other
+    WHERE NOT EXISTS (SELECT FROM friendships f WHERE f.user_id = %(user_id)s AND f.friend_id = other.id)
+      AND NOT EXISTS (SELECT FROM blocks b
+                      WHERE (b.user_id, b.blocked_id) IN ((other.id, %(user_id)s), (%(user_id)s, other.id)))
+    ON CONFLICT DO NOTHING RETURNING id, to_id
+),
+told AS (
+    INSERT INTO notifications (user_id, kind, actor_id, request_id)
+    SELECT to_id, 'friend_request', %(user_id)s, id FROM asked
+)
+SELECT id, to_id FROM asked
+
+-- name: requests
+SELECT r.id, r.from_id, u.name AS from_name, r.created_at
+FROM friend_requests r JOIN users u ON u.id = r.from_id
+WHERE r.to_id = %(user_id)s AND r.state = 'pending' ORDER BY r.id DESC LIMIT 100
+
+-- name: accept
+-- Also when each has asked the other: both requests are answered.
+WITH answered AS (
+    UPDATE friend_requests SET state = 'accepted', answered_at = now()
+    WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending' RETURNING from_id, to_id
+),
+crossing AS (
+    UPDATE friend_requests r SET state = 'accepted', answered_at = now() FROM answered a
+    WHERE r.from_id = a.to_id AND r.to_id = a.from_id AND r.state = 'pending'
+),
+befriended AS (
+    INSERT INTO friendships (user_id, friend_id)
+    SELECT from_id, to_id FROM answered UNION ALL SELECT to_id, from_id FROM answered
+    ON CONFLICT DO NOTHING
+),
+told AS (
+    INSERT INTO notifications (user_id, kind, actor_id)
+    SELECT from_id, 'friend_accepted', to_id FROM answered
+)
+SELECT true FROM answered
+
+-- name: decline
+UPDATE friend_requests SET state = 'declined', answered_at = now()
+WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending'
+
+-- name: block
+-- Declines it, and its sender can ask no more.
+WITH answered AS (
+    UPDATE friend_requests SET state = 'declined', answered_at = now()
+    WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending' RETURNING from_id, to_id
+)
+INSERT INTO blocks (user_id, blocked_id) SELECT to_id, from_id FROM answered ON CONFLICT DO NOTHING
+
+-- name: page
+SELECT f.friend_id AS user_id, u.name, f.since
+FROM friendships f JOIN users u ON u.id = f.friend_id
+WHERE f.user_id = %(user_id)s AND f.friend_id > %(after)s ORDER BY f.friend_id LIMIT %(limit)s
+
+-- name: part
+DELETE FROM friendships
+WHERE (user_id, friend_id) IN ((%(user_id)s, %(friend_id)s), (%(friend_id)s, %(user_id)s))
+
+-- name: notifications
+SELECT n.id, n.kind, n.actor_id, u.name AS actor_name, n.activity_id, a.activity_type,
+       n.request_id, n.created_at, n.read_at
+FROM notifications n
+JOIN users u ON u.id = n.actor_id
+LEFT JOIN activities a ON a.id = n.activity_id
+WHERE n.user_id = %(user_id)s AND (%(before)s::bigint IS NULL OR n.id < %(before)s)
+  AND a.deleted_at IS NULL
+ORDER BY n.id DESC LIMIT %(limit)s
+
+-- name: unread
+SELECT count(*) FROM (
+    SELECT FROM notifications WHERE user_id = %(user_id)s AND read_at IS NULL LIMIT 100) AS counted
+
+-- name: mark_read
+UPDATE notifications SET read_at = now() WHERE user_id = %(user_id)s AND read_at IS NULL
+
+-- name: notify
+-- Tells an activity's owner's friends of it, a page of them at a time. A second run finds the ones
+-- it told, and does not tell them again.
+WITH told AS (
+    SELECT f.friend_id FROM activities a JOIN friendships f ON f.user_id = a.user_id
+    WHERE a.id = %(activity_id)s AND a.deleted_at IS NULL AND f.friend_id > %(after)s
+    ORDER BY f.friend_id LIMIT %(limit)s
+),
+written AS (
+    INSERT INTO notifications (user_id, kind, actor_id, activity_id)
+    SELECT told.friend_id, 'friend_activity', a.user_id, a.id
+    FROM told JOIN activities a ON a.id = %(activity_id)s
+    ON CONFLICT DO NOTHING
+)
+SELECT coalesce(array_agg(friend_id ORDER BY friend_id), '{}') FROM told
+
+-- name: take_requests
+-- Those that no other mail tells of, and those that this one took before.
+WITH taken AS (
+    UPDATE friend_requests SET mail_id = %(mail_id)s
+    WHERE to_id = %(user_id)s AND state = 'pending' AND (mail_id IS NULL OR mail_id = %(mail_id)s)
+    RETURNING from_id, id
+)
+SELECT u.name FROM taken JOIN users u ON u.id = taken.from_id ORDER BY taken.id LIMIT 20
+
+-- name: take_activities
+WITH taken AS (
+    UPDATE notifications SET mail_id = %(mail_id)s
+    WHERE user_id = %(user_id)s AND kind = 'friend_activity'
+      AND (mail_id IS NULL OR mail_id = %(mail_id)s)
+    RETURNING activity_id, actor_id, id
+)
+SELECT u.name, a.activity_type, a.duration_minutes, a.distance_km
+FROM taken JOIN users u ON u.id = taken.actor_id
+JOIN activities a ON a.id = taken.activity_id AND a.deleted_at IS NULL
+ORDER BY taken.id DESC LIMIT 20

@@ -1,0 +1,105 @@
+from tests.conftest import User, World
+
+
+async def ask(user: User, address: str) -> None:
+    asked = await user.post("/api/v1/friends/requests", json={"email": address})
+    assert asked.status_code == 202
+    assert asked.json() == {"message": "friend request sent"}
+
+
+async def befriend(one: User, other: User) -> None:
+    await ask(one, other.address)
+    [request] = (await other.get("/api/v1/friends/requests")).json()["requests"]
+    accepted = await other.post(f"/api/v1/friends/requests/{request['id']}/accept")
+    assert accepted.status_code == 204
+
+
+async def names(user: User) -> list[int]:
+    return [friend["user_id"] for friend in (await user.get("/api/v1/friends")).json()["friends"]]
+
+
+async def test_a_request_is_mailed_accepted_and_told_of(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await ask(ada, "BOB@example.com")
+    await world.make_due()
+    await world.work()
+    [mail] = world.mails(bob.address)
+    assert mail["Subject"] == "Friend Request from Ada"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    [request] = (await bob.get("/api/v1/friends/requests")).json()["requests"]
+    path = f"/api/v1/friends/requests/{request['id']}/accept"
+    assert (await ada.post(path)).status_code == 404
+    assert (await bob.post(path)).status_code == 204
+    assert (await bob.post(path)).status_code == 404
+    assert await names(ada) == [bob.id]
+    assert await names(bob) == [ada.id]
+    [told] = (await ada.get("/api/v1/notifications")).json()["notifications"]
+    assert told["kind"] == "friend_accepted"
+    assert (await ada.call("DELETE", f"/api/v1/friends/{bob.id}")).status_code == 204
+    assert (await ada.call("DELETE", f"/api/v1/friends/{bob.id}")).status_code == 404
+    assert await names(bob) == []
+
+
+async def test_asking_tells_nobody_who_is_there(world: World) -> None:
+    ada = await world.user()
+    for address in ("nobody@example.com", ada.address, "nonsense"):
+        await ask(ada, address)
+    assert await world.value("SELECT count(*) FROM friend_requests") == 0
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
+
+
+async def test_requests_of_ten_minutes_are_one_mail(world: World) -> None:
+    bob = await world.user("bob@example.com")
+    for number in range(5):
+        ada = await world.user(f"ada{number}@example.com")
+        await ask(ada, bob.address)
+        await ask(ada, bob.address)
+    await world.make_due()
+    await world.work()
+    [mail] = world.mails(bob.address)
+    assert mail["Subject"] == "5 friend requests, from Ada and others"
+    assert await world.value("SELECT count(*) FROM friend_requests") == 5
+    assert (await bob.get("/api/v1/notifications")).json()["unread"] == 5
+
+
+async def test_declining_and_blocking(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    for answer, asked_again in (("decline", 1), ("block", 0)):
+        await ask(ada, bob.address)
+        [request] = (await bob.get("/api/v1/friends/requests")).json()["requests"]
+        path = f"/api/v1/friends/requests/{request['id']}/{answer}"
+        assert (await bob.post(path)).status_code == 204
+        await ask(ada, bob.address)
+        waiting = (await bob.get("/api/v1/friends/requests")).json()["requests"]
+        assert len(waiting) == asked_again
+        await world.rows("DELETE FROM friend_requests")
+    await world.make_due()
+    await world.work()
+    assert world.mails(bob.address) == []  # nothing is left to tell
+
+
+async def test_friends_hear_of_activities_in_one_mail(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    eve = await world.user("eve@example.com")
+    await befriend(ada, bob)
+    await world.rows("DELETE FROM procrastinate_jobs")
+    for _ in range(3):
+        await ada.log(activity_type="晚间跑步")
+    gone = await ada.log(activity_type="secret")
+    await world.work()
+    await world.rows("UPDATE procrastinate_jobs SET status = 'todo'")  # notify runs twice
+    await world.work()
+    await ada.call("DELETE", f"/api/v1/activities/{gone['id']}")
+    await world.make_due()
+    await world.work()
+    [mail] = world.mails(bob.address)
+    assert mail["Subject"] == "3 new activities of your friends"
+    assert "secret" not in mail.get_body(("plain",)).get_content()
+    page = (await bob.get("/api/v1/notifications?limit=2")).json()
+    assert [told["activity_type"] for told in page["notifications"]] == ["晚间跑步"] * 2
+    rest = (await bob.get(f"/api/v1/notifications?cursor={page['next_cursor']}")).json()
+    assert len(rest["notifications"]) == 2  # one activity, and the request
+    assert (await bob.post("/api/v1/notifications/read")).status_code == 204
+    assert (await bob.get("/api/v1/notifications")).json()["unread"] == 0
+    assert (await eve.get("/api/v1/notifications")).json()["notifications"] == []
+    assert world.mails(eve.address) == []
