@@ -205,6 +205,8 @@ _WORDS = {
 
 
 def _path_value(text: str, kind: type[Any]) -> Any:
+    if kind is str:
+        return text
     try:
         if kind is UUID:
             return UUID(text)

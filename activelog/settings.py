@@ -63,6 +63,8 @@ class Settings:
     keep_succeeded_days: int = 7
     keep_failed_days: int = 30
     mails_per_second: float | None = None
+    weekly_active_days: int = 28
+    weekly_spread_minutes: int = 60
 
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
@@ -86,6 +88,8 @@ class Settings:
             strict_queues=_strict_queues(environ),
             keep_succeeded_days=_days(environ, "ACTIVELOG_KEEP_SUCCEEDED_DAYS", 7),
             keep_failed_days=_days(environ, "ACTIVELOG_KEEP_FAILED_DAYS", 30),
+            weekly_active_days=_days(environ, "ACTIVELOG_WEEKLY_ACTIVE_DAYS", 28),
+            weekly_spread_minutes=_minutes(environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", 60),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
         )
 
@@ -203,6 +207,13 @@ def _days(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name, str(default))
     if not value.isdecimal() or not 1 <= int(value) <= 3650:
         raise SettingsError(f"{name} must be a number of days from 1 to 3650, not {value!r}")
+    return int(value)
+
+
+def _minutes(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name, str(default))
+    if not value.isdecimal() or int(value) > 24 * 60:
+        raise SettingsError(f"{name} must be a number of minutes up to 1440, not {value!r}")
     return int(value)
 
 

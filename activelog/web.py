@@ -31,9 +31,13 @@ from activelog.friends import model as friends_model
 from activelog.friends import routes as friends
 from activelog.monitoring import routes as monitoring
 from activelog.outbox import routes as outbox
+from activelog.reports import model as reports_model
+from activelog.reports import routes as reports
 from activelog.services import make_services, of_request
 from activelog.settings import Settings
 from activelog.storage import FILES_PATH, StorageError
+from activelog.summaries import model as summaries_model
+from activelog.summaries import routes as summaries
 from activelog.tickets import routes as tickets
 from activelog.tickets.model import JobAccepted, JobStatus
 
@@ -53,6 +57,14 @@ ENDPOINTS = [
              {200: outbox.Preferences}),
     Endpoint("PATCH", "/api/v1/users/me/mail-preferences", outbox.change_preferences,
              {200: outbox.Preferences}),
+    Endpoint("POST", "/api/v1/users/me/reports/weekly-summary", summaries.request_weekly,
+             {202: summaries_model.WeeklyAccepted}, errors=(429,)),
+    Endpoint("GET", "/api/v1/stats/daily", summaries.daily, {200: summaries_model.Stats}),
+    Endpoint("GET", "/api/v1/stats/weekly", summaries.weekly, {200: summaries_model.Stats}),
+    Endpoint("GET", "/api/v1/stats/monthly", summaries.monthly, {200: summaries_model.Stats}),
+    Endpoint("GET", "/api/v1/reports", reports.page, {200: reports_model.Reports}),
+    Endpoint("GET", "/api/v1/reports/{month}/download", reports.download, {302: None},
+             errors=(401, 403, 410), bearer=True),
     Endpoint("GET", "/api/v1/friends", friends.page, {200: friends_model.FriendPage}),
     Endpoint("DELETE", "/api/v1/friends/{friend_id}", friends.part, {204: None}),
     Endpoint("POST", "/api/v1/friends/requests", friends.ask, {202: friends_model.Asked},

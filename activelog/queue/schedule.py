@@ -4,7 +4,8 @@ Stock procrastinate keeps the last tick in the process and goes by the host's cl
 loses ticks and a worker whose clock lags fires old ones again. Here the last tick of each
 schedule is a row, the clock is the database's, and a tick becomes a job in the statement that
 moves the row forward: exactly once, whoever comes first. Ticks that were missed while no worker
-ran are made up for 24 hours back; a schedule that is new starts with its next tick.
+ran are made up for 24 hours back, and the latest one in any case; a schedule that is new starts
+with its next tick.
 """
 
 import asyncio
@@ -50,8 +51,11 @@ async def fire_due(conn: Conn, schedules: list[PeriodicTask]) -> int:  # type: i
 
 
 def due_ticks(cron: str, last: int, now: int) -> Iterator[int]:
-    """The ticks in (last, now], none of them older than CATCH_UP."""
+    """The ticks in (last, now] that are not older than CATCH_UP; if there are none, the latest one
+    however old it is, so a month's does not fall into a long outage."""
     tick = _next_tick(cron, max(last, now - CATCH_UP))
+    if tick > now and (latest := _last_tick(cron, now)) > last:
+        yield latest
     while tick <= now:
         yield tick
         tick = _next_tick(cron, tick)
@@ -59,6 +63,11 @@ def due_ticks(cron: str, last: int, now: int) -> Iterator[int]:
 
 def _next_tick(cron: str, after: int) -> int:
     tick: float = croniter(cron).get_next(float, start_time=after)
+    return round(tick)
+
+
+def _last_tick(cron: str, until: int) -> int:
+    tick: float = croniter(cron).get_prev(float, start_time=until + 1)
     return round(tick)
 
 

@@ -5,7 +5,7 @@ here, so they cannot disagree. They are read from the activities themselves, not
 statistics: a filter by type or tag must hold too.
 """
 
-from activelog.recap.document import make_document
+from activelog.recap.document import change, make_document
 from activelog.recap.model import MOST_ROWS, Recap, Slot, Totals, TypeTotals
 from activelog.recap.queries import photos, read, rows
 
@@ -15,6 +15,7 @@ __all__ = [
     "Slot",
     "Totals",
     "TypeTotals",
+    "change",
     "make_document",
     "photos",
     "read",

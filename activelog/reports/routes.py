@@ -1,0 +1,50 @@
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from activelog import api, auth
+from activelog.errors import AppError
+from activelog.period import parse_month
+from activelog.reports import queries
+from activelog.reports.links import download_url, is_genuine
+from activelog.reports.model import Report, ReportLink, Reports, object_key
+from activelog.services import of_request
+
+_PRESIGNED_SECONDS = 600
+
+
+async def page(request: Request, user_id: int) -> Response:
+    """One's monthly reports."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        found = await queries.page(conn, user_id)
+    reports = [
+        Report(
+            f"{report.month:%Y-%m}",
+            report.size,
+            report.created_at,
+            download_url(services, user_id, report.month),
+        )
+        for report in found
+    ]
+    return api.json(Reports(reports))
+
+
+async def download(request: Request, month: str, query: ReportLink) -> Response:
+    """Leads to the file for ten minutes. Needs the link of the list or of the mail, or a bearer
+    token."""
+    services = of_request(request)
+    first = parse_month(month).first
+    if query.signature:
+        if not is_genuine(services, query.user, first, query.expires, query.signature):
+            raise AppError("forbidden", "the link is not one of ours", 403)
+        if auth.is_past(query.expires):
+            raise AppError("gone", "the link has expired", 410)
+        user_id = query.user
+    else:
+        user_id = api.current_user(request)
+    async with services.pool.connection() as conn:
+        if await queries.get(conn, user_id, first) is None:
+            raise AppError.not_found("report")
+    name = f"activelog-{first:%Y-%m}.pdf"
+    url = await services.storage.presign(object_key(user_id, first), name, _PRESIGNED_SECONDS)
+    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})

@@ -1,0 +1,52 @@
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+
+from activelog.errors import Permanent
+from activelog.queue import Context
+from activelog.runs import queries
+from activelog.services import of_job
+
+logger = logging.getLogger(__name__)
+
+_ERROR_LENGTH = 500
+
+
+class Counts(Counter[str]):
+    """What a run did, in numbers; `skipped` says that it rightly did nothing."""
+
+    skipped = False
+
+
+@asynccontextmanager
+async def recorded(context: Context, timestamp: int | None) -> AsyncIterator[Counts]:
+    """Writes the row of this run: at the start, and how it ended with its counts."""
+    job, pool, counts = context.job, of_job(context).pool, Counts()
+    tick = datetime.fromtimestamp(timestamp, UTC) if timestamp else None
+    async with pool.connection() as conn:
+        run_id = await queries.start(conn, job.task_name, tick, job.id or 0)
+    try:
+        yield counts
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
+        async with pool.connection() as conn:
+            await queries.finish(conn, run_id, "failed", counts, text)
+        raise
+    async with pool.connection() as conn:
+        await queries.finish(
+            conn, run_id, "skipped" if counts.skipped else "succeeded", counts, None
+        )
+    done = ", ".join(f"{number:,} {what}" for what, number in counts.items()) or "nothing"
+    logger.info("%s: %s", job.task_name, done)
+
+
+def day_of(timestamp: int | None, day: str | None, now: datetime) -> date:
+    """The day on which a run happens: said by hand, that of its tick, or today."""
+    if day is not None:
+        try:
+            return date.fromisoformat(day)
+        except ValueError:
+            raise Permanent(f"day must be like 2024-01-31, not {day!r}") from None
+    return datetime.fromtimestamp(timestamp, UTC).date() if timestamp else now.date()

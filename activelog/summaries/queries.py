@@ -1,0 +1,112 @@
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from activelog import db
+from activelog.db import Conn
+from activelog.summaries.model import Day
+
+_SQL = db.queries("summaries")
+_LAST_USER = 2**63 - 1
+
+
+async def compute_page(conn: Conn, day: date, after: int, page: int) -> tuple[int, int | None]:
+    """A page of a day's users, in one transaction of the caller's: how many, and the last of them,
+    None when there are no more."""
+    end: int | None = await db.value(
+        conn, _SQL["page_end"], {"day": day, "after": after, "page": page}
+    )
+    params = {"day": day, "after": after, "until": _LAST_USER if end is None else end}
+    await db.execute(conn, _SQL["forget"], params)
+    return await db.execute(conn, _SQL["compute"], params), end
+
+
+async def set_progress(conn: Conn, until: date) -> None:
+    await db.execute(conn, _SQL["set_progress"], {"until": until})
+
+
+async def computed_until(conn: Conn) -> date | None:
+    found: date | None = await db.value(conn, _SQL["computed_until"], {})
+    return found
+
+
+async def first_day(conn: Conn) -> date | None:
+    """Of all activities."""
+    found: date | None = await db.value(conn, _SQL["first_day"], {})
+    return found
+
+
+async def compute_stale(conn: Conn, before: date, limit: int) -> int:
+    """A page of marked days, in one transaction of the caller's."""
+    params = {"before": before, "limit": limit}
+    stale = await (await conn.execute(_SQL["take_stale"], params)).fetchall()
+    if stale:
+        user_ids, days = zip(*stale, strict=True)
+        params = {"user_ids": list(user_ids), "days": list(days)}
+        await db.execute(conn, _SQL["compute_again"], params)
+    return len(stale)
+
+
+async def days(conn: Conn, user_id: int, wanted: list[date]) -> list[Day]:
+    return await db.many(conn, _SQL["days"], {"user_id": user_id, "days": wanted}, Day)
+
+
+@dataclass(frozen=True)
+class Page:
+    last_id: int | None
+    queued: int
+
+
+async def fan_out(
+    conn: Conn,
+    after: int,
+    *,
+    limit: int,
+    occasion: str,
+    active_since: datetime,
+    spread: timedelta,
+    domain: str,
+    task: str,
+    queue: str,
+) -> Page:
+    params = {
+        "after": after,
+        "limit": limit,
+        "occasion": occasion,
+        "active_since": active_since,
+        "spread": spread,
+        "domain": domain,
+        "task": task,
+        "queue": queue,
+    }
+    found = await db.one(conn, _SQL["fan_out"], params, Page)
+    assert found is not None
+    return found
+
+
+async def request(
+    conn: Conn,
+    ticket_id: UUID,
+    user_id: int,
+    *,
+    occasion: str,
+    message_id: str,
+    at: datetime,
+    task: str,
+    queue: str,
+) -> None:
+    args = {"user_id": user_id, "occasion": occasion, "ticket_id": str(ticket_id)}
+    params: dict[str, Any] = {
+        "id": ticket_id,
+        "user_id": user_id,
+        "occasion": occasion,
+        "message_id": message_id,
+        "at": at,
+        "task": task,
+        "queue": queue,
+        "args": Jsonb(args),
+    }
+    await db.execute(conn, _SQL["request"], params)

@@ -1,0 +1,77 @@
+from datetime import date, timedelta
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, db, limits
+from activelog.errors import AppError
+from activelog.limits import Limit
+from activelog.mail import make_message_id
+from activelog.period import parse_days
+from activelog.services import of_request
+from activelog.summaries import queries
+from activelog.summaries.model import LONGEST, Stats, StatsQuery, WeeklyAccepted, add_up, first_of
+from activelog.summaries.tasks import WEEKLY
+
+DELAY = timedelta(minutes=5)
+REQUESTS = Limit("weekly-summary", 5, 24 * 3600)
+_USUAL_DAYS = {"daily": 30, "weekly": 7 * 12, "monthly": 365}
+
+
+async def daily(request: Request, user_id: int, query: StatsQuery) -> Response:
+    """Figures by day, of the last 30 days unless said; 366 days at most."""
+    return await _stats(request, user_id, query, "daily")
+
+
+async def weekly(request: Request, user_id: int, query: StatsQuery) -> Response:
+    """Figures by week from Monday on, of the last 12 weeks unless said; two years at most."""
+    return await _stats(request, user_id, query, "weekly")
+
+
+async def monthly(request: Request, user_id: int, query: StatsQuery) -> Response:
+    """Figures by month, of the last year unless said; ten years at most."""
+    return await _stats(request, user_id, query, "monthly")
+
+
+async def request_weekly(request: Request, user_id: int) -> Response:
+    """Mails the summary of the last seven days, today included, in five minutes; five times a day
+    at most."""
+    services = of_request(request)
+    now = services.clock().replace(microsecond=0)
+    ticket_id = uuid4()
+    until = now.date() + timedelta(days=1)
+    async with db.transaction(services.pool) as conn:
+        await limits.take(conn, REQUESTS, str(user_id))
+        await queries.request(
+            conn,
+            ticket_id,
+            user_id,
+            occasion=f"{until.isoformat()} {ticket_id}",
+            message_id=make_message_id(services.settings.mail_from),
+            at=now + DELAY,
+            task=WEEKLY.task,
+            queue=WEEKLY.queue,
+        )
+    body = WeeklyAccepted("weekly summary email queued", str(ticket_id), now + DELAY)
+    return api.json(body, 202, {"Location": f"/api/v1/jobs/{ticket_id}"})
+
+
+async def _stats(request: Request, user_id: int, query: StatsQuery, unit: str) -> Response:
+    services = of_request(request)
+    wanted = _days(query, unit, services.clock().date())
+    async with services.pool.connection() as conn:
+        found = await queries.days(conn, user_id, wanted)
+    return api.json(Stats(add_up(found, unit)))
+
+
+def _days(query: StatsQuery, unit: str, today: date) -> list[date]:
+    """Whole weeks and months, as far as they have come."""
+    usual = today - timedelta(days=_USUAL_DAYS[unit] - 1)
+    end = query.end_date or today.isoformat()
+    start = query.start_date or min(usual.isoformat(), end[:10])
+    span = parse_days(start, end)
+    first = first_of(span.first, unit)
+    if (span.until - first).days > LONGEST[unit]:
+        raise AppError.invalid("start_date", f"{LONGEST[unit]} days at most can be asked for")
+    return [first + timedelta(days=number) for number in range((span.until - first).days)]

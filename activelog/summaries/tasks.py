@@ -1,0 +1,165 @@
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from activelog import db, outbox, recap, runs, tickets
+from activelog.db import Conn
+from activelog.mail import domain_of
+from activelog.outbox import PATIENT, Claim
+from activelog.period import Selection, Span, days_span, midnight
+from activelog.queue import Blueprint, Context
+from activelog.recap import Recap, change
+from activelog.services import Services, of_job
+from activelog.summaries import queries
+
+WEEKLY = outbox.Kind(
+    "weekly_summary", "activelog.summaries.weekly_mail", "default", list="weekly_summary"
+)
+PAGE = 100_000  # activities of a day in one statement
+STALE_PAGE = 5_000
+FAN_OUT_PAGE = 10_000  # users
+TOO_LATE = timedelta(hours=24)
+
+blueprint = Blueprint()
+
+
+@blueprint.periodic(cron="0 0 * * *")
+@blueprint.job("activelog.summaries.daily_stats", queue="default", timeout=3600, lock="daily_stats")
+async def daily_stats(
+    context: Context, timestamp: int | None = None, day: str | None = None
+) -> None:
+    """Computes the day before its tick for everybody, and all days that were missed or changed
+    since. By hand, `day` computes that day again. A second run writes the same figures."""
+    services = of_job(context)
+    today = runs.day_of(timestamp, None, services.clock())
+    async with runs.recorded(context, timestamp) as counts:
+        if day is not None:
+            counts["users"] += await compute_day(services, runs.day_of(None, day, services.clock()))
+            return
+        for missing in await _missing_days(services, today):
+            counts["users"] += await compute_day(services, missing)
+            counts["days"] += 1
+            async with services.pool.connection() as conn:
+                await queries.set_progress(conn, missing + timedelta(days=1))
+        counts["changed days"] += await compute_stale(services, today)
+
+
+@blueprint.periodic(cron="0 9 * * 0")
+@blueprint.job("activelog.summaries.weekly", queue="default", timeout=3600, lock="weekly")
+async def weekly(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
+    """Writes the weekly mails of users who were active lately, for the seven days before its day. A
+    second run finds the mails written. A tick that is over a day late is skipped: the next week is
+    closer than the last one."""
+    services = of_job(context)
+    now, until = services.clock(), runs.day_of(timestamp, day, services.clock())
+    async with runs.recorded(context, timestamp) as counts:
+        if timestamp and now.timestamp() - timestamp > TOO_LATE.total_seconds():
+            counts.skipped = True
+            return
+        counts["mails queued"] += await fan_out(services, until)
+
+
+@blueprint.job(WEEKLY.task, queue=WEEKLY.queue, timeout=90, retry=PATIENT)
+async def weekly_mail(
+    context: Context, user_id: int, occasion: str = "", ticket_id: str | None = None
+) -> None:
+    """Mails somebody's week: the seven days before the date with which the occasion begins. A
+    second run finds the mail sent."""
+    services = of_job(context)
+    occasion = occasion or services.clock().date().isoformat()
+    until = date.fromisoformat(occasion[:10])
+
+    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
+        return await _week(conn, user_id, days_span(until - timedelta(days=7), until))
+
+    await outbox.deliver(context, WEEKLY, user_id, occasion=occasion, load=load)
+    if ticket_id is not None:
+        async with services.pool.connection() as conn:
+            await tickets.complete(conn, UUID(ticket_id), message="Sent", result={}, days=None)
+
+
+async def compute_day(services: Services, day: date) -> int:
+    """Users with an activity on that day."""
+    users, after = 0, 0
+    while True:
+        async with db.transaction(services.pool) as conn:
+            computed, end = await queries.compute_page(conn, day, after, PAGE)
+        users += computed
+        if end is None:
+            return users
+        after = end
+
+
+async def compute_stale(services: Services, today: date) -> int:
+    total = 0
+    while True:
+        async with db.transaction(services.pool) as conn:
+            computed = await queries.compute_stale(conn, today, STALE_PAGE)
+        total += computed
+        if computed < STALE_PAGE:
+            return total
+
+
+async def fan_out(services: Services, until: date) -> int:
+    settings = services.settings
+    queued, after = 0, 0
+    while True:
+        async with services.pool.connection() as conn:
+            page = await queries.fan_out(
+                conn,
+                after,
+                limit=FAN_OUT_PAGE,
+                occasion=until.isoformat(),
+                active_since=midnight(until - timedelta(days=settings.weekly_active_days)),
+                spread=timedelta(minutes=settings.weekly_spread_minutes),
+                domain=domain_of(settings.mail_from),
+                task=WEEKLY.task,
+                queue=WEEKLY.queue,
+            )
+        queued += page.queued
+        if page.last_id is None:
+            return queued
+        after = page.last_id
+
+
+async def _missing_days(services: Services, today: date) -> list[date]:
+    """Those before today that were not computed yet; at the first run since the first activity."""
+    async with services.pool.connection() as conn:
+        first = await queries.computed_until(conn) or await queries.first_day(conn) or today
+    return [first + timedelta(days=number) for number in range((today - first).days)]
+
+
+async def _week(conn: Conn, user_id: int, span: Span) -> Mapping[str, Any] | None:
+    """What the mail tells; None after a week without activities for who wants no mail then."""
+    found = await recap.read(conn, Selection(user_id, span.period), span)
+    if not found.totals.activities:
+        wanted = await outbox.preferences(conn, user_id)
+        if not wanted["weekly_idle"]:
+            return None
+    return {"week": found, "bars": _bars(found), "changes": _changes(found)}
+
+
+def _bars(week: Recap) -> list[dict[str, Any]]:
+    """Seven bars of a chart, their heights in pixels."""
+    top = max(slot.minutes for slot in week.slots) or 1
+    return [
+        {
+            "label": f"{slot.first:%a}",
+            "minutes": slot.minutes,
+            "height": max(2, round(88 * slot.minutes / top)) if slot.minutes else 0,
+        }
+        for slot in week.slots
+    ]
+
+
+def _changes(week: Recap) -> dict[str, str]:
+    """Against the week before, in words."""
+    now, before = week.totals, week.totals_before
+    found = {}
+    for name in ("activities", "minutes", "kilometres", "calories"):
+        words, _ = change(getattr(now, name), getattr(before, name))
+        found[name] = {"": "", "new since": "new this week", "as in": "as last week"}.get(
+            words, f"{words} last week"
+        )
+    return found
