@@ -5,12 +5,14 @@ block, so their work happens in threads.
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -18,13 +20,22 @@ from uuid import uuid4
 
 import minio
 import urllib3
+from minio.commonconfig import ENABLED, Filter
+from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
+from minio.lifecycleconfig import (
+    AbortIncompleteMultipartUpload,
+    Expiration,
+    LifecycleConfig,
+    Rule,
+)
 
 from activelog import auth
 from activelog.settings import S3, Folder, Settings
 
 FILES_PATH = "/files/"
 _PART_SIZE = 16 * 1024 * 1024
+_NET_DAYS = 9  # exports expire after seven
 
 
 class StorageError(Exception):
@@ -58,8 +69,15 @@ class Storage(Protocol):
     async def remove(self, key: str) -> None:
         """Harmless when there is none."""
 
-    async def find(self, prefix: str) -> list[Stored]:
-        """In order of their keys."""
+    async def remove_all(self, keys: Sequence[str]) -> None:
+        """A thousand at most; harmless for those that are not there."""
+
+    def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
+        """Pages of objects, in order of their keys."""
+
+    async def set_rules(self) -> None:
+        """Has the store itself expire what our clean-up should have removed, as a net below it;
+        rules that somebody set stay."""
 
 
 def make_storage(settings: Settings) -> Storage:
@@ -147,13 +165,52 @@ class S3Storage:
         with _errors():
             await asyncio.to_thread(self._client.remove_object, self._bucket, key)
 
-    async def find(self, prefix: str) -> list[Stored]:
+    async def remove_all(self, keys: Sequence[str]) -> None:
         with _errors():
-            return await asyncio.to_thread(self._find, prefix)
+            await asyncio.to_thread(self._remove_all, keys)
 
-    def _find(self, prefix: str) -> list[Stored]:
+    def _remove_all(self, keys: Sequence[str]) -> None:
+        wanted = [DeleteObject(key) for key in keys]
+        for error in self._client.remove_objects(self._bucket, wanted) if wanted else ():
+            raise StorageError(f"the object store refused to delete: {error.code}")
+
+    async def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
         found = self._client.list_objects(self._bucket, prefix, recursive=True)
-        return [_stored(item) for item in found]
+        with _errors():
+            while stored := await asyncio.to_thread(_take, found, page):
+                yield stored
+
+    async def set_rules(self) -> None:
+        with _errors():
+            await asyncio.to_thread(self._set_rules)
+
+    def _set_rules(self) -> None:
+        if self._client.bucket_exists(self._bucket) and not self._has_rules():
+            self._client.set_bucket_lifecycle(self._bucket, LifecycleConfig(_RULES))
+
+    def _has_rules(self) -> bool:
+        try:
+            return self._client.get_bucket_lifecycle(self._bucket) is not None
+        except S3Error as error:
+            if error.code == "NoSuchLifecycleConfiguration":
+                return False
+            raise
+
+
+_RULES = [
+    Rule(
+        ENABLED,
+        rule_filter=Filter(prefix=prefix),
+        rule_id=f"activelog-{prefix.strip('/')}",
+        expiration=Expiration(days=_NET_DAYS),
+        abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(days_after_initiation=1),
+    )
+    for prefix in ("exports/", "imports/")
+]
+
+
+def _take(found: Iterator[Any], page: int) -> list[Stored]:
+    return [_stored(item) for item in islice(found, page)]
 
 
 def _client(settings: S3, endpoint: str, *, secure: bool) -> minio.Minio:
@@ -245,13 +302,28 @@ class FolderStorage:
     async def remove(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
-    async def find(self, prefix: str) -> list[Stored]:
-        return await asyncio.to_thread(self._find, prefix)
+    async def remove_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
 
-    def _find(self, prefix: str) -> list[Stored]:
-        files = (path for path in self._root.rglob("*") if path.is_file())
-        found = (self._stored(path) for path in sorted(files) if not path.name.startswith("."))
-        return [item for item in found if item.key.startswith(prefix)]
+    async def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
+        found = self._walk(prefix)
+        while stored := await asyncio.to_thread(lambda: list(islice(found, page))):
+            yield stored
+
+    def _walk(self, prefix: str) -> Iterator[Stored]:
+        """Folder by folder; what is removed meanwhile is left out."""
+        for folder, folders, names in os.walk(self._path(prefix.rpartition("/")[0])):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(folder, name)
+                key = path.relative_to(self._root).as_posix()
+                if key.startswith(prefix) and not name.startswith("."):
+                    with suppress(FileNotFoundError):
+                        yield self._stored(path)
+
+    async def set_rules(self) -> None:
+        pass
 
     def path_of(self, key: str) -> Path:
         """Where the object lies, for serving it. Raises ObjectMissing."""

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -12,13 +13,18 @@ import httpx
 import pytest
 
 from activelog.settings import S3, Settings
-from activelog.storage import ObjectMissing, S3Storage, Storage, StorageError, make_storage
+from activelog.storage import ObjectMissing, S3Storage, Storage, StorageError, Stored, make_storage
 from tests.conftest import missing, running
 from tests.exports.test_csv_export import request
 from tests.real import radosgw
 from tests.real.radosgw import Radosgw
 
 pytestmark = pytest.mark.xdist_group("s3")
+
+
+async def everything(storage: Storage, prefix: str) -> list[Stored]:
+    """In pages of one, so that turning them is tested too."""
+    return [found async for page in storage.walk(prefix, 1) for found in page]
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +80,30 @@ async def test_put_open_stat_find_remove(store: Store, file: Path) -> None:
         assert opened.read() == file.read_bytes()
     assert (await storage.stat("exports/1/a.csv")).modified.tzinfo is not None
     await storage.put("exports/2/b.csv", file, "text/csv")
-    assert [found.key for found in await storage.find("exports/")] == [
+    assert [found.key for found in await everything(storage, "exports/")] == [
         "exports/1/a.csv",
         "exports/2/b.csv",
     ]
-    assert [found.key for found in await storage.find("exports/1")] == ["exports/1/a.csv"]
+    assert [found.key for found in await everything(storage, "exports/1")] == ["exports/1/a.csv"]
     for key in ("exports/1/a.csv", "exports/2/b.csv", "exports/1/a.csv"):
         await storage.remove(key)
-    assert await storage.find("exports/") == []
+    assert await everything(storage, "exports/") == []
+
+
+async def test_many_are_removed_at_once_and_the_store_has_rules(store: Store, file: Path) -> None:
+    storage, _ = store
+    keys = [f"imports/7/{number}.csv" for number in range(5)]
+    for key in keys:
+        await storage.put(key, file, "text/csv")
+    await storage.remove_all([*keys[:4], "imports/7/none.csv"])
+    assert [found.key for found in await everything(storage, "imports/7/")] == keys[4:]
+    await storage.remove_all(keys)
+    await storage.remove_all([])
+    for _ in range(2):
+        await storage.set_rules()
+    if isinstance(storage, S3Storage):
+        found: Any = storage._client.get_bucket_lifecycle(storage._bucket)
+        assert {rule.rule_filter.prefix for rule in found.rules} == {"exports/", "imports/"}
 
 
 async def test_put_replaces(store: Store, file: Path) -> None:

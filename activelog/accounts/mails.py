@@ -1,5 +1,6 @@
 """The mails of an account and when they are written."""
 
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from activelog import auth, outbox
@@ -12,6 +13,8 @@ WELCOME = outbox.Kind("welcome", task="activelog.accounts.welcome", queue="criti
 VERIFICATION = outbox.Kind("verification", task="activelog.accounts.verification", queue="critical")
 # Sent by the task of the verification that it stands in for.
 ALREADY_REGISTERED = outbox.Kind("already_registered", VERIFICATION.task, VERIFICATION.queue)
+
+DELETION = outbox.Kind("account_deletion", "activelog.accounts.deletion", "critical")
 
 
 async def write_welcome(services: Services, conn: Conn, user_id: int) -> None:
@@ -27,6 +30,13 @@ async def write_verification(services: Services, conn: Conn, user_id: int) -> No
     occasion = str(verification_id)
     args = {"verification_id": occasion}
     await outbox.write(conn, VERIFICATION, user_id, message_id, occasion=occasion, args=args)
+
+
+async def write_deletion(services: Services, conn: Conn, user_id: int, at: datetime) -> None:
+    message_id = make_message_id(services.settings.mail_from)
+    occasion = at.isoformat()
+    args = {"occasion": occasion}
+    await outbox.write(conn, DELETION, user_id, message_id, occasion=occasion, args=args)
 
 
 def verification_token(services: Services, verification_id: UUID) -> str:

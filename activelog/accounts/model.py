@@ -66,6 +66,9 @@ class Profile(msgspec.Struct):
     name: Annotated[str, Meta(examples=["John"])]
     created_at: Moment
     verified_at: Moment
+    delete_after: Annotated[
+        datetime | None, Meta(description="when the account is deleted, if its owner asked for it")
+    ]
 
 
 @dataclass(frozen=True)

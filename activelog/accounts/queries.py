@@ -40,5 +40,14 @@ async def credentials(conn: Conn, email: str) -> Credentials | None:
     return await db.one(conn, _SQL["credentials"], {"email": email}, Credentials)
 
 
+async def delete_later(conn: Conn, user_id: int, days: int) -> Profile | None:
+    params = {"user_id": user_id, "days": days}
+    return await db.one(conn, _SQL["delete_later"], params, Profile)
+
+
+async def restore(conn: Conn, user_id: int) -> Profile | None:
+    return await db.one(conn, _SQL["restore"], {"user_id": user_id}, Profile)
+
+
 async def profile(conn: Conn, user_id: int) -> Profile | None:
     return await db.one(conn, _SQL["profile"], {"user_id": user_id}, Profile)

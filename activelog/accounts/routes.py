@@ -29,6 +29,7 @@ REGISTER_PER_HOST = Limit("register:host", 60, 3600)
 RESEND = Limit("resend", 3, 3600)
 SIGN_IN_PER_EMAIL = Limit("sign-in:email", 10, 900)
 SIGN_IN_PER_HOST = Limit("sign-in:host", 100, 900)
+GRACE_DAYS = 30
 
 
 async def register(request: Request, body: Register) -> Response:
@@ -103,10 +104,30 @@ async def sign_in(request: Request, body: SignIn) -> Response:
 async def me(request: Request, user_id: int) -> Response:
     """The signed-in user."""
     async with of_request(request).pool.connection() as conn:
-        profile: Profile | None = await queries.profile(conn, user_id)
+        return api.json(_there(await queries.profile(conn, user_id)))
+
+
+async def delete(request: Request, user_id: int) -> Response:
+    """Deletes the account in 30 days, with all that is its owner's; a mail says so. Until then it
+    works as before, and `restore` keeps it."""
+    services = of_request(request)
+    async with db.transaction(services.pool) as conn:
+        profile = _there(await queries.delete_later(conn, user_id, GRACE_DAYS))
+        assert profile.delete_after is not None
+        await mails.write_deletion(services, conn, user_id, profile.delete_after)
+    return api.json(profile, 202)
+
+
+async def restore(request: Request, user_id: int) -> Response:
+    """Keeps an account that was to be deleted."""
+    async with of_request(request).pool.connection() as conn:
+        return api.json(_there(await queries.restore(conn, user_id)))
+
+
+def _there(profile: Profile | None) -> Profile:
     if profile is None:
         raise AppError("unauthorized", "the account is gone", 401)
-    return api.json(profile)
+    return profile
 
 
 async def _verify(services: Services, token: str) -> datetime:

@@ -1,9 +1,11 @@
+from datetime import datetime
 from uuid import UUID
 
 from activelog import outbox
 from activelog.accounts import queries
 from activelog.accounts.mails import (
     ALREADY_REGISTERED,
+    DELETION,
     VERIFICATION,
     WELCOME,
     verification_token,
@@ -44,6 +46,14 @@ async def verification(context: Context, user_id: int, verification_id: str) -> 
     if pending is not None and pending.owner_id is not None:
         day = services.clock().date().isoformat()
         await outbox.deliver(context, ALREADY_REGISTERED, pending.owner_id, occasion=day)
+
+
+@blueprint.job(DELETION.task, queue=DELETION.queue, timeout=90, retry=PATIENT)
+async def deletion(context: Context, user_id: int, occasion: str) -> None:
+    """Mails that an account will be deleted, and how to keep it. A second run finds the mail
+    sent."""
+    at = datetime.fromisoformat(occasion)
+    await outbox.deliver(context, DELETION, user_id, occasion=occasion, at=at)
 
 
 async def _pending(context: Context, user_id: int) -> Pending | None:

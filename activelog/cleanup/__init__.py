@@ -1,6 +1,17 @@
-"""What is deleted when: for now the jobs that ended, with their events and errors.
+"""What is deleted when, every night, in small statements that hold no lock for long.
 
-The engine's own way reads all events of all jobs in one statement, seconds of it. Here the table
-is walked in the order of ids, a bounded page a statement, and the walk ends at the first page that
-is too young: ids ascend with time.
+| what | when |
+|---|---|
+| deleted activities, with their photos | after 30 days |
+| files of exports | when they expire, after 7 days |
+| objects that no row knows (of uploads and jobs that were cut off) | after a day |
+| accounts, with all that is theirs | 30 days after their owner asked for it |
+| registrations that nobody verified; verification links; idempotency keys | after 7 days |
+| counters of limits | when their window ends |
+| jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
+| runs of schedules | after 400 days |
+
+The engine's own way to delete jobs reads all events of all jobs in one statement, seconds of it.
+Here the table is walked in the order of ids, a bounded page a statement, and the walk ends at the
+first page that is too young: ids ascend with time.
 """

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from datetime import datetime
 
 from activelog import db
 from activelog.db import Conn
@@ -24,3 +25,60 @@ async def retire_jobs(
     found = await db.one(conn, _SQL["retire_jobs"], params, Page)
     assert found is not None
     return found
+
+
+# Each deletes a page of rows and says how many.
+
+
+async def delete_activities(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_activities"], {"now": now, "page": page})
+
+
+async def delete_verifications(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_verifications"], {"now": now, "page": page})
+
+
+async def delete_unverified(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_unverified"], {"now": now, "page": page})
+
+
+async def delete_keys(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_keys"], {"now": now, "page": page})
+
+
+async def delete_limits(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_limits"], {"now": now, "page": page})
+
+
+async def delete_runs(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_runs"], {"now": now, "page": page})
+
+
+async def expired_exports(conn: Conn, now: datetime, page: int) -> list[str]:
+    """Keys of objects that are still there."""
+    cursor = await conn.execute(_SQL["expired_exports"], {"now": now, "page": page})
+    return [key for (key,) in await cursor.fetchall()]
+
+
+async def mark_removed(conn: Conn, keys: list[str]) -> None:
+    await db.execute(conn, _SQL["mark_removed"], {"keys": keys})
+
+
+async def orphans(conn: Conn, keys: list[str]) -> list[str]:
+    """Those of the keys that no row knows."""
+    cursor = await conn.execute(_SQL["orphans"], {"keys": keys})
+    return [key for (key,) in await cursor.fetchall()]
+
+
+async def accounts_to_delete(conn: Conn, now: datetime, page: int) -> list[int]:
+    cursor = await conn.execute(_SQL["accounts_to_delete"], {"now": now, "page": page})
+    return [user_id for (user_id,) in await cursor.fetchall()]
+
+
+async def delete_accounts(conn: Conn, now: datetime, user_ids: list[int]) -> int:
+    """With their jobs and figures; in one transaction of the caller's."""
+    params = {"now": now, "user_ids": user_ids}
+    await db.execute(conn, _SQL["delete_accounts_jobs"], params)
+    await db.execute(conn, _SQL["delete_accounts_stats"], params)
+    await db.execute(conn, _SQL["delete_accounts_addresses"], params)
+    return await db.execute(conn, _SQL["delete_accounts"], params)

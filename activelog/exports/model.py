@@ -13,6 +13,7 @@ from activelog.tickets import JobStatus
 KEPT_DAYS = 7
 
 Format = Literal["csv", "pdf"]
+AnyFormat = Literal["csv", "pdf", "zip"]
 ReportType = Literal["monthly", "yearly", "range"]
 
 _DAY = Meta(
@@ -90,6 +91,10 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
                     raise AppError.invalid(name, f"does not go with a {self.report_type} report")
 
 
+class ZipRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """All that is somebody's; there is nothing to choose."""
+
+
 class AnyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`format` and what goes with it: the fields of a CSV export or of a PDF report."""
 
@@ -143,7 +148,7 @@ class DownloadQuery(msgspec.Struct, forbid_unknown_fields=True):
 class Export:
     id: UUID
     user_id: int
-    format: Format
+    format: AnyFormat
     filters: dict[str, Any]
     object_key: str
 

@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from activelog.exports.model import Export
 from activelog.period import Selection
 
 _SQL = db.queries("exports")
+_EVERYTHING = db.queries("everything")
 
 
 async def request(conn: Conn, export: Export, opening: dict[str, Any]) -> bool:
@@ -69,3 +71,14 @@ def copy_csv(
 ) -> AbstractAsyncContextManager[AsyncCopy]:
     statement = _SQL["copy_csv" if tags else "copy_csv_without_tags"]
     return conn.cursor().copy(statement, selection.params() | {"raw": raw})
+
+
+# What an export of everything holds beside activities, photos and reports.
+TABLES = tuple(_EVERYTHING)
+
+
+async def copy_table(conn: Conn, name: str, user_id: int) -> AsyncIterator[bytes]:
+    """Rows as CSV."""
+    async with conn.cursor().copy(_EVERYTHING[name], {"user_id": user_id}) as copy:
+        async for row in copy:
+            yield bytes(row)

@@ -10,16 +10,17 @@ from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.exports import queries
 from activelog.exports.model import (
+    AnyFormat,
     AnyRequest,
     CsvRequest,
     DownloadQuery,
     Export,
     ExportItem,
     ExportPage,
-    Format,
     FormatQuery,
     HistoryQuery,
     PdfRequest,
+    ZipRequest,
 )
 from activelog.exports.pdf_file import TOO_MANY
 from activelog.exports.tasks import generate
@@ -29,7 +30,7 @@ from activelog.services import Services, of_request
 from activelog.tickets import Line
 from activelog.tickets.routes import accept, status_of
 
-CSV, PDF = "export csv", "export pdf"
+CSV, PDF, EVERYTHING = "export csv", "export pdf", "export everything"
 AT_ONCE, WAITING = 2, 10  # exports of one user
 PRESIGNED_SECONDS = 600
 
@@ -57,6 +58,13 @@ async def request_any(
     if wanted == "pdf":
         return await _start_pdf(request, user_id, api.convert(fields, PdfRequest), message)
     raise AppError.invalid("format", "is required: csv or pdf")
+
+
+async def request_everything(request: Request, user_id: int) -> Response:
+    """Starts an export of all that is yours as one ZIP: activities, photos, reports, friends,
+    notifications, mails."""
+    message = "export job started"
+    return await _start(request, user_id, "zip", ZipRequest(), "zip", EVERYTHING, message)
 
 
 async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: str) -> Response:
@@ -94,8 +102,8 @@ async def check_known(services: Services, selection: Selection) -> None:
 async def _start(
     request: Request,
     user_id: int,
-    format: Format,  # noqa: A002 - the API's own word
-    body: CsvRequest | PdfRequest,
+    format: AnyFormat,  # noqa: A002 - the API's own word
+    body: CsvRequest | PdfRequest | ZipRequest,
     suffix: str,
     kind: str,
     message: str,
@@ -168,6 +176,8 @@ async def delete(request: Request, user_id: int, export_id: UUID) -> Response:
 def _file_name(export: Export, requested: datetime) -> str:
     if export.format == "csv":
         return f"activities-{requested:%Y-%m-%d}.{export.suffix}"
+    if export.format == "zip":
+        return f"activelog-{requested:%Y-%m-%d}.zip"
     span = export.pdf().span(requested.date())
     return f"report-{span.first}-{span.last}.pdf"
 

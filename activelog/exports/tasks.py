@@ -14,6 +14,7 @@ from activelog.exports import queries
 from activelog.exports.csv_file import csv_chunks, gzipped
 from activelog.exports.model import KEPT_DAYS, Export
 from activelog.exports.pdf_file import write_pdf
+from activelog.exports.zip_file import write_zip
 from activelog.mail import make_message_id
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
@@ -26,7 +27,12 @@ READY = outbox.Kind(
 )
 FAILED = outbox.Kind("export_failed", task="activelog.exports.announce_failure", queue="default")
 
-CONTENT_TYPES = {"csv": "text/csv", "csv.gz": "application/gzip", "pdf": "application/pdf"}
+CONTENT_TYPES = {
+    "csv": "text/csv",
+    "csv.gz": "application/gzip",
+    "pdf": "application/pdf",
+    "zip": "application/zip",
+}
 
 blueprint = Blueprint()
 
@@ -108,8 +114,7 @@ async def _write(work: Work, export: Export, path: Path) -> Written:
     """The file, in constant memory, from one snapshot."""
     async with work.services.pool.connection() as conn, conn.transaction():
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        write = _write_csv if export.format == "csv" else _write_pdf
-        records = await write(work, conn, export, path)
+        records = await _WRITERS[export.format](work, conn, export, path)
     with path.open("rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
     return Written(records, path.stat().st_size, digest.hexdigest())
@@ -141,6 +146,13 @@ async def _write_pdf(work: Work, conn: Conn, export: Export, path: Path) -> int:
     selection = wanted.selection(export.user_id, span)
     await work.report(10, "Drawing the report...")
     return await write_pdf(work.services, conn, selection, wanted, span, path)
+
+
+async def _write_zip(work: Work, conn: Conn, export: Export, path: Path) -> int:
+    return await write_zip(work, conn, export.user_id, path)
+
+
+_WRITERS = {"csv": _write_csv, "pdf": _write_pdf, "zip": _write_zip}
 
 
 async def _store(work: Work, export: Export, path: Path) -> Stored:

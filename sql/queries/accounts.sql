@@ -36,5 +36,15 @@ RETURNING users.verified_at
 SELECT id, password_hash FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
 
 -- name: profile
-SELECT id, email, name, created_at, verified_at FROM users
+SELECT id, email, name, created_at, verified_at, delete_after FROM users
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
+
+-- name: delete_later
+-- Asking again does not put it off.
+UPDATE users SET delete_after = coalesce(delete_after, now() + make_interval(days => %(days)s))
+WHERE id = %(user_id)s AND verified_at IS NOT NULL
+RETURNING id, email, name, created_at, verified_at, delete_after
+
+-- name: restore
+UPDATE users SET delete_after = NULL WHERE id = %(user_id)s AND verified_at IS NOT NULL
+RETURNING id, email, name, created_at, verified_at, delete_after

@@ -24,3 +24,83 @@ SELECT CASE WHEN first.deferred_at
             THEN NULL ELSE (SELECT max(id) FROM page) END AS last_id,
        (SELECT count(*) FROM retired) AS deleted
 FROM first
+
+-- name: delete_activities
+-- With their photos' rows, whose objects the sweep finds. Rows that somebody holds wait for the
+-- next night.
+DELETE FROM activities WHERE id IN (
+    SELECT id FROM activities WHERE deleted_at < %(now)s::timestamptz - interval '30 days'
+    ORDER BY deleted_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: expired_exports
+SELECT e.object_key FROM exports e JOIN job_tickets t ON t.id = e.id
+WHERE t.expires_at < %(now)s AND e.removed_at IS NULL ORDER BY t.expires_at LIMIT %(page)s
+
+-- name: mark_removed
+UPDATE exports SET removed_at = now() WHERE object_key = ANY (%(keys)s)
+
+-- name: delete_verifications
+DELETE FROM verifications WHERE id IN (
+    SELECT id FROM verifications WHERE expires_at < %(now)s::timestamptz - interval '7 days'
+    LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: delete_unverified
+-- Registrations that nobody verified; their mails go with them.
+DELETE FROM users WHERE id IN (
+    SELECT id FROM users WHERE verified_at IS NULL AND created_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: delete_keys
+DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+    SELECT user_id, key FROM idempotency_keys WHERE created_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: delete_limits
+DELETE FROM limits WHERE key IN (
+    SELECT key FROM limits WHERE window_ends < %(now)s
+    ORDER BY window_ends LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: delete_runs
+DELETE FROM schedule_runs WHERE id IN (
+    SELECT id FROM schedule_runs
+    WHERE started_at < %(now)s::timestamptz - interval '400 days' AND finished_at IS NOT NULL
+    ORDER BY started_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: orphans
+-- Of these keys those that no row knows.
+SELECT k.key FROM unnest(%(keys)s::text[]) AS k (key)
+WHERE NOT EXISTS (SELECT FROM exports e WHERE e.object_key = k.key AND e.removed_at IS NULL)
+  AND NOT EXISTS (SELECT FROM photos p WHERE p.object_key = k.key)
+  AND NOT EXISTS (SELECT FROM reports r WHERE r.object_key = k.key)
+  AND NOT EXISTS (SELECT FROM imports i JOIN job_tickets t ON t.id = i.id
+                  WHERE i.object_key = k.key AND t.completed_at IS NULL AND t.cancelled_at IS NULL)
+
+-- name: accounts_to_delete
+SELECT id FROM users WHERE delete_after < %(now)s ORDER BY delete_after LIMIT %(page)s
+
+-- name: delete_accounts_jobs
+-- What is left of the accounts in job rows: ids in arguments, and errors. It reads all jobs once.
+WITH ids AS (
+    SELECT id::text FROM unnest(%(user_ids)s::bigint[]) AS u (id)
+)
+DELETE FROM procrastinate_jobs j
+WHERE j.status <> 'doing'
+  AND (j.args->>'user_id' IN (SELECT id FROM ids)
+       OR j.args->>'ticket_id' IN (
+              SELECT id::text FROM job_tickets WHERE user_id = ANY (%(user_ids)s))
+       OR j.args->>'activity_id' IN (
+              SELECT id::text FROM activities WHERE user_id = ANY (%(user_ids)s)))
+
+-- name: delete_accounts_addresses
+DELETE FROM suppressed_addresses s USING users u
+WHERE u.id = ANY (%(user_ids)s) AND s.address = lower(u.email)
+
+-- name: delete_accounts_stats
+WITH stale AS (DELETE FROM stale_days WHERE user_id = ANY (%(user_ids)s))
+DELETE FROM daily_stats WHERE user_id = ANY (%(user_ids)s)
+  AND day IN (SELECT DISTINCT (activity_date AT TIME ZONE 'UTC')::date FROM activities
+              WHERE user_id = ANY (%(user_ids)s))
+
+-- name: delete_accounts
+-- The date is looked at again: somebody may have changed their mind.
+DELETE FROM users WHERE id = ANY (%(user_ids)s) AND delete_after < %(now)s

@@ -44,9 +44,12 @@ async def test_jobs_go_by_age_and_outcome_and_waiting_ones_stay(
 
 async def test_it_runs_by_hand_and_by_schedule(world: World) -> None:
     schedules = world.jobs.periodic_registry.periodic_tasks.values()
-    assert [(s.task.name, s.cron) for s in schedules] == [
-        ("activelog.cleanup.nightly", "0 2 * * *")
-    ]
+    assert {s.task.name: s.cron for s in schedules} == {
+        "activelog.summaries.daily_stats": "0 0 * * *",
+        "activelog.summaries.weekly": "0 9 * * 0",
+        "activelog.reports.monthly": "0 0 1 * *",
+        "activelog.cleanup.nightly": "0 2 * * *",
+    }
     async with world.jobs.open_async():
         await world.jobs.configure_task("activelog.cleanup.nightly").defer_async()
     await world.work()

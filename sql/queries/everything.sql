@@ -1,0 +1,29 @@
+-- name: profile
+COPY (SELECT id, email, name, created_at, verified_at, delete_after FROM users
+      WHERE id = %(user_id)s) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: friends
+COPY (SELECT u.name, f.since FROM friendships f JOIN users u ON u.id = f.friend_id
+      WHERE f.user_id = %(user_id)s ORDER BY f.since) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: notifications
+COPY (SELECT n.kind, u.name AS about, n.created_at, n.read_at
+      FROM notifications n JOIN users u ON u.id = n.actor_id
+      WHERE n.user_id = %(user_id)s ORDER BY n.id) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: mails
+COPY (SELECT kind, state, created_at, finished_at, size FROM mails
+      WHERE user_id = %(user_id)s ORDER BY id) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: mail_preferences
+COPY (SELECT list, wanted, changed_at FROM mail_preferences
+      WHERE user_id = %(user_id)s ORDER BY list) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: exports
+COPY (SELECT e.format, e.filters, e.created_at, t.completed_at, t.expires_at
+      FROM exports e JOIN job_tickets t ON t.id = e.id
+      WHERE e.user_id = %(user_id)s ORDER BY e.created_at) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: photos
+COPY (SELECT id || '.jpg' AS file, activity_id, width, height, created_at FROM photos
+      WHERE user_id = %(user_id)s ORDER BY created_at) TO STDOUT (FORMAT csv, HEADER)

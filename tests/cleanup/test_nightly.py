@@ -1,0 +1,131 @@
+"""What a night deletes, and what it must not."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.activities.test_import import finish
+from tests.activities.test_photos import picture
+from tests.conftest import User, World
+from tests.exports.test_csv_export import download, request
+
+
+async def night(world: World, **args: Any) -> dict[str, int]:
+    await world.jobs_defer("activelog.cleanup.nightly", **args)
+    await world.work()
+    [(outcome, counts)] = await world.rows(
+        "SELECT outcome, counts FROM schedule_runs ORDER BY id DESC LIMIT 1")  # fmt: skip
+    assert outcome == "succeeded"
+    found: dict[str, int] = counts
+    return found
+
+
+def objects(tmp_path: Path) -> list[Path]:
+    return sorted(path for path in (tmp_path / "objects").rglob("*") if path.is_file())
+
+
+def age(paths: list[Path], days: float = 2) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - days * 86400,) * 2)
+
+
+async def add_photo(user: User) -> dict[str, Any]:
+    activity = await user.log()
+    path = f"/api/v1/activities/{activity['id']}/photos"
+    assert (await user.post(path, content=picture())).status_code == 201
+    return activity
+
+
+async def test_deleted_activities_go_after_30_days_with_their_photos(
+    world: World, tmp_path: Path
+) -> None:
+    ada = await world.user()
+    gone, kept = await add_photo(ada), await add_photo(ada)
+    await ada.call("DELETE", f"/api/v1/activities/{gone['id']}")
+    assert await night(world) == {}
+    await world.rows("UPDATE activities SET deleted_at = now() - interval '31 days'"
+                     " WHERE deleted_at IS NOT NULL")  # fmt: skip
+    assert await night(world) == {"activities": 1}
+    assert len(objects(tmp_path)) == 2, "an object of today may belong to an upload at work"
+    age(objects(tmp_path))
+    assert await night(world) == {"orphaned objects": 1}
+    assert await world.rows("SELECT id FROM activities") == [(kept["id"],)]
+    assert len(objects(tmp_path)) == 1
+    assert await night(world) == {}
+
+
+async def test_expired_exports_lose_their_file_and_say_so(world: World, tmp_path: Path) -> None:
+    ada = await world.user()
+    await ada.log()
+    old, new = await finish(ada, await request(ada)), await finish(ada, await request(ada))
+    await world.rows("UPDATE job_tickets SET expires_at = now() WHERE id = %s", old["job_id"])
+    assert await night(world) == {"expired exports": 1}
+    assert [path.stem for path in objects(tmp_path)] == [new["job_id"]]
+    assert (await ada.get(f"/api/v1/export/{old['job_id']}/status")).json()["status"] == "expired"
+    assert (await ada.get(f"/api/v1/export/{old['job_id']}/download")).status_code == 410
+    assert (await world.http.get(old["result"]["download_url"])).status_code == 410
+    assert await download(ada, new)
+    age(objects(tmp_path))
+    assert await night(world) == {}, "a file that somebody may download stays"
+
+
+async def test_small_things_go_and_the_young_ones_stay(world: World) -> None:
+    await world.register("ada@example.com")
+    user = await world.user()
+    await request(user)
+    await user.post("/api/v1/activities/export/csv", json={}, headers={"Idempotency-Key": "one"})
+    assert await night(world) == {}
+    await world.rows("UPDATE users SET created_at = now() - interval '8 days'")
+    await world.rows("UPDATE idempotency_keys SET created_at = now() - interval '8 days'")
+    await world.rows("UPDATE limits SET window_ends = now()")
+    counts = await night(world)
+    assert counts.pop("limits") >= 2
+    assert counts == {"unverified registrations": 1, "idempotency keys": 1}
+    assert await world.rows("SELECT id FROM users") == [(user.id,)]
+
+
+async def test_as_of_a_day_by_hand(world: World) -> None:
+    ada = await world.user()
+    await ada.call("DELETE", f"/api/v1/activities/{(await ada.log())['id']}")
+    assert (await night(world, day="2999-01-01"))["activities"] == 1
+
+
+async def test_an_account_is_deleted_after_its_grace_with_all_that_is_its(
+    world: World, tmp_path: Path
+) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await add_photo(ada)
+    await finish(ada, await request(ada))
+    await bob.post("/api/v1/friends/requests", json={"email": ada.address})
+    asked = await ada.call("DELETE", "/api/v1/users/me")
+    assert asked.status_code == 202
+    assert (await ada.get("/api/v1/users/me")).json()["delete_after"] == asked.json()[
+        "delete_after"
+    ]
+    await world.work()
+    assert "will be deleted" in world.mails(ada.address)[-1]["Subject"]
+
+    assert (await ada.post("/api/v1/users/me/restore")).json()["delete_after"] is None
+    assert "accounts" not in await night(world, day="2999-01-01")
+    await world.rows("UPDATE activities SET deleted_at = NULL")
+
+    await ada.call("DELETE", "/api/v1/users/me")
+    await world.work()
+    assert "accounts" not in await night(world)
+    await world.rows("UPDATE users SET delete_after = now() WHERE id = %s", ada.id)
+    assert (await night(world))["accounts"] == 1
+    assert objects(tmp_path) == []
+    assert await world.rows("SELECT id FROM users") == [(bob.id,)]
+    tables = await world.rows(
+        "SELECT table_name::text FROM information_schema.columns"
+        " WHERE table_schema = 'public'"
+        " AND column_name IN ('user_id', 'from_id', 'to_id', 'actor_id')"
+    )
+    for (table,) in tables:
+        rows = await world.rows(f"SELECT t::text FROM {table} t")
+        assert not any(f",{ada.id}," in f",{row[1:]}" for (row,) in rows), table
+    jobs = str(await world.rows("SELECT args::text FROM procrastinate_jobs"))
+    assert f'"user_id": {ada.id}' not in jobs
+    assert "ticket_id" not in jobs
+    assert (await ada.get("/api/v1/users/me")).status_code == 401

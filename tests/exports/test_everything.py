@@ -1,0 +1,32 @@
+import zipfile
+from io import BytesIO
+
+from tests.activities.test_import import finish
+from tests.cleanup.test_nightly import add_photo
+from tests.conftest import World
+from tests.exports.test_csv_export import download
+
+
+async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    await add_photo(ada)
+    await ada.log(notes="=1+1", activity_date="2024-02-15T06:00:00Z")
+    await eve.log(notes="eve's")
+    await world.jobs_defer("activelog.reports.monthly", day="2024-03-01")
+    await world.work()
+    accepted = await ada.post("/api/v1/users/me/export")
+    assert accepted.status_code == 202
+    status = await finish(ada, accepted.json())
+    assert status["result"]["record_count"] == 2
+    with zipfile.ZipFile(BytesIO(await download(ada, status))) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        rows = archive.read("activities.csv").decode()
+        profile = archive.read("profile.csv").decode()
+    assert "reports/2024-02.pdf" in names
+    assert sum(name.startswith("photos/") for name in names) == 1
+    assert {"friends.csv", "mails.csv", "notifications.csv"} <= set(names)
+    assert "=1+1" in rows
+    assert "eve's" not in rows
+    assert ada.address in profile
+    assert "none" not in profile, "a password's hash is nobody's data to carry around"
