@@ -33,6 +33,7 @@ from activelog.services import of_request
 
 BODY_LIMIT = 256 * 1024  # bytes of a JSON body
 KEY_LENGTH = 200
+SESSION_COOKIE = "activelog_session"
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Response]]
@@ -89,7 +90,7 @@ class Endpoint:
             elif name == "query":
                 arguments[name] = convert(dict(request.query_params), kind)
             else:
-                arguments[name] = _path_value(request.path_params[name], kind)
+                arguments[name] = path_value(request.path_params[name], kind)
         return arguments
 
 
@@ -102,8 +103,22 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 def current_user(request: Request) -> int:
+    """By the bearer token; what changes nothing also by a browser's cookie, for downloads and
+    events. (Another site can have a browser send cookies, but not read the answer.)"""
+    if request.method == "GET" and not bearer(request):
+        user_id = cookie_user(request)
+        if user_id is not None:
+            return user_id
     settings = of_request(request).settings
     return int(auth.read_token(settings.secret, "session", bearer(request)))
+
+
+def cookie_user(request: Request) -> int | None:
+    secret = of_request(request).settings.secret
+    try:
+        return int(auth.read_token(secret, "session", request.cookies.get(SESSION_COOKIE, "")))
+    except AppError:
+        return None
 
 
 def bearer(request: Request) -> str:
@@ -204,7 +219,7 @@ _WORDS = {
 }
 
 
-def _path_value(text: str, kind: type[Any]) -> Any:
+def path_value(text: str, kind: type[Any]) -> Any:
     if kind is str:
         return text
     try:

@@ -12,31 +12,37 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from activelog import api, db, files, openapi, pages, services
 from activelog.access_log import AccessLog
 from activelog.accounts import model as accounts_model
+from activelog.accounts import pages as accounts_pages
 from activelog.accounts import routes as accounts
 from activelog.activities import model as activities_model
+from activelog.activities import pages as activities_pages
 from activelog.activities import photos
 from activelog.activities import routes as activities
 from activelog.api import Endpoint
 from activelog.errors import AppError
 from activelog.exports import model as exports_model
+from activelog.exports import pages as exports_pages
 from activelog.exports import routes as exports
 from activelog.exports import stream
 from activelog.friends import model as friends_model
+from activelog.friends import pages as friends_pages
 from activelog.friends import routes as friends
 from activelog.monitoring import routes as monitoring
 from activelog.outbox import routes as outbox
 from activelog.reports import model as reports_model
+from activelog.reports import pages as reports_pages
 from activelog.reports import routes as reports
 from activelog.services import make_services, of_request
 from activelog.settings import Settings
 from activelog.storage import FILES_PATH, StorageError
 from activelog.summaries import model as summaries_model
+from activelog.summaries import pages as summaries_pages
 from activelog.summaries import routes as summaries
 from activelog.tickets import routes as tickets
 from activelog.tickets.model import JobAccepted, JobStatus
@@ -118,6 +124,15 @@ ENDPOINTS = [
              {302: None}, errors=(401, 409, 410), bearer=True),
 ]  # fmt: skip
 
+PAGES = [
+    *accounts_pages.PAGES,
+    *activities_pages.PAGES,
+    *exports_pages.PAGES,
+    *friends_pages.PAGES,
+    *reports_pages.PAGES,
+    *summaries_pages.PAGES,
+]
+
 
 def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
@@ -131,8 +146,8 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *(endpoint.route() for endpoint in ENDPOINTS),
-            Route("/verify-email", accounts.verify_page, methods=["GET"]),
-            Route("/verify-email", accounts.verify_submit, methods=["POST"]),
+            *(page.route() for page in PAGES),
+            Route("/static/{name}", pages.asset, methods=["GET"]),
             Route("/unsubscribe", outbox.unsubscribe_page, methods=["GET"]),
             Route("/unsubscribe", outbox.unsubscribe, methods=["POST"]),
             Route(FILES_PATH + "{key:path}", files.serve, methods=["GET"]),
@@ -140,7 +155,6 @@ def create_app(settings: Settings) -> Starlette:
             Route("/docs", _docs, methods=["GET"]),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/metrics", monitoring.metrics, methods=["GET"]),
-            Route("/", _home, methods=["GET"]),
         ],
         lifespan=lifespan,
         middleware=[Middleware(AccessLog)],
@@ -175,10 +189,6 @@ def _document(base_url: str) -> dict[str, Any]:
 
 async def _alive(request: Request) -> Response:
     return api.json({"status": "ok"})
-
-
-async def _home(request: Request) -> Response:
-    return RedirectResponse("/docs", 302)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -6,9 +6,10 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, auth, db, limits, pages
+from activelog import api, auth, db, limits
 from activelog.accounts import mails, queries
 from activelog.accounts.model import (
+    Pending,
     Profile,
     Register,
     Registered,
@@ -35,6 +36,13 @@ GRACE_DAYS = 30
 async def register(request: Request, body: Register) -> Response:
     """Starts an account: a welcome mail and one with a verification link go to the address. The
     answer is the same for an address that has an account already; its owner gets a note."""
+    pending, email = await start(request, body)
+    token, expires = _token(of_request(request), "registration", pending.user_id)
+    return api.json(Registered("verification email queued", email, token, expires), 202)
+
+
+async def start(request: Request, body: Register) -> tuple[Pending, str]:
+    """The registration, and the address as it is kept."""
     services = of_request(request)
     email, name = clean_email(body.email), clean_name(body.name)
     async with services.pool.connection() as conn:
@@ -45,8 +53,7 @@ async def register(request: Request, body: Register) -> Response:
         pending = await queries.register(conn, email, name, password_hash)
         await mails.write_welcome(services, conn, pending.user_id)
         await mails.write_verification(services, conn, pending.user_id)
-    token, expires = _token(services, "registration", pending.user_id)
-    return api.json(Registered("verification email queued", email, token, expires), 202)
+    return pending, email
 
 
 async def resend_verification(request: Request) -> Response:
@@ -66,27 +73,18 @@ async def resend_verification(request: Request) -> Response:
 
 async def verify_email(request: Request, query: VerifyQuery) -> Response:
     """Verifies the address that the token was mailed to; a token works once, for 24 hours."""
-    verified_at = await _verify(of_request(request), query.token)
+    verified_at = await verify(of_request(request), query.token)
     return api.json(Verified("email verified successfully", verified_at))
-
-
-async def verify_page(request: Request) -> Response:
-    """What the link in the mail opens: a button, since mail scanners follow every link."""
-    return pages.page("verify.html", token=request.query_params.get("token", ""), state="ask")
-
-
-async def verify_submit(request: Request) -> Response:
-    form = api.form(await api.read_body(request))
-    try:
-        await _verify(of_request(request), form.get("token", ""))
-    except AppError as error:
-        return pages.page("verify.html", status=error.status, token="", state="invalid")
-    return pages.page("verify.html", token="", state="verified")
 
 
 async def sign_in(request: Request, body: SignIn) -> Response:
     """A bearer token for 12 hours. Only a verified address can sign in; every refusal reads the
     same."""
+    return api.json(Session(*await authenticate(request, body)))
+
+
+async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
+    """A session's token and when it ends."""
     services = of_request(request)
     email = _findable(body.email)
     async with services.pool.connection() as conn:
@@ -98,13 +96,13 @@ async def sign_in(request: Request, body: SignIn) -> Response:
     if found is None or not matches:
         message = "email or password is wrong, or the address is not verified yet"
         raise AppError("unauthorized", message, 401)
-    return api.json(Session(*_token(services, "session", found.id)))
+    return _token(services, "session", found.id)
 
 
 async def me(request: Request, user_id: int) -> Response:
     """The signed-in user."""
     async with of_request(request).pool.connection() as conn:
-        return api.json(_there(await queries.profile(conn, user_id)))
+        return api.json(there(await queries.profile(conn, user_id)))
 
 
 async def delete(request: Request, user_id: int) -> Response:
@@ -112,7 +110,7 @@ async def delete(request: Request, user_id: int) -> Response:
     works as before, and `restore` keeps it."""
     services = of_request(request)
     async with db.transaction(services.pool) as conn:
-        profile = _there(await queries.delete_later(conn, user_id, GRACE_DAYS))
+        profile = there(await queries.delete_later(conn, user_id, GRACE_DAYS))
         assert profile.delete_after is not None
         await mails.write_deletion(services, conn, user_id, profile.delete_after)
     return api.json(profile, 202)
@@ -121,16 +119,16 @@ async def delete(request: Request, user_id: int) -> Response:
 async def restore(request: Request, user_id: int) -> Response:
     """Keeps an account that was to be deleted."""
     async with of_request(request).pool.connection() as conn:
-        return api.json(_there(await queries.restore(conn, user_id)))
+        return api.json(there(await queries.restore(conn, user_id)))
 
 
-def _there(profile: Profile | None) -> Profile:
+def there(profile: Profile | None) -> Profile:
     if profile is None:
         raise AppError("unauthorized", "the account is gone", 401)
     return profile
 
 
-async def _verify(services: Services, token: str) -> datetime:
+async def verify(services: Services, token: str) -> datetime:
     try:
         async with services.pool.connection() as conn:
             verified_at = await queries.verify(conn, auth.hash_token(token))

@@ -1,5 +1,5 @@
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ _SQL = db.queries("activities")
 
 async def create(conn: Conn, user_id: int, values: Values) -> Activity:
     """Raises ForeignKeyViolation when the account is gone."""
-    created = await db.one(conn, _SQL["create"], asdict(values) | {"user_id": user_id}, Activity)
+    created = await db.one(conn, _SQL["create"], {"user_id": user_id, **vars(values)}, Activity)
     assert created is not None
     return created
 
@@ -39,7 +39,7 @@ async def page(
 
 
 async def update(conn: Conn, activity_id: int, user_id: int, values: Values) -> Activity | None:
-    params = asdict(values) | {"id": activity_id, "user_id": user_id}
+    params = {"id": activity_id, "user_id": user_id, **vars(values)}
     return await db.one(conn, _SQL["update"], params, Activity)
 
 

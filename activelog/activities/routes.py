@@ -26,7 +26,7 @@ from activelog.activities.tasks import import_csv
 from activelog.db import Conn
 from activelog.errors import AppError, Permanent
 from activelog.period import Selection, parse_period
-from activelog.services import of_request
+from activelog.services import Services, of_request
 from activelog.tickets.routes import accept
 
 UPLOAD_LIMIT = 200 * 1024 * 1024  # bytes
@@ -51,14 +51,18 @@ async def show(request: Request, user_id: int, activity_id: int) -> Response:
 
 async def page(request: Request, user_id: int, query: ListQuery) -> Response:
     """Activities, newest first; by day, type and tag. `next_cursor` leads to the next page."""
+    return api.json(await find_page(of_request(request), user_id, query))
+
+
+async def find_page(services: Services, user_id: int, query: ListQuery) -> ActivityPage:
     period = parse_period(query.start_date, query.end_date)
     selection = Selection(user_id, period, query.type, query.tag)
     before = api.decode_cursor(query.cursor, Place) if query.cursor else None
-    async with of_request(request).pool.connection() as conn:
+    async with services.pool.connection() as conn:
         found = await queries.page(conn, selection, before, query.limit + 1)
     shown, more = found[: query.limit], len(found) > query.limit
     cursor = api.encode_cursor(shown[-1].activity_date, shown[-1].id) if more else None
-    return api.json(ActivityPage(shown, cursor))
+    return ActivityPage(shown, cursor)
 
 
 async def change(request: Request, user_id: int, activity_id: int, body: Change) -> Response:

@@ -143,7 +143,10 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
 
 async def history(request: Request, user_id: int, query: HistoryQuery) -> Response:
     """One's exports, newest first, each with the state of its job."""
-    services = of_request(request)
+    return api.json(await find_history(of_request(request), user_id, query))
+
+
+async def find_history(services: Services, user_id: int, query: HistoryQuery) -> ExportPage:
     before = api.decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
     async with services.pool.connection() as conn:
         found = await queries.page(conn, user_id, before, query.limit + 1)
@@ -155,7 +158,7 @@ async def history(request: Request, user_id: int, query: HistoryQuery) -> Respon
     ]
     more = len(found) > query.limit
     cursor = api.encode_cursor(shown[-1].created_at, shown[-1].id) if more else None
-    return api.json(ExportPage(items, cursor))
+    return ExportPage(items, cursor)
 
 
 async def delete(request: Request, user_id: int, export_id: UUID) -> Response:

@@ -15,7 +15,7 @@ from its list, have had enough of the kind today, or have an address that a rela
 
 from activelog.outbox.deliver import PATIENT, deliver, skip
 from activelog.outbox.model import LISTS, Claim, Kind
-from activelog.outbox.queries import gather, preferences, write
+from activelog.outbox.queries import gather, preferences, set_preferences, write
 
 __all__ = [
     "LISTS",
@@ -25,6 +25,7 @@ __all__ = [
     "deliver",
     "gather",
     "preferences",
+    "set_preferences",
     "skip",
     "write",
 ]

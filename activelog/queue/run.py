@@ -16,7 +16,7 @@ from procrastinate.tasks import Task
 from procrastinate.worker import Worker
 
 from activelog.errors import JobError, Permanent, Postponed
-from activelog.queue.store import End
+from activelog.queue.end import End
 
 AnyTask = Task[Any, Any, Any]
 

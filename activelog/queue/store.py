@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from procrastinate.jobs import Job
@@ -13,24 +12,12 @@ from psycopg.types.json import Jsonb
 from activelog import db
 from activelog.db import Conn
 from activelog.errors import JobError
+from activelog.queue.counts import count_params
+from activelog.queue.end import Claimed, End
 
 _SQL = db.queries("queue")
 _ERROR_LENGTH = 2_000
 _TRACEBACK_LENGTH = 20_000
-
-
-@dataclass(frozen=True)
-class End:
-    """How one run of a job ended. Status `todo` means: run again at `retry_at`.
-
-    `spent` is False when the run was handed back and does not count as an attempt.
-    """
-
-    job: Job
-    status: str
-    retry_at: datetime | None = None
-    spent: bool = True
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -75,22 +62,19 @@ async def turn(
     tasks: list[str],
     passes: Mapping[str, float],
     weights: list[float],
-) -> tuple[set[int], list[Job]]:
+) -> tuple[set[int], list[Claimed]]:
     """Writes `ends` and claims up to `slots` jobs, in one transaction and one round trip.
 
     Returns the ids of the ends that were written (the others were taken over) and the jobs.
     """
-    failed = [end for end in ends if end.error is not None]
     async with (
         conn.cursor(row_factory=dict_row) as claimed,
         conn.cursor() as finished,
         conn.pipeline(),
     ):
-        if failed:
-            params = _finish_params(ends) | _error_params(failed)
-            await finished.execute(_SQL["finish_with_errors"], params)
-        elif ends:
-            await finished.execute(_SQL["finish"], _finish_params(ends))
+        if ends:
+            params = _finish_params(ends) | _error_params(ends) | count_params(worker_id, ends)
+            await finished.execute(_SQL["finish"], params)
         if slots:
             await claimed.execute(
                 _SQL["claim"],
@@ -104,7 +88,8 @@ async def turn(
                 },
             )
         written = {row[0] for row in await finished.fetchall()} if ends else set()
-        jobs = [Job.from_row(row) for row in await claimed.fetchall()] if slots else []
+        rows = await claimed.fetchall() if slots else []
+        jobs = [Claimed(Job.from_row(row), row["waited"] or 0.0) for row in rows]
     return written, jobs
 
 
@@ -118,7 +103,8 @@ def _finish_params(ends: Collection[End]) -> dict[str, Any]:
     }
 
 
-def _error_params(ends: Collection[End]) -> dict[str, Any]:
+def _error_params(all_ends: Collection[End]) -> dict[str, Any]:
+    ends = [end for end in all_ends if end.error is not None]
     errors = [end.error for end in ends if end.error is not None]
     return {
         "job_ids": [end.job.id for end in ends],

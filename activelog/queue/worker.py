@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -24,11 +25,11 @@ from procrastinate.jobs import Job
 from activelog.db import Conn, Pool
 from activelog.errors import Permanent
 from activelog.queue import duties, schedule, store
+from activelog.queue.end import Claimed, End
 from activelog.queue.heart import Heart
 from activelog.queue.line import DatabaseGone, Line
 from activelog.queue.run import ThreadHangs, run
 from activelog.queue.shares import Shares
-from activelog.queue.store import End
 
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
@@ -251,10 +252,10 @@ class Worker(stock.Worker):
         for end in ends:
             if end.job.id not in written:
                 logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
-        for job in jobs:
-            self._start(job)
+        for claimed in jobs:
+            self._start(claimed)
 
-    async def _write_and_claim(self, ends: list[End], slots: int) -> tuple[set[int], list[Job]]:
+    async def _write_and_claim(self, ends: list[End], slots: int) -> tuple[set[int], list[Claimed]]:
         try:
             return await self._line(lambda conn: self._exchange(conn, ends, slots))
         except psycopg.errors.UniqueViolation:
@@ -269,7 +270,7 @@ class Worker(stock.Worker):
 
     async def _exchange(
         self, conn: Conn, ends: list[End], slots: int
-    ) -> tuple[set[int], list[Job]]:
+    ) -> tuple[set[int], list[Claimed]]:
         return await store.turn(
             conn,
             worker_id=self.worker_id or 0,
@@ -324,14 +325,15 @@ class Worker(stock.Worker):
 
     # Jobs
 
-    def _start(self, job: Job) -> None:
+    def _start(self, claimed: Claimed) -> None:
+        job = claimed.job
         self._shares.started(job.queue)
         context = self._context(job)
         task = self.app.tasks[job.task_name]
         timeout = self._timeouts.get(job.task_name, DEFAULT_TIMEOUT)
         running = asyncio.create_task(run(context, self, task, timeout))
         self._running_jobs[running] = context
-        running.add_done_callback(self._on_end)
+        running.add_done_callback(lambda running: self._on_end(running, claimed.waited))
 
     def _context(self, job: Job) -> JobContext:
         return JobContext(
@@ -344,16 +346,16 @@ class Worker(stock.Worker):
             start_timestamp=time.time(),
         )
 
-    def _on_end(self, running: "asyncio.Task[End]") -> None:
+    def _on_end(self, running: "asyncio.Task[End]", waited: float) -> None:
         context = self._running_jobs.pop(running, None)
         if context is None:  # it was handed back while it still ran
             return
         self._job_ids_to_abort.pop(context.job.id or 0, None)
         end = End(context.job, "todo", spent=False) if running.cancelled() else running.result()
-        self._ends.append(end)
+        seconds = time.time() - context.start_timestamp
+        self._ends.append(replace(end, seconds=seconds, waited=waited))
         self._new_job_event.set()
         if logger.isEnabledFor(logging.INFO):
-            seconds = time.time() - context.start_timestamp
             logger.info("Job %s: %s after %.3f s", context.job.call_string, end.status, seconds)
         if isinstance(end.error, ThreadHangs):
             self._replace_slot()

@@ -7,17 +7,20 @@ from activelog.period import parse_month
 from activelog.reports import queries
 from activelog.reports.links import download_url, is_genuine
 from activelog.reports.model import Report, ReportLink, Reports, object_key
-from activelog.services import of_request
+from activelog.services import Services, of_request
 
 _PRESIGNED_SECONDS = 600
 
 
 async def page(request: Request, user_id: int) -> Response:
     """One's monthly reports."""
-    services = of_request(request)
+    return api.json(Reports(await find_reports(of_request(request), user_id)))
+
+
+async def find_reports(services: Services, user_id: int) -> list[Report]:
     async with services.pool.connection() as conn:
         found = await queries.page(conn, user_id)
-    reports = [
+    return [
         Report(
             f"{report.month:%Y-%m}",
             report.size,
@@ -26,7 +29,6 @@ async def page(request: Request, user_id: int) -> Response:
         )
         for report in found
     ]
-    return api.json(Reports(reports))
 
 
 async def download(request: Request, month: str, query: ReportLink) -> Response:

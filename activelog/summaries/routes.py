@@ -9,9 +9,17 @@ from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.mail import make_message_id
 from activelog.period import parse_days
-from activelog.services import of_request
+from activelog.services import Services, of_request
 from activelog.summaries import queries
-from activelog.summaries.model import LONGEST, Stats, StatsQuery, WeeklyAccepted, add_up, first_of
+from activelog.summaries.model import (
+    LONGEST,
+    Figures,
+    Stats,
+    StatsQuery,
+    WeeklyAccepted,
+    add_up,
+    first_of,
+)
 from activelog.summaries.tasks import WEEKLY
 
 DELAY = timedelta(minutes=5)
@@ -59,13 +67,18 @@ async def request_weekly(request: Request, user_id: int) -> Response:
 
 async def _stats(request: Request, user_id: int, query: StatsQuery, unit: str) -> Response:
     services = of_request(request)
-    wanted = _days(query, unit, services.clock().date())
+    days = wanted_days(query, unit, services.clock().date())
+    return api.json(Stats(await find_stats(services, user_id, days, unit)))
+
+
+async def find_stats(
+    services: Services, user_id: int, days: list[date], unit: str
+) -> list[Figures]:
     async with services.pool.connection() as conn:
-        found = await queries.days(conn, user_id, wanted)
-    return api.json(Stats(add_up(found, unit)))
+        return add_up(await queries.days(conn, user_id, days), unit)
 
 
-def _days(query: StatsQuery, unit: str, today: date) -> list[date]:
+def wanted_days(query: StatsQuery, unit: str, today: date) -> list[date]:
     """Whole weeks and months, as far as they have come."""
     usual = today - timedelta(days=_USUAL_DAYS[unit] - 1)
     end = query.end_date or today.isoformat()

@@ -61,11 +61,13 @@ $$;
 
 CREATE FUNCTION on_activities_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM mark_stale(user_id, day) FROM (
-        SELECT DISTINCT user_id, (activity_date AT TIME ZONE 'UTC')::date AS day
-        FROM new_rows WHERE is_past(activity_date)
-        ORDER BY 1, 2  -- in one order, or two imports could wait for each other
-    ) AS days;
+    IF EXISTS (SELECT FROM new_rows WHERE is_past(activity_date)) THEN  -- most are of today
+        PERFORM mark_stale(user_id, day) FROM (
+            SELECT DISTINCT user_id, (activity_date AT TIME ZONE 'UTC')::date AS day
+            FROM new_rows WHERE is_past(activity_date)
+            ORDER BY 1, 2  -- in one order, or two imports could wait for each other
+        ) AS days;
+    END IF;
     RETURN NULL;
 END;
 $$;

@@ -51,6 +51,12 @@ SELECT %(type)s::text IS NULL OR EXISTS (
            WHERE user_id = %(user_id)s AND deleted_at IS NULL
              AND tags @> ARRAY[%(tag)s::text]) AS tag
 
+-- name: types
+SELECT activity_type FROM (
+    SELECT activity_type FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL
+    ORDER BY activity_date DESC LIMIT 1000
+) AS latest GROUP BY activity_type ORDER BY count(*) DESC, activity_type LIMIT 30
+
 -- name: copy_csv
 -- The columns of the API's CSV, newest first. A text that a spreadsheet would take for a formula
 -- gets a ' in front, and so does one that has such a ' already: the import takes exactly one off.

@@ -32,17 +32,24 @@ WITH RECURSIVE names AS (
 SELECT queue_name::text FROM names WHERE queue_name IS NOT NULL
 
 -- name: claim
-SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
-       attempts, abort_requested, worker_id
-FROM claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, %(queues)s, %(weights)s, %(passes)s)
+-- From queues that are not paused; with the seconds that a job waited since it could start.
+WITH open AS (
+    SELECT array_agg(queue) AS queues, array_agg(weight) AS weights, array_agg(pass) AS passes
+    FROM unnest(%(queues)s::text[], %(weights)s::double precision[], %(passes)s::double precision[])
+        AS u (queue, weight, pass)
+    WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = u.queue)
+)
+SELECT c.id, c.status, c.task_name, c.priority, c.lock, c.queueing_lock, c.args, c.scheduled_at,
+       c.queue_name, c.attempts, c.abort_requested, c.worker_id,
+       extract(epoch FROM clock_timestamp() - greatest(c.scheduled_at, (
+           SELECT max(e.at) FROM procrastinate_events e
+           WHERE e.job_id = c.id AND e.type IN ('deferred', 'deferred_for_retry', 'retried')
+       )))::double precision AS waited
+FROM open, claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, open.queues, open.weights, open.passes) AS c
 
 -- name: finish
-SELECT id FROM finish_jobs(
-    %(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procrastinate_job_status[],
-    %(spent)s::boolean[], %(retry_at)s::timestamptz[]) AS id
-
--- name: finish_with_errors
--- A run that does not count leaves no error either.
+-- The ends of runs, the errors of those that failed, and the counts of all; a run that does not
+-- count (its job is somebody else's by now) leaves no error either.
 WITH written AS (
     SELECT id FROM finish_jobs(
         %(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procrastinate_job_status[],
@@ -55,11 +62,29 @@ recorded AS (
                 %(public_errors)s::text[], %(tracebacks)s::text[])
         AS e (job_id, attempt, error, public_error, traceback)
     JOIN written ON written.id = e.job_id
+),
+counted AS (
+    SELECT count_jobs(%(slot)s, %(tasks)s::text[], %(queues)s::text[], %(events)s::text[],
+                      %(counts)s::bigint[], %(seconds)s::double precision[],
+                      %(waited)s::double precision[], %(seconds_buckets)s::text[],
+                      %(waited_buckets)s::text[])
 )
-SELECT id FROM written
+SELECT id FROM written, counted
 
 -- name: rescue
-SELECT job_id, task_name, failed FROM rescue_jobs(%(silence)s::interval, %(deaths)s)
+-- Deaths are counted, too.
+WITH rescued AS (
+    SELECT job_id, task_name, failed FROM rescue_jobs(%(silence)s::interval, %(deaths)s)
+),
+counted AS (
+    SELECT count_jobs(0, array_agg(task_name), array_agg(queue_name), array_agg('died'::text),
+                      array_agg(runs), array_agg(0::double precision),
+                      array_agg(0::double precision), array_agg('{}'::text), array_agg('{}'::text))
+    FROM (SELECT r.task_name, j.queue_name::text, count(*) AS runs
+          FROM rescued r JOIN procrastinate_jobs j ON j.id = r.job_id GROUP BY 1, 2) AS deaths
+    HAVING count(*) > 0
+)
+SELECT job_id, task_name, failed FROM rescued LEFT JOIN counted ON true
 
 -- name: seconds_until_due
 -- How long until the next scheduled job of these queues is due.

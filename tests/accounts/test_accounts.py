@@ -264,9 +264,14 @@ async def test_the_page_of_the_link_asks_before_it_verifies(world: World) -> Non
     asked = await world.http.get(f"/verify-email?token={token}")
     assert "Verify my address" in asked.text
     assert await world.value("SELECT verified_at FROM users") is None
-    answered = await world.http.post("/verify-email", data={"token": token})
+    elsewhere = {"Origin": "https://evil.example"}
+    forged = await world.http.post("/verify-email", data={"token": token}, headers=elsewhere)
+    assert forged.status_code == 403
+    assert await world.value("SELECT verified_at FROM users") is None
+    ours = {"Origin": world.settings.base_url}
+    answered = await world.http.post("/verify-email", data={"token": token}, headers=ours)
     assert "is verified" in answered.text
     assert await world.value("SELECT verified_at FROM users") is not None
-    again = await world.http.post("/verify-email", data={"token": token})
+    again = await world.http.post("/verify-email", data={"token": token}, headers=ours)
     assert again.status_code == 400
     assert "does not work any more" in again.text

@@ -1,5 +1,6 @@
-"""Asking for work over HTTP (a row, a ticket and a job) against pgbench, which runs the stock
-engine's statements (a row and a job in one transaction) without any Python."""
+"""Asking for work over HTTP against pgbench, which runs the stock engine's statements (a row and a
+job in one transaction) without any Python: logging an activity (a row and a job), and requesting an
+export (a row, a ticket in its line, and a job)."""
 
 import os
 import re
@@ -37,11 +38,20 @@ local tokens, turn = {}, 0
 for token in io.lines("%s") do tokens[#tokens + 1] = token end
 request = function()
   turn = turn %% #tokens + 1
-  return wrk.format("POST", "/api/v1/activities/export/csv",
-    {["Authorization"] = "Bearer " .. tokens[turn], ["Content-Type"] = "application/json"},
-    '{"include_tags": true}')
+  return wrk.format("POST", "%s",
+    {["Authorization"] = "Bearer " .. tokens[turn], ["Content-Type"] = "application/json"}, '%s')
 end
 """
+
+
+ACTIVITY = f"""
+{{"activity_type": "running", "duration_minutes": 45, "distance_km": 7.5,
+  "activity_date": "{datetime.now(UTC):%Y-%m-%d}T00:00:00Z", "tags": ["morning", "outdoor"]}}
+""".strip().replace("\n", " ")
+ASKED = {
+    "queue.http_vs_pgbench": ("/api/v1/activities", ACTIVITY),
+    "queue.http_export_vs_pgbench": ("/api/v1/activities/export/csv", '{"include_tags": true}'),
+}
 
 
 def http(ours: Place, stock: Place) -> Iterator[Result]:
@@ -51,15 +61,19 @@ def http(ours: Place, stock: Place) -> Iterator[Result]:
     stock.execute("CREATE TABLE IF NOT EXISTS things (id bigserial, user_id int, filters jsonb)")
     ours.execute("TRUNCATE procrastinate_jobs, users CASCADE")
     with tempfile.TemporaryDirectory(prefix="activelog-bench-") as name, _api(ours, Path(name)):
-        script = _wrk_script(ours, Path(name))
-        fast, slow = [], []
+        _make_users(ours, Path(name))
+        scripts = {case: _wrk_script(Path(name), *asked) for case, asked in ASKED.items()}
+        found: dict[str, list[float]] = {case: [] for case in ASKED}
+        slow = []
         for _ in range(ROUNDS):
-            ours.execute("TRUNCATE procrastinate_jobs, job_tickets CASCADE")
+            for case, script in scripts.items():
+                ours.execute("TRUNCATE procrastinate_jobs, job_tickets, activities CASCADE")
+                found[case].append(_wrk(script))
             stock.execute("TRUNCATE procrastinate_jobs, things CASCADE")
-            fast.append(_wrk(script))
             slow.append(_pgbench(stock, Path(name)))
     note = f"{CONNECTIONS} connections, one API process that shares 2 cores with wrk and Postgres"
-    yield Result("queue.http_vs_pgbench", median(fast), "req/s", median(slow), True, note)
+    for case, fast in found.items():
+        yield Result(case, median(fast), "req/s", median(slow), True, f"{ASKED[case][0]}, {note}")
 
 
 @contextmanager
@@ -87,7 +101,7 @@ def _api(place: Place, folder: Path) -> Iterator[None]:
         process.wait()
 
 
-def _wrk_script(place: Place, folder: Path) -> Path:
+def _make_users(place: Place, folder: Path) -> None:
     with psycopg.connect(place.url, autocommit=True) as conn:
         users = conn.execute(
             "INSERT INTO users (email, name, password_hash, verified_at)"
@@ -98,8 +112,11 @@ def _wrk_script(place: Place, folder: Path) -> Path:
     now = datetime.now(UTC)
     tokens = [auth.make_token(SECRET, "session", str(user_id), now)[0] for (user_id,) in users]
     (folder / "tokens").write_text("\n".join(tokens) + "\n")
-    script = folder / "export.lua"
-    script.write_text(WRK % (folder / "tokens"))
+
+
+def _wrk_script(folder: Path, path: str, body: str) -> Path:
+    script = folder / f"{path.rpartition('/')[2]}.lua"
+    script.write_text(WRK % (folder / "tokens", path, body))
     return script
 
 

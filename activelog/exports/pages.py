@@ -1,0 +1,71 @@
+"""Exports as a person asks for, follows, downloads and deletes them."""
+
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, site
+from activelog.exports import queries, routes
+from activelog.exports.model import CsvRequest, HistoryQuery, PdfRequest
+from activelog.services import of_request
+from activelog.site import Form, Page, Visitor
+
+_STARTED = "Started. A mail tells you when it is ready; you can also wait here."
+_BOXES = {"include_tags", "bom", "gzip", "include_charts", "include_photos"}
+
+
+async def page(request: Request, visitor: Visitor) -> Response:
+    services = of_request(request)
+    query = api.convert(dict(request.query_params), HistoryQuery)
+    found = await routes.find_history(services, visitor.id, query)
+    async with services.pool.connection() as conn:
+        types = await queries.types(conn, visitor.id)
+    today = services.clock().date()
+    return site.page(request, "exports.html", found=found, types=types, today=today)
+
+
+async def request_csv(request: Request, visitor: Visitor, form: Form) -> Response:
+    fields = _fields(form, {"include_tags", "bom", "gzip"})
+    await routes.request_csv(request, visitor.id, api.convert(fields, CsvRequest))
+    return site.back(request, "/exports", _STARTED)
+
+
+async def request_pdf(request: Request, visitor: Visitor, form: Form) -> Response:
+    fields = _fields(form, {"include_charts", "include_photos"})
+    await routes.request_pdf(request, visitor.id, api.convert(_one_span(fields), PdfRequest))
+    return site.back(request, "/exports", _STARTED)
+
+
+async def request_everything(request: Request, visitor: Visitor) -> Response:
+    await routes.request_everything(request, visitor.id)
+    return site.back(request, "/exports", _STARTED)
+
+
+async def delete(request: Request, visitor: Visitor, export_id: UUID) -> Response:
+    await routes.delete(request, visitor.id, export_id)
+    return site.back(request, "/exports", "Deleted, with its file.")
+
+
+def _fields(form: Form, boxes: set[str]) -> dict[str, Any]:
+    """Empty fields left out; a box that is not in the form is not ticked."""
+    fields = {name: value for name, value in form.items() if value and name not in boxes}
+    return fields | {box: box in form for box in boxes}
+
+
+def _one_span(fields: dict[str, Any]) -> dict[str, Any]:
+    """The form shows month, year and days; only those of the chosen report count."""
+    kept = {"monthly": {"month"}, "yearly": {"year"}, "range": {"start_date", "end_date"}}
+    mine = kept.get(str(fields.get("report_type")), set())
+    others = set().union(*kept.values()) - mine
+    return {name: value for name, value in fields.items() if name not in others}
+
+
+PAGES = [
+    Page("GET", "/exports", page),
+    Page("POST", "/exports/csv", request_csv),
+    Page("POST", "/exports/pdf", request_pdf),
+    Page("POST", "/exports/everything", request_everything),
+    Page("POST", "/exports/{export_id}/delete", delete),
+]

@@ -1,0 +1,60 @@
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, site
+from activelog.friends import queries, routes
+from activelog.friends.model import Ask
+from activelog.services import of_request
+from activelog.site import Form, Page, Visitor
+
+_SHOWN = 100
+
+
+async def page(request: Request, visitor: Visitor) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        requests = await queries.requests(conn, visitor.id)
+        friends = await queries.page(conn, visitor.id, 0, _SHOWN)
+        notifications = await queries.notifications(conn, visitor.id, None, 30)
+        await queries.mark_read(conn, visitor.id)
+    return site.page(
+        request,
+        "friends.html",
+        requests=requests,
+        friends=friends,
+        notifications=notifications,
+    )
+
+
+async def ask(request: Request, visitor: Visitor, form: Form) -> Response:
+    await routes.ask(request, visitor.id, api.convert(form, Ask))
+    return site.back(request, "/friends", "Sent, if somebody has that address.")
+
+
+async def accept(request: Request, visitor: Visitor, request_id: int) -> Response:
+    await routes.accept(request, visitor.id, request_id)
+    return site.back(request, "/friends", "You are friends now.")
+
+
+async def decline(request: Request, visitor: Visitor, request_id: int) -> Response:
+    await routes.decline(request, visitor.id, request_id)
+    return site.back(request, "/friends", "Declined.")
+
+
+async def block(request: Request, visitor: Visitor, request_id: int) -> Response:
+    await routes.block(request, visitor.id, request_id)
+    return site.back(request, "/friends", "Declined; no more requests from there.")
+
+
+async def part(request: Request, visitor: Visitor, friend_id: int) -> Response:
+    await routes.part(request, visitor.id, friend_id)
+    return site.back(request, "/friends", "No friends any more.")
+
+
+PAGES = [
+    Page("GET", "/friends", page),
+    Page("POST", "/friends", ask),
+    Page("POST", "/friends/requests/{request_id}/accept", accept),
+    Page("POST", "/friends/requests/{request_id}/decline", decline),
+    Page("POST", "/friends/requests/{request_id}/block", block),
+    Page("POST", "/friends/{friend_id}/delete", part),
+]

@@ -1,0 +1,34 @@
+from dataclasses import dataclass
+from datetime import datetime
+
+from procrastinate.jobs import Job
+
+
+@dataclass(frozen=True)
+class End:
+    """How one run of a job ended. Status `todo` means: run again at `retry_at`.
+
+    `spent` is False when the run was handed back and does not count as an attempt. `seconds` is
+    how long it ran, `waited` how long its job had to wait for it.
+    """
+
+    job: Job
+    status: str
+    retry_at: datetime | None = None
+    spent: bool = True
+    error: BaseException | None = None
+    seconds: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def event(self) -> str:
+        """What it counts as."""
+        if self.status != "todo":
+            return self.status
+        return "retried" if self.spent else "handed_back"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    job: Job
+    waited: float  # seconds since it could have started

@@ -1,0 +1,88 @@
+-- Who may see and steer the jobs of everybody, and what they did.
+ALTER TABLE users ADD COLUMN is_admin boolean NOT NULL DEFAULT false;
+
+CREATE TABLE audit (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_id bigint,                         -- no foreign key: what was done stays done
+    action text NOT NULL,
+    subject text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Queues from which workers claim nothing for now.
+CREATE TABLE paused_queues (
+    queue_name text PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The jobs page lists by state, newest first, and finds failures by the words of their errors.
+CREATE INDEX job_list ON procrastinate_jobs (status, id DESC)
+    WHERE status IN ('doing', 'failed', 'aborted', 'cancelled');
+CREATE INDEX job_errors_words ON job_errors USING gin (to_tsvector('simple', error));
+CREATE INDEX job_errors_recent ON job_errors (at DESC);
+
+-- How many jobs did what, by minute: what charts and Prometheus read instead of millions of rows. It
+-- is written in the transaction that makes it true, by a line of its own for each writer (`slot`),
+-- so that nobody waits for somebody else's. The night folds old minutes into hours, and what is
+-- older than a year into one row for ever, so sums only grow.
+CREATE TABLE job_counts (
+    minute timestamptz NOT NULL,
+    slot integer NOT NULL,
+    task_name text NOT NULL,
+    queue_name text NOT NULL,
+    -- enqueued, or how a run ended: succeeded, failed, aborted, retried, handed_back, died
+    event text NOT NULL,
+    count bigint NOT NULL,
+    seconds double precision NOT NULL DEFAULT 0,        -- of the runs together
+    waited double precision NOT NULL DEFAULT 0,         -- from due to start, of the runs together
+    seconds_buckets bigint[] NOT NULL DEFAULT '{}',     -- runs up to 10 ms, 100 ms, 1 s, 10 s, 1 min, 10 min, longer
+    waited_buckets bigint[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (minute, slot, task_name, queue_name, event)
+);
+
+CREATE FUNCTION add_arrays(_a bigint[], _b bigint[]) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY place), '{}')
+    FROM unnest(_a, _b) WITH ORDINALITY AS pairs (a, b, place)
+$$;
+
+CREATE FUNCTION count_jobs(
+    _slot integer, _tasks text[], _queues text[], _events text[], _counts bigint[],
+    _seconds double precision[], _waited double precision[],
+    _seconds_buckets text[], _waited_buckets text[]
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO job_counts AS c (minute, slot, task_name, queue_name, event, count, seconds, waited,
+                                 seconds_buckets, waited_buckets)
+    SELECT date_trunc('minute', now()), _slot, task, queue, event, count, seconds, waited,
+           seconds_buckets::bigint[], waited_buckets::bigint[]
+    FROM unnest(_tasks, _queues, _events, _counts, _seconds, _waited, _seconds_buckets, _waited_buckets)
+        AS u (task, queue, event, count, seconds, waited, seconds_buckets, waited_buckets)
+    ON CONFLICT (minute, slot, task_name, queue_name, event) DO UPDATE SET
+        count = c.count + excluded.count, seconds = c.seconds + excluded.seconds,
+        waited = c.waited + excluded.waited,
+        seconds_buckets = add_arrays(c.seconds_buckets, excluded.seconds_buckets),
+        waited_buckets = add_arrays(c.waited_buckets, excluded.waited_buckets)
+$$;
+
+-- As in 0002_queue.sql, and counts.
+CREATE OR REPLACE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO procrastinate_events (job_id, type)
+    SELECT id, 'deferred' FROM new_jobs WHERE status = 'todo';
+    INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, 'scheduled', scheduled_at FROM new_jobs
+    WHERE status = 'todo' AND scheduled_at IS NOT NULL;
+    INSERT INTO job_counts AS c (minute, slot, task_name, queue_name, event, count)
+    SELECT date_trunc('minute', now()), 1000 + pg_backend_pid() % 64, task_name, queue_name, 'enqueued',
+           count(*)
+    FROM new_jobs WHERE status = 'todo' GROUP BY task_name, queue_name
+    ON CONFLICT (minute, slot, task_name, queue_name, event) DO UPDATE
+        SET count = c.count + excluded.count;
+    IF EXISTS (SELECT FROM procrastinate_workers w
+               WHERE w.last_heartbeat > now() - interval '1 minute'
+                 AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id)) THEN
+        PERFORM notify_queue(queue_name, max(id))
+        FROM new_jobs WHERE status = 'todo' GROUP BY queue_name;
+    END IF;
+    RETURN NULL;
+END;
+$$;
