@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path)
     importing.set_defaults(run=_import)
 
+    granting = commands.add_parser("admin", help="let somebody see and steer all jobs")
+    granting.add_argument("email")
+    granting.add_argument("--revoke", action="store_true", help="no more")
+    granting.set_defaults(run=_admin)
+
     document = commands.add_parser("openapi", help="print the OpenAPI document")
     document.set_defaults(run=_openapi)
     return parser
@@ -115,6 +120,19 @@ def _api(arguments: argparse.Namespace) -> None:
 def _import(arguments: argparse.Namespace) -> None:
     settings = Settings.from_env(os.environ)
     asyncio.run(importer.run(settings, arguments.email, arguments.file))
+
+
+def _admin(arguments: argparse.Namespace) -> None:
+    settings = Settings.from_env(os.environ)
+    with psycopg.connect(settings.database_url, autocommit=True) as conn:
+        granted = conn.execute(
+            "UPDATE users SET is_admin = %s"
+            " WHERE lower(email) = lower(%s) AND verified_at IS NOT NULL",
+            [not arguments.revoke, arguments.email],
+        )
+        if granted.rowcount == 0:
+            sys.exit(f"activelog: nobody with the verified address {arguments.email} is registered")
+    print(f"{arguments.email} is {'no admin any more' if arguments.revoke else 'an admin now'}.")
 
 
 def _openapi(arguments: argparse.Namespace) -> None:

@@ -10,11 +10,14 @@ from activelog.cleanup import tasks as cleanup
 from activelog.db import Pool
 from activelog.exports import tasks as exports
 from activelog.friends import tasks as friends
+from activelog.monitoring import tasks as monitoring
 from activelog.queue import App
 from activelog.reports import tasks as reports
 from activelog.services import Services, make_services
 from activelog.settings import Settings, SettingsError
 from activelog.summaries import tasks as summaries
+
+FEATURES = (accounts, activities, cleanup, exports, friends, monitoring, reports, summaries)
 
 
 def make_app(settings: Settings) -> App:
@@ -22,7 +25,7 @@ def make_app(settings: Settings) -> App:
         return {"services": make_services(settings, pool)}
 
     app = App(settings.database_url, make_context=context, strict_queues=settings.strict_queues)
-    for feature in (accounts, activities, cleanup, exports, friends, reports, summaries):
+    for feature in FEATURES:
         app.add(feature.blueprint)
     return app
 

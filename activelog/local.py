@@ -33,10 +33,10 @@ _OURS = ("ACTIVELOG_", "PROCRASTINATE_")
 
 OWN_EMAIL = "you@example.com"
 _OWN_ACCOUNT = """
-INSERT INTO users (email, name, password_hash, verified_at)
-VALUES (%(email)s, 'You', %(hash)s, now())
+INSERT INTO users (email, name, password_hash, verified_at, is_admin)
+VALUES (%(email)s, 'You', %(hash)s, now(), true)
 ON CONFLICT (lower(email)) WHERE verified_at IS NOT NULL
-DO UPDATE SET password_hash = excluded.password_hash"""
+DO UPDATE SET password_hash = excluded.password_hash, is_admin = true"""
 
 
 class LocalError(Exception):

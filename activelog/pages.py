@@ -23,9 +23,12 @@ _POLICY = "; ".join(
         "img-src 'self' data:",
         "base-uri 'none'",
         "form-action 'self'",
+        "frame-src 'self'",
         "frame-ancestors 'none'",
     ]
 )
+# A mail's HTML in its preview: its styles are inline, and a page of ours frames it.
+_MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 _ASSETS = {"site.css": "text/css", "site.js": "text/javascript"}
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -51,6 +54,10 @@ def _environment() -> jinja2.Environment:
 def page(template: str, *, status: int = 200, **data: Any) -> HTMLResponse:
     html = _environment().get_template(template).render(data)
     return HTMLResponse(html, status, _HEADERS)
+
+
+def mail(html: str) -> HTMLResponse:
+    return HTMLResponse(html, 200, _HEADERS | {"Content-Security-Policy": _MAIL_POLICY})
 
 
 async def asset(request: Request) -> Response:

@@ -33,7 +33,9 @@ from activelog.exports import stream
 from activelog.friends import model as friends_model
 from activelog.friends import pages as friends_pages
 from activelog.friends import routes as friends
+from activelog.monitoring import pages as monitoring_pages
 from activelog.monitoring import routes as monitoring
+from activelog.outbox import preview
 from activelog.outbox import routes as outbox
 from activelog.reports import model as reports_model
 from activelog.reports import pages as reports_pages
@@ -129,6 +131,8 @@ PAGES = [
     *activities_pages.PAGES,
     *exports_pages.PAGES,
     *friends_pages.PAGES,
+    *monitoring_pages.PAGES,
+    *preview.PAGES,
     *reports_pages.PAGES,
     *summaries_pages.PAGES,
 ]

@@ -69,6 +69,7 @@ def test_a_demo_that_fails_says_so_in_one_line(place: Path, content: str | None,
 
 class Up:
     def __init__(self, place: Path) -> None:
+        self.place = place
         self.process = subprocess.Popen(
             [PYTHON, "-m", "activelog", "up", "--port", "0"],
             cwd=place,
@@ -87,6 +88,14 @@ class Up:
     @property
     def url(self) -> str:
         return next(line for line in self.lines if "runs at" in line).split()[-1]
+
+    @property
+    def password(self) -> str:
+        return next(line for line in self.lines if "Account" in line).split()[-1]
+
+    @property
+    def database_url(self) -> str:
+        return next(line for line in self.lines if "Database" in line).split("'")[1]
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(

@@ -90,7 +90,8 @@ def _fields(form: Form) -> dict[str, Any]:
     """A form's fields as the API has them: empty ones left out, tags as a list, a time of UTC."""
     fields: dict[str, Any] = {name: value for name, value in form.items() if value != ""}
     if "activity_date" in fields:
-        fields["activity_date"] += "Z"
+        whole_minute = len(fields["activity_date"]) == len("2024-01-15T06:30")
+        fields["activity_date"] += ":00Z" if whole_minute else "Z"
     tags = str(fields.pop("tags", "")).split(",")
     fields["tags"] = [tag for text in tags if (tag := text.strip())]
     fields.setdefault("notes", "")

@@ -30,10 +30,19 @@ logger = logging.getLogger(__name__)
 async def keep(app: procrastinate.App, line: Line) -> None:
     """Runs for as long as the worker does."""
     schedules = list(app.periodic_registry.periodic_tasks.values())
+    await line(lambda conn: announce(conn, schedules))
     while schedules:
         now = await line(lambda conn: fire_due(conn, schedules))
         next_tick = min(_next_tick(schedule.cron, now) for schedule in schedules)
         await asyncio.sleep(min(next_tick - now, _LONGEST_SLEEP))
+
+
+async def announce(conn: Conn, schedules: list[PeriodicTask]) -> None:  # type: ignore[type-arg]
+    """Says which schedules there are; a new one starts now."""
+    now = await store.database_time(conn)
+    for schedule in schedules:
+        job = _job(schedule, now)
+        await store.start_schedule(conn, job, schedule.periodic_id, schedule.cron, now)
 
 
 async def fire_due(conn: Conn, schedules: list[PeriodicTask]) -> int:  # type: ignore[type-arg]
@@ -41,10 +50,7 @@ async def fire_due(conn: Conn, schedules: list[PeriodicTask]) -> int:  # type: i
     now = await store.database_time(conn)
     last_ticks = await store.last_ticks(conn)
     for schedule in schedules:
-        last = last_ticks.get((schedule.task.name, schedule.periodic_id))
-        if last is None:
-            await store.start_schedule(conn, schedule.task.name, schedule.periodic_id, now)
-            continue
+        last = last_ticks.get((schedule.task.name, schedule.periodic_id), now)
         for tick in due_ticks(schedule.cron, last, now):
             await _defer(conn, schedule, tick)
     return now

@@ -169,8 +169,14 @@ async def last_ticks(conn: Conn) -> dict[tuple[str, str], int]:
     return {(tick.task_name, tick.periodic_id): tick.last_tick for tick in ticks}
 
 
-async def start_schedule(conn: Conn, task_name: str, periodic_id: str, tick: int) -> None:
-    params = {"task_name": task_name, "periodic_id": periodic_id, "tick": tick}
+async def start_schedule(conn: Conn, job: Job, periodic_id: str, cron: str, tick: int) -> None:
+    params = {
+        "task_name": job.task_name,
+        "periodic_id": periodic_id,
+        "tick": tick,
+        "cron": cron,
+        "queue": job.queue,
+    }
     await db.execute(conn, _SQL["start_schedule"], params)
 
 

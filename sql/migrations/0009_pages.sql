@@ -86,3 +86,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+
+-- What the workers know of each schedule, for the page that shows them.
+ALTER TABLE schedule_ticks ADD COLUMN cron text, ADD COLUMN queue_name text;

@@ -108,8 +108,11 @@ SELECT task_name, periodic_id, last_tick FROM schedule_ticks
 
 -- name: start_schedule
 -- A schedule that is new starts with its next tick: nothing is made up for it.
-INSERT INTO schedule_ticks (task_name, periodic_id, last_tick)
-VALUES (%(task_name)s, %(periodic_id)s, %(tick)s) ON CONFLICT DO NOTHING
+INSERT INTO schedule_ticks AS t (task_name, periodic_id, last_tick, cron, queue_name)
+VALUES (%(task_name)s, %(periodic_id)s, %(tick)s, %(cron)s, %(queue)s)
+ON CONFLICT (task_name, periodic_id) DO UPDATE
+    SET cron = excluded.cron, queue_name = excluded.queue_name
+    WHERE (t.cron, t.queue_name) IS DISTINCT FROM (excluded.cron, excluded.queue_name)
 
 -- name: defer_tick
 -- One job for a tick, by whichever worker comes first, never for a tick behind the last one.

@@ -306,12 +306,14 @@ async def test_a_tick_becomes_one_job_whoever_comes_first(queue: Queue) -> None:
     queue.app.periodic_registry.periodic_tasks.clear()
     pool = db.make_pool(queue.url, max_size=4, application="test")
     async with pool, pool.connection() as one, pool.connection() as two:
+        await schedule.announce(one, schedules)
         await schedule.fire_due(one, schedules)
         assert queue.all("SELECT 1 FROM procrastinate_jobs") == [], (
             "nothing is made up for a new one"
         )
         queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 26 * 3600")
         await asyncio.gather(schedule.fire_due(one, schedules), schedule.fire_due(two, schedules))
+        await schedule.announce(two, schedules)
         await schedule.fire_due(two, schedules)
     stamps = queue.all("SELECT args->>'timestamp' FROM procrastinate_jobs")
     assert len(stamps) == len(set(stamps)) == 24
@@ -322,7 +324,7 @@ async def test_a_tick_behind_the_last_one_is_never_deferred(queue: Queue) -> Non
     job = queue.app.tasks["noop"].configure().job
     pool = db.make_pool(queue.url, max_size=1, application="test")
     async with pool, pool.connection() as conn:
-        await store.start_schedule(conn, "noop", "", 1000)
+        await store.start_schedule(conn, job, "", "* * * * *", 1000)
         assert await store.defer_tick(conn, job, "", 2000) is not None
         assert await store.defer_tick(conn, job, "", 2000) is None
         assert await store.defer_tick(conn, job, "", 1910) is None, "a clock 90 s behind"

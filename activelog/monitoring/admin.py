@@ -1,0 +1,130 @@
+"""The face of sql/queries/admin.sql: what the jobs page reads and does."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from activelog import db
+from activelog.db import Conn
+from activelog.monitoring.model import (
+    Action,
+    Event,
+    Failure,
+    Hour,
+    Job,
+    JobError,
+    JobFilter,
+    JobRow,
+    Mail,
+    Noted,
+    Queue,
+    Run,
+    Schedule,
+    Worker,
+)
+from activelog.queue.store import queue_names
+
+_SQL = db.queries("admin")
+_INDEXED = ("doing", "failed", "aborted", "cancelled")
+_WINDOW, _EVERYTHING = 200_000, 2**62  # jobs that a page looks through without and with an index
+
+
+async def queues(conn: Conn) -> list[Queue]:
+    names = {"critical", "default", "low", *await queue_names(conn)}
+    return await db.many(conn, _SQL["queues"], {"names": sorted(names)}, Queue)
+
+
+async def hours(conn: Conn, count: int) -> list[Hour]:
+    return await db.many(conn, _SQL["hours"], {"hours": count}, Hour)
+
+
+async def workers(conn: Conn) -> list[Worker]:
+    return await db.many(conn, _SQL["workers"], {}, Worker)
+
+
+async def failures(conn: Conn) -> list[Failure]:
+    return await db.many(conn, _SQL["failures"], {}, Failure)
+
+
+async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
+    window = _EVERYTHING if wanted.status in _INDEXED else _WINDOW
+    params = wanted.params() | {"limit": limit, "window": window}
+    searches = wanted.text is not None
+    return await db.many(conn, _SQL["search" if searches else "jobs"], params, JobRow)
+
+
+async def job(conn: Conn, job_id: int) -> Job | None:
+    return await db.one(conn, _SQL["job"], {"id": job_id}, Job)
+
+
+async def events(conn: Conn, job_id: int) -> list[Event]:
+    return await db.many(conn, _SQL["events"], {"id": job_id}, Event)
+
+
+async def errors(conn: Conn, job_id: int) -> list[JobError]:
+    return await db.many(conn, _SQL["errors"], {"id": job_id}, JobError)
+
+
+async def act(conn: Conn, action: Action, ids: list[int]) -> int:
+    """How many jobs it was right for."""
+    params = {"ids": ids}
+    if action == "cancel":
+        return int(await db.value(conn, _SQL["cancel"], params))
+    statements = {"retry": _SQL["retry"], "run_now": _SQL["run_now"], "delete": _SQL["delete"]}
+    return await db.execute(conn, statements[action], params)
+
+
+async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit: int) -> list[int]:
+    params = wanted.params() | {"after": after, "until": until, "limit": limit}
+    found: list[int] = await db.value(conn, _SQL["matching"], params)
+    return found
+
+
+async def count_matching(conn: Conn, wanted: JobFilter) -> int:
+    """Up to 100,000."""
+    return int(await db.value(conn, _SQL["count_matching"], wanted.params()))
+
+
+async def last_id(conn: Conn) -> int:
+    return int(await db.value(conn, _SQL["last_id"], {}))
+
+
+async def defer_bulk(conn: Conn, ticket_id: UUID, user_id: int, args: dict[str, Any]) -> None:
+    params = {"id": ticket_id, "user_id": user_id, "args": Jsonb(args)}
+    await db.execute(conn, _SQL["defer_bulk"], params)
+
+
+async def pause(conn: Conn, queue: str) -> None:
+    await db.execute(conn, _SQL["pause"], {"queue": queue})
+
+
+async def resume(conn: Conn, queue: str) -> None:
+    await db.execute(conn, _SQL["resume"], {"queue": queue})
+
+
+async def schedules(conn: Conn) -> list[Schedule]:
+    return await db.many(conn, _SQL["schedules"], {}, Schedule)
+
+
+async def runs(conn: Conn) -> list[Run]:
+    return await db.many(conn, _SQL["runs"], {}, Run)
+
+
+async def mails(conn: Conn, state: str | None, before: int | None, limit: int) -> list[Mail]:
+    params = {"state": state, "before": before, "limit": limit}
+    return await db.many(conn, _SQL["mails"], params, Mail)
+
+
+async def audit(conn: Conn) -> list[Noted]:
+    return await db.many(conn, _SQL["audit"], {}, Noted)
+
+
+async def note(conn: Conn, user_id: int, action: str, subject: str) -> None:
+    params = {"user_id": user_id, "action": action, "subject": subject}
+    await db.execute(conn, _SQL["note"], params)
+
+
+async def run_schedule(conn: Conn, task: str) -> bool:
+    """False for a task that is no schedule."""
+    return await db.value(conn, _SQL["run_schedule"], {"task": task}) is not None

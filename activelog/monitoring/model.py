@@ -1,0 +1,162 @@
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
+Action = Literal["retry", "run_now", "cancel", "delete"]
+
+STATES = ("todo", "doing", "failed", "aborted", "cancelled", "succeeded")
+# By state: what can be done to such a job.
+ACTIONS: dict[str, tuple[Action, ...]] = {
+    "todo": ("run_now", "cancel", "delete"),
+    "doing": ("cancel",),
+    "failed": ("retry", "delete"),
+    "aborted": ("retry", "delete"),
+    "cancelled": ("retry", "delete"),
+    "succeeded": ("delete",),
+}
+
+
+class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
+    status: State | None = None
+    queue: Annotated[str, Meta(max_length=128)] | None = None
+    task: Annotated[str, Meta(max_length=128)] | None = None
+    text: Annotated[str, Meta(max_length=200)] | None = None
+    before: int | None = None
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "queue": self.queue,
+            "task": self.task,
+            "text": self.text,
+            "before": self.before,
+        }
+
+
+@dataclass(frozen=True)
+class Queue:
+    queue: str
+    waiting: int  # counted up to 10,000
+    later: int
+    running: int
+    oldest: datetime | None  # when the first of those that wait came
+    paused: bool
+
+
+@dataclass(frozen=True)
+class Hour:
+    hour: datetime
+    succeeded: int
+    failed: int
+    enqueued: int
+    waited: float | None  # seconds, the mean
+
+
+@dataclass(frozen=True)
+class Worker:
+    id: int
+    last_heartbeat: datetime
+    running: list[str] | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    task_name: str
+    error: str
+    runs: int
+    last_at: datetime
+    job_id: int
+
+
+@dataclass(frozen=True)
+class JobRow:
+    id: int
+    status: str
+    queue: str
+    task: str
+    args: str
+    attempts: int
+    scheduled_at: datetime | None
+    created_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    id: int
+    status: str
+    queue: str
+    task: str
+    args: str
+    attempts: int
+    scheduled_at: datetime | None
+    priority: int
+    lock: str | None
+    queueing_lock: str | None
+    worker_id: int | None
+    abort_requested: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    type: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class JobError:
+    attempt: int
+    at: datetime
+    kind: str
+    error: str
+    traceback: str | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    task_name: str
+    cron: str | None
+    last_tick: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outcome: str | None
+    counts: dict[str, int] | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    task_name: str
+    tick: datetime | None
+    job_id: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    counts: dict[str, int]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Mail:
+    id: int
+    kind: str
+    user_id: int
+    occasion: str
+    state: str
+    attempts: int
+    answer: str | None
+    size: int | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Noted:
+    at: datetime
+    action: str
+    subject: str
+    name: str | None

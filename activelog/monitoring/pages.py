@@ -1,0 +1,218 @@
+"""The jobs page, for admins."""
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from croniter import croniter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import api, site, tickets
+from activelog.errors import AppError
+from activelog.monitoring import admin
+from activelog.monitoring.model import ACTIONS, STATES, Action, Hour, JobFilter, Schedule
+from activelog.services import of_request
+from activelog.site import Form, Page, Visitor
+
+_PAGE = 50
+_SHOWN_HOURS = 48
+
+
+async def overview(request: Request, visitor: Visitor) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        queues = await admin.queues(conn)
+        hours = await admin.hours(conn, _SHOWN_HOURS)
+        workers = await admin.workers(conn)
+        failures = await admin.failures(conn)
+    return site.page(
+        request,
+        "admin/overview.html",
+        queues=queues,
+        workers=workers,
+        failures=failures,
+        runs=[_bar(hour, hour.succeeded + hour.failed, hour.failed) for hour in hours],
+        waits=[_bar(hour, round(hour.waited or 0, 3)) for hour in hours],
+        last_day=_sums(hours[-24:]),
+    )
+
+
+async def jobs(request: Request, visitor: Visitor) -> Response:
+    wanted = _filter(dict(request.query_params))
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.jobs(conn, wanted, _PAGE + 1)
+    shown = found[:_PAGE]
+    fields = {name: value for name, value in wanted.params().items() if value and name != "before"}
+    return site.page(
+        request,
+        "admin/jobs.html",
+        jobs=shown,
+        wanted=wanted,
+        fields=fields,
+        states=STATES,
+        actions=ACTIONS.get(wanted.status or "", ()),
+        older=urlencode(fields | {"before": shown[-1].id}) if len(found) > _PAGE else None,
+    )
+
+
+async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.job(conn, job_id)
+        if found is None:
+            raise AppError.not_found("job")
+        events, errors = await admin.events(conn, job_id), await admin.errors(conn, job_id)
+    actions = ACTIONS[found.status]
+    return site.page(
+        request, "admin/job.html", job=found, events=events, errors=errors, actions=actions
+    )
+
+
+async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Response:
+    action = _action(form)
+    async with of_request(request).pool.connection() as conn:
+        if not await admin.act(conn, action, [job_id]):
+            raise AppError("conflict", "the job is in another state by now", 409)
+        await admin.note(conn, visitor.id, action, f"job {job_id}")
+    path = "/admin/jobs" if action == "delete" else f"/admin/jobs/{job_id}"
+    return site.back(request, path, f"Done: {_words(action)}.")
+
+
+async def ask_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
+    """How many it would be, before anything is done."""
+    action, wanted = _action(form), _bulk_filter(form)
+    async with of_request(request).pool.connection() as conn:
+        count = await admin.count_matching(conn, wanted)
+    fields = {name: value for name, value in wanted.params().items() if value}
+    return site.page(
+        request, "admin/bulk.html", action=action, words=_words(action), fields=fields, count=count
+    )
+
+
+async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
+    action, wanted = _action(form), _bulk_filter(form)
+    fields = {name: value for name, value in wanted.params().items() if value}
+    ticket_id = uuid4()
+    async with of_request(request).pool.connection() as conn, conn.transaction():
+        until = await admin.last_id(conn)
+        args = {"ticket_id": str(ticket_id), "action": action, "wanted": fields, "until": until}
+        await admin.defer_bulk(conn, ticket_id, visitor.id, args)
+        await admin.note(conn, visitor.id, action, f"all jobs with {urlencode(fields)}")
+    return site.back(request, f"/admin/bulk/{ticket_id}")
+
+
+async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        ticket = await tickets.get(conn, job_id, visitor.id)
+    if ticket is None:
+        raise AppError.not_found("bulk action")
+    return site.page(request, "admin/bulk_job.html", job=ticket.body(""), said=ticket.message)
+
+
+async def switch(request: Request, visitor: Visitor, form: Form) -> Response:
+    """Pauses a queue or resumes it."""
+    queue, action = form.get("queue", ""), form.get("action", "")
+    async with of_request(request).pool.connection() as conn:
+        await (admin.pause if action == "pause" else admin.resume)(conn, queue)
+        await admin.note(conn, visitor.id, action, f"queue {queue}")
+    said = "is paused: what runs ends, nothing new starts" if action == "pause" else "goes on"
+    return site.back(request, "/admin", f"The queue {queue} {said}.")
+
+
+async def schedules(request: Request, visitor: Visitor) -> Response:
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        found = await admin.schedules(conn)
+        runs = await admin.runs(conn)
+    rows = [(schedule, _next(schedule, services.clock())) for schedule in found]
+    return site.page(request, "admin/schedules.html", rows=rows, runs=runs)
+
+
+async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Response:
+    task = form.get("task", "")
+    async with of_request(request).pool.connection() as conn:
+        if not await admin.run_schedule(conn, task):
+            raise AppError.not_found("schedule")
+        await admin.note(conn, visitor.id, "run now", f"schedule {task}")
+    return site.back(request, "/admin/schedules", "It runs as soon as a worker is free.")
+
+
+async def mails(request: Request, visitor: Visitor) -> Response:
+    state = request.query_params.get("state") or None
+    before = request.query_params.get("before", "")
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.mails(
+            conn, state, int(before) if before.isdecimal() else None, _PAGE + 1
+        )
+    shown = found[:_PAGE]
+    older = {"state": state or "", "before": shown[-1].id} if len(found) > _PAGE else None
+    return site.page(
+        request,
+        "admin/mails.html",
+        mails=shown,
+        state=state,
+        older=urlencode(older) if older else None,
+    )
+
+
+async def audit(request: Request, visitor: Visitor) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.audit(conn)
+    return site.page(request, "admin/audit.html", noted=found)
+
+
+def _filter(fields: dict[str, str]) -> JobFilter:
+    return api.convert({name: value for name, value in fields.items() if value}, JobFilter)
+
+
+def _bulk_filter(form: Form) -> JobFilter:
+    wanted = _filter({name: value for name, value in form.items() if name != "action"})
+    if wanted.status is None:
+        raise AppError.invalid("status", "choose the state of the jobs first")
+    return wanted
+
+
+def _action(form: Form) -> Action:
+    for action in get_args(Action):
+        if form.get("action") == action:
+            found: Action = action
+            return found
+    raise AppError.invalid("action", "is none that we know")
+
+
+def _words(action: Action) -> str:
+    return action.replace("_", " ")
+
+
+def _bar(hour: Hour, value: float, bad: int = 0) -> dict[str, Any]:
+    return {"label": f"{hour.hour:%H}h", "title": f"{hour.hour:%a %H}h", "value": value, "bad": bad}
+
+
+def _sums(hours: list[Hour]) -> dict[str, int]:
+    return {
+        "enqueued": sum(hour.enqueued for hour in hours),
+        "succeeded": sum(hour.succeeded for hour in hours),
+        "failed": sum(hour.failed for hour in hours),
+    }
+
+
+def _next(schedule: Schedule, now: datetime) -> datetime | None:
+    if schedule.cron is None:
+        return None
+    return datetime.fromtimestamp(croniter(schedule.cron, now).get_next(float), UTC)
+
+
+PAGES = [
+    Page("GET", "/admin", overview, needs="admin"),
+    Page("POST", "/admin/queues", switch, needs="admin"),
+    Page("GET", "/admin/jobs", jobs, needs="admin"),
+    Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),
+    Page("POST", "/admin/jobs/{job_id}", act, needs="admin"),
+    Page("POST", "/admin/bulk/ask", ask_bulk, needs="admin"),
+    Page("POST", "/admin/bulk", start_bulk, needs="admin"),
+    Page("GET", "/admin/bulk/{job_id}", show_bulk, needs="admin"),
+    Page("GET", "/admin/schedules", schedules, needs="admin"),
+    Page("POST", "/admin/schedules", run_schedule, needs="admin"),
+    Page("GET", "/admin/mails", mails, needs="admin"),
+    Page("GET", "/admin/audit", audit, needs="admin"),
+]

@@ -1,0 +1,201 @@
+-- name: queues
+-- Counted up to 10,000 each: what is more is more, and a page must not count millions.
+WITH names AS (
+    SELECT unnest(%(names)s::text[]) AS queue
+)
+SELECT n.queue,
+       (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
+            AND j.status = 'todo' AND j.scheduled_at IS NULL LIMIT 10000) AS c)
+     + (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
+            AND j.status = 'todo' AND j.scheduled_at <= now() LIMIT 10000) AS c) AS waiting,
+       (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
+            AND j.status = 'todo' AND j.scheduled_at > now() LIMIT 10000) AS c) AS later,
+       (SELECT count(*) FROM procrastinate_jobs j
+        WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
+       (SELECT e.at FROM procrastinate_events e WHERE e.type = 'deferred' AND e.job_id = (
+            SELECT j.id FROM procrastinate_jobs j WHERE j.queue_name = n.queue AND j.status = 'todo'
+              AND j.scheduled_at IS NULL AND j.lock IS NULL ORDER BY -j.priority, j.id LIMIT 1)
+        LIMIT 1) AS oldest,
+       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
+FROM names n ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
+
+-- name: hours
+-- What happened in each of the last hours; from counts, not from jobs.
+SELECT h.hour,
+       coalesce(sum(c.count) FILTER (WHERE c.event = 'succeeded'), 0)::bigint AS succeeded,
+       coalesce(sum(c.count) FILTER (WHERE c.event IN ('failed', 'retried', 'died')), 0)::bigint AS failed,
+       coalesce(sum(c.count) FILTER (WHERE c.event = 'enqueued'), 0)::bigint AS enqueued,
+       (sum(c.waited) / nullif(sum(c.count) FILTER (WHERE c.event <> 'enqueued'), 0))::double precision
+           AS waited
+FROM generate_series(date_trunc('hour', now()) - make_interval(hours => %(hours)s - 1),
+                     date_trunc('hour', now()), interval '1 hour') AS h (hour)
+LEFT JOIN job_counts c ON c.minute >= h.hour AND c.minute < h.hour + interval '1 hour'
+GROUP BY h.hour ORDER BY h.hour
+
+-- name: workers
+SELECT w.id, w.last_heartbeat,
+       (SELECT array_agg(j.task_name || ' ' || j.id ORDER BY j.id) FROM procrastinate_jobs j
+        WHERE j.worker_id = w.id AND j.status = 'doing') AS running
+FROM procrastinate_workers w WHERE w.last_heartbeat > now() - interval '1 minute' ORDER BY w.id
+
+-- name: failures
+-- Of the last day, by task and error.
+SELECT j.task_name::text, left(e.error, 200) AS error, count(*) AS runs, max(e.at) AS last_at,
+       max(j.id) AS job_id
+FROM (SELECT * FROM job_errors WHERE at > now() - interval '1 day' ORDER BY at DESC LIMIT 2000) AS e
+JOIN procrastinate_jobs j ON j.id = e.job_id
+GROUP BY 1, 2 ORDER BY last_at DESC LIMIT 8
+
+-- name: jobs
+-- By state, queue and task, newest first; the ids walk down the index of the state.
+SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
+       j.args::text AS args, j.attempts, j.scheduled_at,
+       (SELECT min(e.at) FROM procrastinate_events e
+        WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
+       (SELECT left(e.error, 200) FROM job_errors e
+        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error
+FROM procrastinate_jobs j
+WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+  AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+  AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+  AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
+  AND j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
+ORDER BY j.id DESC LIMIT %(limit)s
+
+-- name: search
+-- The same among jobs whose errors have these words, and those of the window whose arguments have
+-- the text.
+WITH found AS (
+    (SELECT job_id AS id FROM job_errors
+     WHERE to_tsvector('simple', error) @@ plainto_tsquery('simple', %(text)s)
+     ORDER BY at DESC LIMIT 1000)
+    UNION
+    (SELECT j.id FROM procrastinate_jobs j
+     WHERE j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
+       AND strpos(j.args::text, %(text)s) > 0 ORDER BY j.id DESC LIMIT 1000)
+)
+SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
+       j.args::text AS args, j.attempts, j.scheduled_at,
+       (SELECT min(e.at) FROM procrastinate_events e
+        WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
+       (SELECT left(e.error, 200) FROM job_errors e
+        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error
+FROM found JOIN procrastinate_jobs j USING (id)
+WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+  AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+  AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+  AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
+ORDER BY j.id DESC LIMIT %(limit)s
+
+-- name: job
+SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
+       j.args::text AS args, j.attempts, j.scheduled_at, j.priority, j.lock, j.queueing_lock,
+       j.worker_id, j.abort_requested
+FROM procrastinate_jobs j WHERE j.id = %(id)s
+
+-- name: events
+SELECT type::text AS type, at FROM procrastinate_events WHERE job_id = %(id)s ORDER BY id LIMIT 200
+
+-- name: errors
+SELECT attempt, at, kind, error, traceback FROM job_errors
+WHERE job_id = %(id)s ORDER BY at DESC LIMIT 20
+
+-- name: retry
+-- Failed, aborted and cancelled jobs run again, now, from their first attempt on.
+UPDATE procrastinate_jobs j SET status = 'todo', attempts = 0, scheduled_at = NULL, worker_id = NULL,
+                                abort_requested = false
+WHERE j.id = ANY (%(ids)s) AND j.status IN ('failed', 'aborted', 'cancelled')
+  AND NOT EXISTS (SELECT FROM procrastinate_jobs o
+                  WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
+
+-- name: run_now
+UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = ANY (%(ids)s) AND status = 'todo'
+
+-- name: cancel
+-- Waiting ones are cancelled, running ones asked to stop.
+SELECT count(procrastinate_cancel_job_v1(id, true, false))
+FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status IN ('todo', 'doing')
+
+-- name: delete
+DELETE FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status NOT IN ('doing')
+
+-- name: matching
+-- A page of ids of a bulk action, upwards.
+SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
+    SELECT j.id FROM procrastinate_jobs j
+    WHERE j.id > %(after)s AND j.id <= %(until)s
+      AND j.status = %(status)s
+      AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+      AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND (%(text)s::text IS NULL OR EXISTS (
+               SELECT FROM job_errors e WHERE e.job_id = j.id
+                AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+           OR strpos(j.args::text, %(text)s) > 0)
+    ORDER BY j.id LIMIT %(limit)s
+) AS page
+
+-- name: count_matching
+SELECT count(*) FROM (
+    SELECT FROM procrastinate_jobs j
+    WHERE j.status = %(status)s
+      AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+      AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND (%(text)s::text IS NULL OR EXISTS (
+               SELECT FROM job_errors e WHERE e.job_id = j.id
+                AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+           OR strpos(j.args::text, %(text)s) > 0)
+    LIMIT 100000
+) AS counted
+
+-- name: last_id
+SELECT coalesce(max(id), 0) FROM procrastinate_jobs
+
+-- name: defer_bulk
+-- The bulk action as a job whose progress is followed like any other.
+WITH ticket AS (
+    SELECT open_ticket_later(%(id)s, %(user_id)s, 'bulk action', 'activelog.monitoring.bulk',
+                             'critical', %(args)s, NULL)
+)
+SELECT true FROM ticket
+
+-- name: pause
+INSERT INTO paused_queues (queue_name) VALUES (%(queue)s) ON CONFLICT DO NOTHING
+
+-- name: resume
+-- And wakes the workers.
+WITH resumed AS (DELETE FROM paused_queues WHERE queue_name = %(queue)s RETURNING queue_name)
+SELECT notify_queue(queue_name, 0) FROM resumed
+
+-- name: schedules
+SELECT t.task_name, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at, r.outcome,
+       r.counts, r.error
+FROM schedule_ticks t
+LEFT JOIN LATERAL (
+    SELECT * FROM schedule_runs r WHERE r.task_name = t.task_name ORDER BY r.id DESC LIMIT 1
+) AS r ON true
+ORDER BY t.task_name
+
+-- name: runs
+SELECT task_name, tick, job_id, started_at, finished_at, outcome, counts, error
+FROM schedule_runs ORDER BY id DESC LIMIT 50
+
+-- name: mails
+SELECT m.id, m.kind, m.user_id, m.occasion, m.state, m.attempts, m.answer, m.size, m.created_at,
+       m.finished_at
+FROM mails m
+WHERE (%(state)s::text IS NULL OR m.state = %(state)s)
+  AND (%(before)s::bigint IS NULL OR m.id < %(before)s)
+ORDER BY m.id DESC LIMIT %(limit)s
+
+-- name: audit
+SELECT a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id
+ORDER BY a.id DESC LIMIT 100
+
+-- name: note
+INSERT INTO audit (user_id, action, subject) VALUES (%(user_id)s, %(action)s, %(subject)s)
+
+-- name: run_schedule
+-- No row for a task that is no schedule.
+SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
+    queue_name, task_name, 0, NULL, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])
+FROM schedule_ticks WHERE task_name = %(task)s AND queue_name IS NOT NULL LIMIT 1

@@ -1,0 +1,99 @@
+"""A running ActiveLog and a real browser. Screenshots stay in artifacts/ to be looked at."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import missing
+from tests.test_local import Up, place
+
+__all__ = ["place"]
+
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+
+
+@pytest.fixture(name="up")
+def running_up(place: Path) -> Iterator[Up]:
+    up = Up(place)
+    yield up
+    up.process.terminate()
+    up.process.wait(timeout=15)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, up: Up) -> Iterator[Page]:
+    context = chromium.new_context(base_url=up.url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
+    found = context.new_page()
+    problems: list[str] = []
+    found.on("pageerror", lambda error: problems.append(str(error)))
+    found.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    yield found
+    context.close()
+    assert [text for text in problems if "status of 4" not in text] == []
+
+
+def photograph(page: Page, name: str) -> None:
+    """The page that is open, in every look; and axe's opinion of it, where axe is there."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    for look, width in LOOKS:
+        page.emulate_media(color_scheme="dark" if look == "dark" else "light")
+        page.set_viewport_size({"width": width, "height": 900})
+        page.screenshot(path=ARTIFACTS / f"{name}-{look}-{width}.png", full_page=True)
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, f"{name} scrolls sideways at {width} pixels"
+        check_with_axe(page, f"{name}, {look}, {width}")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def check_with_axe(page: Page, where: str) -> None:
+    script = os.environ.get("ACTIVELOG_AXE")
+    if script is None:
+        return
+    page.evaluate(Path(script).read_text())
+    found = page.evaluate("axe.run().then((results) => results.violations)")
+    serious = [
+        (one["id"], one["help"], [node["target"] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], where
+
+
+def execute(up: Up, statement: str, *params: object) -> None:
+    with psycopg.connect(up.database_url, autocommit=True) as conn:
+        conn.execute(statement.encode(), params)
+
+
+def value(up: Up, statement: str) -> object:
+    with psycopg.connect(up.database_url, autocommit=True) as conn:
+        row = conn.execute(statement.encode()).fetchone()
+        assert row is not None
+        return row[0]

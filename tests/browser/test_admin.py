@@ -1,0 +1,82 @@
+"""What an operator does at three in the morning."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import execute, photograph, value
+from tests.browser.test_people import sign_in
+from tests.processes import until
+from tests.test_local import Up
+
+pytestmark = pytest.mark.xdist_group("local")
+
+FAILING = """
+SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
+    'default', 'activelog.summaries.weekly_mail', 0, NULL, NULL,
+    jsonb_build_object('user_id', n, 'occasion', 'gibberish ' || n), NULL
+)::procrastinate_job_to_defer_v1)) FROM generate_series(1, 7) AS n
+"""
+GIVE_UP = "UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'todo' AND attempts > 0"
+MEND = """
+UPDATE procrastinate_jobs SET args = '{"user_id": 999999, "occasion": "2024-01-15"}'
+WHERE task_name = 'activelog.summaries.weekly_mail'
+"""
+
+
+def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
+    sign_in(page, "you@example.com", up.password)
+    page.get_by_role("link", name="Jobs").click()
+    expect(page.get_by_role("heading", name="Queues")).to_be_visible()
+    execute(up, FAILING)
+    until(lambda: value(up, "SELECT count(*) FROM job_errors") == 7, "seven failures")
+    page.goto("/admin/jobs?text=isoformat")
+    expect(page.locator("tbody tr")).to_have_count(7)
+    execute(up, GIVE_UP)
+    page.goto("/admin")
+    expect(page.get_by_text("Invalid isoformat string").first).to_be_visible()
+    photograph(page, "admin")
+
+    page.goto("/admin/jobs?status=failed&text=isoformat")
+    photograph(page, "admin-jobs")
+    page.locator("tbody a").first.click()
+    expect(page.get_by_text("Traceback").first).to_be_visible()
+    photograph(page, "admin-job")
+    execute(up, MEND)
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_role("status")).to_contain_text("retry")
+    page.goto("/admin/jobs?status=failed")
+    expect(page.locator("tbody tr")).to_have_count(6)
+    page.get_by_role("button", name="retry").click()
+    expect(page.get_by_role("heading", name="Retry 6 jobs?")).to_be_visible()
+    photograph(page, "admin-bulk")
+    page.get_by_role("button", name="Yes, retry them").click()
+    expect(page.get_by_role("heading", name="Done")).to_be_visible()
+    expect(page.get_by_text("6 jobs")).to_be_visible()
+    page.goto("/admin/jobs?status=failed")
+    expect(page.get_by_text("No such jobs")).to_be_visible()
+
+    page.goto("/admin")
+    row = page.get_by_role("row", name="low")
+    row.get_by_role("button", name="Pause").click()
+    expect(row.get_by_text("paused")).to_be_visible()
+    page.goto("/admin/schedules")
+    nightly = page.get_by_role("row", name="activelog.cleanup.nightly").first
+    nightly.get_by_role("button", name="Run now").click()
+    page.wait_for_timeout(1500)
+    page.goto("/admin/schedules")
+    expect(page.get_by_text("by hand")).to_have_count(0)
+    page.goto("/admin")
+    row.get_by_role("button", name="Resume").click()
+    expect(row.get_by_text("paused")).to_have_count(0)
+    page.wait_for_timeout(1500)
+    page.goto("/admin/schedules")
+    expect(page.get_by_text("by hand")).to_have_count(1)
+    photograph(page, "admin-schedules")
+    page.goto("/admin/audit")
+    for action in ("run now", "resume", "pause", "retry"):
+        expect(page.get_by_text(action).first).to_be_visible()
+    photograph(page, "admin-audit")
+    for name in ("/admin/mails", "/dev/mails"):
+        page.goto(name)
+        page.wait_for_load_state("networkidle")
+        photograph(page, name.strip("/").replace("/", "-"))

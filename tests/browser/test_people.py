@@ -1,0 +1,116 @@
+"""What a person does, from registering to deleting."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from activelog import demo
+from tests.activities.test_photos import picture
+from tests.browser.conftest import photograph
+from tests.processes import until
+from tests.test_local import Up
+
+pytestmark = pytest.mark.xdist_group("local")
+PASSWORD = "correct horse battery staple"
+
+
+def verify(up: Up, page: Page, address: str) -> None:
+    mails = up.place / "var" / "mails"
+    until(lambda: demo._token_mailed_to(mails, address) is not None, "the mail")
+    page.goto(f"/verify-email?token={demo._token_mailed_to(mails, address)}")
+    photograph(page, "verify")
+    page.get_by_role("button", name="Verify my address").click()
+    expect(page.get_by_role("heading", name="Your address is verified")).to_be_visible()
+
+
+def sign_in(page: Page, address: str, password: str) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("Email").fill(address)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Activities")).to_be_visible()
+
+
+def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Path) -> None:
+    page.goto("/exports")
+    expect(page).to_have_url(re.compile("/sign-in"))
+    photograph(page, "sign-in")
+    page.get_by_role("link", name="Register").click()
+    photograph(page, "register")
+    page.get_by_label("Name").fill("Ada Lovelace")
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_text("ada@example.com")).to_be_visible()
+    verify(up, page, "ada@example.com")
+
+    page.goto("/sign-in")
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Password").fill("wrong password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    sign_in(page, "ada@example.com", PASSWORD)
+    photograph(page, "activities-empty")
+
+    page.get_by_role("link", name="import a file").click()
+    photograph(page, "import")
+    file = tmp_path / "year.csv"
+    file.write_bytes(demo._made_up_year() + b"301,run,x,1,2024-01-01T00:00:00Z,,\r\n")
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_role("link", name="See your activities")).to_be_visible()
+    expect(page.get_by_text("duration_minutes")).to_be_visible()
+    photograph(page, "import-done")
+    page.get_by_role("link", name="See your activities").click()
+    page.get_by_label("Type").first.fill("running")
+    page.get_by_label("Notes").fill("Round the lake")
+    page.get_by_label("Tags").fill("morning, lake")
+    page.get_by_role("button", name="Log it").click()
+    expect(page.get_by_role("status")).to_contain_text("Logged")
+    expect(page.get_by_text("Round the lake")).to_be_visible()
+    photograph(page, "activities")
+    page.locator("tbody a").first.click()
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(picture(size=(800, 600)))
+    page.locator("input[type=file]").set_input_files(photo)
+    page.get_by_role("button", name="Add photo").click()
+    expect(page.get_by_role("img", name="Photo 1")).to_be_visible()
+    photograph(page, "activity")
+
+    page.goto("/statistics?unit=monthly&start_date=2024-01-01&end_date=2024-12-31")
+    expect(page.locator("svg.chart rect").first).to_be_visible()
+    photograph(page, "statistics")
+
+    page.goto("/exports")
+    photograph(page, "exports-empty")
+    page.get_by_role("button", name="Request CSV").click()
+    page.get_by_role("button", name="Request PDF").click()
+    expect(page.get_by_role("link", name="Download")).to_have_count(2)
+    photograph(page, "exports")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").last.click()
+    assert download.value.suggested_filename.endswith(".csv")
+    assert Path(download.value.path()).read_bytes().count(b"\r\n") > 300
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").first.click()
+    expect(page.get_by_role("link", name="Download")).to_have_count(1)
+
+    for name in ("reports", "friends", "account", "docs"):
+        page.goto(f"/{name}")
+        photograph(page, name)
+    page.goto("/account")
+    page.get_by_label("Weekly summary", exact=True).uncheck()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Weekly summary", exact=True)).not_to_be_checked()
+    page.get_by_label("Your address").fill("ada@example.com")
+    page.get_by_role("button", name="Delete my account").click()
+    expect(page.get_by_role("heading", name="It will be deleted")).to_be_visible()
+    page.get_by_role("button", name="Keep my account").click()
+    expect(page.get_by_role("heading", name="It will be deleted")).to_have_count(0)
+    page.goto("/admin")
+    expect(page.get_by_text("was not found")).to_be_visible()
+    photograph(page, "problem")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/sign-in"))
