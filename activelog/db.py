@@ -6,13 +6,17 @@ than one opens `transaction(pool)`. Query functions take the connection of their
 
 import re
 import select
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection, OperationalError, pq
+from psycopg.abc import PQGen
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch, fetch_many
 from psycopg.rows import class_row
+from psycopg.waiting import Wait
 from psycopg_pool import AsyncConnectionPool
 
 from activelog import resources
@@ -52,7 +56,7 @@ def make_pool(url: str, *, max_size: int, application: str) -> Pool:
         timeout=5,
         reconnect_timeout=30,
         connection_class=AsyncConnection[tuple[Any, ...]],
-        kwargs={"application_name": application, "options": "-c timezone=UTC"},
+        kwargs={"application_name": application, "options": "-c timezone=UTC -c datestyle=ISO"},
         configure=_autocommit,
         check=_check,
     )
@@ -94,6 +98,49 @@ async def value(conn: Conn, statement: bytes, params: Params) -> Any:
     cursor = await conn.execute(statement, params)
     found = await cursor.fetchone()
     return found[0] if found else None
+
+
+async def copy_out(
+    conn: Conn, statement: bytes, params: Params, size: int
+) -> AsyncGenerator[bytes, None]:
+    """Chunks of whole rows of a COPY … TO STDOUT, some `size` bytes each.
+
+    The driver's own way makes a coroutine's turn of every row, which takes longer than Postgres
+    does. Whoever stops in the middle closes the connection: what was asked for is still coming.
+    """
+    text = AsyncClientCursor(conn).mogrify(statement.decode(), params)
+    finished = False
+    try:
+        await conn.wait(_begin_copy(conn.pgconn, text.encode()))
+        while not finished:
+            chunk, finished = await conn.wait(_read_copy(conn.pgconn, size))
+            yield chunk
+        await conn.wait(fetch_many(conn.pgconn))
+    finally:
+        if not finished:
+            await conn.close()
+
+
+def _begin_copy(pgconn: pq.abc.PGconn, statement: bytes) -> PQGen[None]:
+    pgconn.send_query(statement)
+    result = yield from fetch(pgconn)
+    if result is None or result.status != pq.ExecStatus.COPY_OUT:
+        raise error_from_result(result) if result else OperationalError("no answer to COPY")
+
+
+def _read_copy(pgconn: pq.abc.PGconn, size: int) -> PQGen[tuple[bytes, bool]]:
+    """The next chunk, and whether it is the last."""
+    rows = bytearray()
+    while len(rows) < size:
+        length, row = pgconn.get_copy_data(1)
+        if length > 0:
+            rows += row
+        elif length < 0:
+            return bytes(rows), True
+        else:
+            yield Wait.R
+            pgconn.consume_input()
+    return bytes(rows), False
 
 
 async def execute(conn: Conn, statement: bytes, params: Params) -> int:

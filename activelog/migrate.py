@@ -34,6 +34,7 @@ def migrate(url: str) -> list[str]:
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
             _apply(conn, path)
+        _rebuild_views(conn)
     return [path.name for path in new]
 
 
@@ -56,6 +57,13 @@ def _apply(conn: psycopg.Connection, path: Path) -> None:
             "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
             [path.name, _checksum(path)],
         )
+
+
+def _rebuild_views(conn: psycopg.Connection) -> None:
+    """They hold nothing, so they are made anew from their files every time."""
+    for path in sorted(resources.folder("sql").joinpath("views").glob("*.sql")):
+        with conn.transaction():
+            conn.execute(path.read_bytes())
 
 
 def _checksum(path: Path) -> str:

@@ -157,7 +157,8 @@ def create_app(settings: Settings) -> Starlette:
             Route(FILES_PATH + "{key:path}", files.serve, methods=["GET"]),
             Route("/openapi.json", _openapi, methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
-            Route("/healthz", _alive, methods=["GET"]),
+            Route("/healthz", monitoring.alive, methods=["GET"]),
+            Route("/readyz", monitoring.ready, methods=["GET"]),
             Route("/metrics", monitoring.metrics, methods=["GET"]),
         ],
         lifespan=lifespan,
@@ -189,10 +190,6 @@ def _docs_page(base_url: str) -> Response:
 @cache
 def _document(base_url: str) -> dict[str, Any]:
     return openapi.document(ENDPOINTS, base_url)
-
-
-async def _alive(request: Request) -> Response:
-    return api.json({"status": "ok"})
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -64,6 +64,11 @@ async def mark_removed(conn: Conn, keys: list[str]) -> None:
     await db.execute(conn, _SQL["mark_removed"], {"keys": keys})
 
 
+async def fold_counts(conn: Conn, now: datetime) -> None:
+    """Old minutes of job counts into hours; the sums stay the same."""
+    await db.execute(conn, _SQL["fold_counts"], {"now": now})
+
+
 async def orphans(conn: Conn, keys: list[str]) -> list[str]:
     """Those of the keys that no row knows."""
     cursor = await conn.execute(_SQL["orphans"], {"keys": keys})

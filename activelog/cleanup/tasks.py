@@ -43,6 +43,8 @@ async def nightly(context: Context, timestamp: int | None = None, day: str | Non
             counts["orphaned objects"] += await sweep(services, prefix, now)
         counts["jobs"] += await retire_jobs(services)
         await services.storage.set_rules()
+        async with services.pool.connection() as conn:
+            await queries.fold_counts(conn, now)
         _leave_out_zeros(counts)
 
 

@@ -2,13 +2,14 @@
 
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from activelog.db import Conn
 from activelog.exports import queries
 from activelog.exports.model import CsvRequest
 from activelog.period import Selection
 
-CHUNK = 64 * 1024  # bytes; COPY gives a row at a time, and sending each alone would cost more
+CHUNK = 64 * 1024  # bytes
 _BOM = b"\xef\xbb\xbf"
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -21,14 +22,12 @@ async def csv_chunks(
     COPY ends lines with LF. Texts are stored with LF only, so every LF in the stream becomes
     CRLF, inside of quotes as well, and the import turns it back.
     """
-    rows = bytearray(_BOM if wanted.bom else b"")
-    async with queries.copy_csv(conn, selection, tags=wanted.include_tags, raw=wanted.raw) as copy:
-        async for row in copy:
-            rows += row
-            if len(rows) >= CHUNK:
-                yield bytes(rows).replace(b"\n", b"\r\n")
-                rows.clear()
-    yield bytes(rows).replace(b"\n", b"\r\n")
+    start = _BOM if wanted.bom else b""
+    rows = queries.copy_csv(conn, selection, tags=wanted.include_tags, raw=wanted.raw, size=CHUNK)
+    async with aclosing(rows):
+        async for chunk in rows:
+            yield start + chunk.replace(b"\n", b"\r\n")
+            start = b""
 
 
 async def gzipped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

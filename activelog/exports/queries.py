@@ -1,11 +1,9 @@
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncCopy
 from psycopg.types.json import Jsonb
 
 from activelog import db
@@ -73,18 +71,17 @@ async def known(conn: Conn, selection: Selection) -> Known:
 
 
 def copy_csv(
-    conn: Conn, selection: Selection, *, tags: bool, raw: bool
-) -> AbstractAsyncContextManager[AsyncCopy]:
+    conn: Conn, selection: Selection, *, tags: bool, raw: bool, size: int
+) -> AsyncGenerator[bytes, None]:
+    """Chunks of some `size` bytes, whole rows each."""
     statement = _SQL["copy_csv" if tags else "copy_csv_without_tags"]
-    return conn.cursor().copy(statement, selection.params() | {"raw": raw})
+    return db.copy_out(conn, statement, selection.params() | {"raw": raw}, size)
 
 
 # What an export of everything holds beside activities, photos and reports.
 TABLES = tuple(_EVERYTHING)
 
 
-async def copy_table(conn: Conn, name: str, user_id: int) -> AsyncIterator[bytes]:
+def copy_table(conn: Conn, name: str, user_id: int, size: int) -> AsyncGenerator[bytes, None]:
     """Rows as CSV."""
-    async with conn.cursor().copy(_EVERYTHING[name], {"user_id": user_id}) as copy:
-        async for row in copy:
-            yield bytes(row)
+    return db.copy_out(conn, _EVERYTHING[name], {"user_id": user_id}, size)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from activelog.db import Conn
 from activelog.exports import queries
-from activelog.exports.csv_file import csv_chunks
+from activelog.exports.csv_file import CHUNK, csv_chunks
 from activelog.exports.model import CsvRequest
 from activelog.period import Period, Selection
 from activelog.storage import ObjectMissing
@@ -25,7 +25,7 @@ async def write_zip(work: Work, conn: Conn, user_id: int, path: Path) -> int:
         await work.report(5, "Packing activities...")
         await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest(raw=True)))
         for name in queries.TABLES:
-            await _add(archive, f"{name}.csv", queries.copy_table(conn, name, user_id))
+            await _add(archive, f"{name}.csv", queries.copy_table(conn, name, user_id, CHUNK))
         for number, kind in enumerate(_OBJECTS):
             await work.report(30 + 30 * number, f"Packing {kind}...")
             await _add_objects(work, archive, kind, user_id)

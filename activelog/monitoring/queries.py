@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from datetime import datetime
 
 from activelog import db
 from activelog.db import Conn
@@ -7,15 +8,84 @@ _SQL = db.queries("monitoring")
 
 
 @dataclass(frozen=True)
-class Queue:
+class Runs:
+    """`event`: enqueued, or how runs ended. Seconds are those of all together."""
+
+    task: str
     queue: str
-    waiting: int
-    running: int
+    event: str
+    count: int
+    seconds: float
+    waited: float
 
 
-async def queues(conn: Conn) -> list[Queue]:
-    return await db.many(conn, _SQL["queues"], {}, Queue)
+@dataclass(frozen=True)
+class Bucket:
+    task: str
+    queue: str
+    place: int  # from 1
+    seconds: int
+    waited: int
+
+
+@dataclass(frozen=True)
+class Running:
+    task: str
+    queue: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    task: str
+    last_success: datetime | None
+    failures: int  # since then
+
+
+@dataclass(frozen=True)
+class Mails:
+    kind: str
+    outcome: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Readiness:
+    migrations: int
+    heartbeat: float | None  # seconds since the latest one
+
+
+async def runs(conn: Conn) -> list[Runs]:
+    return await db.many(conn, _SQL["runs"], {}, Runs)
+
+
+async def buckets(conn: Conn) -> list[Bucket]:
+    return await db.many(conn, _SQL["buckets"], {}, Bucket)
 
 
 async def workers(conn: Conn) -> int:
     return int(await db.value(conn, _SQL["workers"], {}))
+
+
+async def running(conn: Conn) -> list[Running]:
+    return await db.many(conn, _SQL["running"], {}, Running)
+
+
+async def schedules(conn: Conn) -> list[Schedule]:
+    return await db.many(conn, _SQL["schedules"], {}, Schedule)
+
+
+async def mails(conn: Conn) -> list[Mails]:
+    return await db.many(conn, _SQL["mails"], {}, Mails)
+
+
+async def oldest_mail(conn: Conn) -> float | None:
+    """Seconds since the oldest mail that waits was written."""
+    found: float | None = await db.value(conn, _SQL["oldest_mail"], {})
+    return found
+
+
+async def ready(conn: Conn) -> Readiness:
+    found = await db.one(conn, _SQL["ready"], {}, Readiness)
+    assert found is not None
+    return found

@@ -1,36 +1,58 @@
-from collections.abc import Iterable
+import asyncio
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+from activelog.migrate import migration_files
 from activelog.monitoring import queries
-from activelog.monitoring.queries import Queue
-from activelog.services import of_request
+from activelog.monitoring.metrics import expose, measure
+from activelog.services import Services, of_request
+
+_SILENCE = 10.0  # seconds without a heartbeat of any worker
 
 
 async def metrics(request: Request) -> Response:
-    async with of_request(request).pool.connection() as conn:
-        measured = _Measured(await queries.queues(conn), await queries.workers(conn))
-    registry = CollectorRegistry()
-    registry.register(measured)
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    pool = of_request(request).pool
+    async with pool.connection() as conn:
+        measured = await measure(conn, pool)
+    return Response(expose(measured), media_type=CONTENT_TYPE_LATEST)
 
 
-class _Measured(Collector):
-    def __init__(self, queues: list[Queue], workers: int) -> None:
-        self._queues = queues
-        self._workers = workers
+async def alive(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        waiting = GaugeMetricFamily("activelog_jobs_waiting", "Jobs in line", labels=["queue"])
-        running = GaugeMetricFamily("activelog_jobs_running", "Jobs at work", labels=["queue"])
-        for queue in self._queues:
-            waiting.add_metric([queue.queue], queue.waiting)
-            running.add_metric([queue.queue], queue.running)
-        workers = GaugeMetricFamily("activelog_workers", "Workers with a heartbeat")
-        workers.add_metric([], self._workers)
-        return waiting, running, workers
+
+async def ready(request: Request) -> Response:
+    """Whether everything is there that requests need, a line each. A worker that is missing is
+    said, but does not make the API unready: it still takes orders."""
+    lines, good = await check(of_request(request))
+    return PlainTextResponse("\n".join(lines) + "\n", 200 if good else 503)
+
+
+async def check(services: Services) -> tuple[list[str], bool]:
+    database, storage = await asyncio.gather(_database(services), _storage(services))
+    return [*database[0], storage[0]], database[1] and storage[1]
+
+
+async def _database(services: Services) -> tuple[list[str], bool]:
+    try:
+        async with services.pool.connection(timeout=3) as conn:
+            found = await queries.ready(conn)
+    except Exception as error:
+        return [f"database: away ({type(error).__name__})"], False
+    missing = len(migration_files()) - found.migrations
+    migrations = f"{missing} to apply: run activelog migrate" if missing > 0 else "ok"
+    silent = found.heartbeat is None or found.heartbeat > _SILENCE
+    worker = "none is alive: run procrastinate worker" if silent else "ok"
+    return ["database: ok", f"migrations: {migrations}", f"worker: {worker}"], missing <= 0
+
+
+async def _storage(services: Services) -> tuple[str, bool]:
+    try:
+        async with asyncio.timeout(5):
+            async for _ in services.storage.walk("readiness/", 1):
+                break
+    except Exception as error:
+        return f"storage: away ({type(error).__name__})", False
+    return "storage: ok", True

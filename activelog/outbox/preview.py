@@ -14,6 +14,7 @@ from starlette.responses import Response
 from activelog import mail, pages, site
 from activelog.errors import AppError
 from activelog.mail import Message, Recipient
+from activelog.outbox.model import LISTS
 from activelog.services import Services, of_request
 from activelog.settings import Folder
 from activelog.site import Page, Visitor
@@ -79,7 +80,8 @@ def _preview(services: Services, kind: str, data: dict[str, Any]) -> dict[str, A
 
 
 def _content(services: Services, kind: str, data: dict[str, Any]) -> tuple[str, str, str]:
-    shared = {"name": "Ada Lovelace", "unsubscribe_url": _URL}
+    # (Those that nobody can do without have no such link.)
+    shared = {"name": "Ada Lovelace", "unsubscribe_url": _URL if kind in LISTS else ""}
     return services.templates.render(kind, shared | data)
 
 

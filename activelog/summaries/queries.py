@@ -13,15 +13,18 @@ _SQL = db.queries("summaries")
 _LAST_USER = 2**63 - 1
 
 
-async def compute_page(conn: Conn, day: date, after: int, page: int) -> tuple[int, int | None]:
-    """A page of a day's users, in one transaction of the caller's: how many, and the last of them,
-    None when there are no more."""
-    end: int | None = await db.value(
-        conn, _SQL["page_end"], {"day": day, "after": after, "page": page}
-    )
-    params = {"day": day, "after": after, "until": _LAST_USER if end is None else end}
+async def page_end(conn: Conn, day: date, after: int, page: int) -> int | None:
+    """The user with whom a page of a day's activities ends; None for the last page."""
+    params = {"day": day, "after": after, "page": page}
+    end: int | None = await db.value(conn, _SQL["page_end"], params)
+    return end
+
+
+async def compute_page(conn: Conn, day: date, after: int, until: int | None) -> int:
+    """Users of a page, in one transaction of the caller's."""
+    params = {"day": day, "after": after, "until": _LAST_USER if until is None else until}
     await db.execute(conn, _SQL["forget"], params)
-    return await db.execute(conn, _SQL["compute"], params), end
+    return await db.execute(conn, _SQL["compute"], params)
 
 
 async def set_progress(conn: Conn, until: date) -> None:

@@ -89,3 +89,82 @@ $$;
 
 -- What the workers know of each schedule, for the page that shows them.
 ALTER TABLE schedule_ticks ADD COLUMN cron text, ADD COLUMN queue_name text;
+
+-- As in 0002_queue.sql, but for `heads`: claiming one of 3,000 jobs took 15 ms.
+CREATE OR REPLACE FUNCTION claim_jobs(
+    _worker bigint, _slots integer, _tasks text[],
+    _queues text[], _weights double precision[], _passes double precision[]
+) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql
+-- Its plan must not follow the statistics: a queue is empty and full within a second, and walking
+-- our indexes in their order is right for both. (-priority in place of priority DESC keeps the
+-- planner from the engine's index, which has every queue's jobs in one line.)
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
+    WITH shares AS (
+        SELECT * FROM unnest(_queues, _weights, _passes) AS q (queue, weight, pass)
+    ),
+    waiting AS (
+        SELECT queue, pass + row_number() OVER (PARTITION BY queue) / weight AS turn
+        FROM shares CROSS JOIN LATERAL (
+            (SELECT FROM procrastinate_jobs j
+             WHERE j.queue_name = queue AND j.status = 'todo'
+               AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+             ORDER BY -j.priority, j.id LIMIT _slots)
+            UNION ALL
+            (SELECT FROM procrastinate_jobs j
+             WHERE j.queue_name = queue AND j.status = 'todo'
+               AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+             ORDER BY j.scheduled_at, j.id LIMIT _slots)
+            UNION ALL
+            (SELECT FROM lock_line_heads(queue, _tasks, _slots))
+        ) AS job
+    ),
+    quotas AS (
+        SELECT queue, count(*) AS quota
+        FROM (SELECT queue FROM waiting ORDER BY turn LIMIT _slots) AS next_starts
+        GROUP BY queue
+    ),
+    ready AS (
+        SELECT job.* FROM quotas CROSS JOIN LATERAL (
+            SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
+            WHERE j.queue_name = queue AND j.status = 'todo'
+              AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+            ORDER BY -j.priority, j.id LIMIT quota
+            FOR UPDATE SKIP LOCKED
+        ) AS job
+    ),
+    due AS (
+        SELECT job.* FROM quotas CROSS JOIN LATERAL (
+            SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
+            WHERE j.queue_name = queue AND j.status = 'todo'
+              AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+            ORDER BY j.scheduled_at, j.id LIMIT quota
+            FOR UPDATE SKIP LOCKED
+        ) AS job
+    ),
+    heads AS (
+        -- (LATERAL with a lock cannot be turned round: as a plain join, a plan made while the table
+        -- was empty looked for the heads of lines once for every job that waited.)
+        SELECT job.* FROM quotas
+        CROSS JOIN LATERAL lock_line_heads(queue, _tasks, quota::integer) AS head (id)
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
+            WHERE j.id = head.id AND j.status = 'todo' FOR UPDATE SKIP LOCKED
+        ) AS job
+    ),
+    picked AS (
+        SELECT id FROM (
+            SELECT c.id, quotas.quota,
+                   row_number() OVER (PARTITION BY c.queue_name ORDER BY c.priority DESC, c.id) AS place
+            FROM (SELECT * FROM ready
+                  UNION ALL SELECT * FROM due
+                  UNION ALL SELECT DISTINCT ON (lock) * FROM heads) AS c
+            JOIN quotas ON quotas.queue = c.queue_name
+        ) AS ranked WHERE place <= quota
+    )
+    UPDATE procrastinate_jobs AS j SET status = 'doing', worker_id = _worker
+    FROM picked WHERE j.id = picked.id RETURNING j.*;
+END;
+$$;

@@ -60,46 +60,52 @@ SELECT activity_type FROM (
 -- name: copy_csv
 -- The columns of the API's CSV, newest first. A text that a spreadsheet would take for a formula
 -- gets a ' in front, and so does one that has such a ' already: the import takes exactly one off.
--- (Sessions of ours are in UTC.)
+-- (Looking at the first letter's number first spares most rows the regular expression; ::text is
+-- faster than to_char; and it is a.activity_date by which the index is in order, not the text.)
 COPY (
     SELECT id,
-           CASE WHEN NOT %(raw)s AND activity_type ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END
-               || activity_type AS activity_type,
+           CASE WHEN NOT %(raw)s AND ascii(activity_type) = ANY ('{9,10,13,39,43,45,61,64}')
+                     AND activity_type ~ '^''*[=+\-@\t\r\n]'
+                THEN '''' || activity_type ELSE activity_type END AS activity_type,
            duration_minutes,
            distance_km,
-           to_char(activity_date, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS activity_date,
+           replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
            CASE WHEN cardinality(tags) = 0 THEN NULL
-                WHEN NOT %(raw)s AND tags[1] ~ '^''*[=+\-@\t\r\n]'
-                    THEN '''' || array_to_string(tags, ',')
+                WHEN NOT %(raw)s AND ascii(tags[1]) = ANY ('{9,10,13,39,43,45,61,64}')
+                     AND tags[1] ~ '^''*[=+\-@\t\r\n]'
+                THEN '''' || array_to_string(tags, ',')
                 ELSE array_to_string(tags, ',') END AS tags,
            CASE WHEN notes = '' THEN NULL
-                WHEN NOT %(raw)s AND notes ~ '^''*[=+\-@\t\r\n]' THEN '''' || notes
-                ELSE notes END AS notes
-    FROM activities
+                WHEN NOT %(raw)s AND ascii(notes) = ANY ('{9,10,13,39,43,45,61,64}')
+                     AND notes ~ '^''*[=+\-@\t\r\n]'
+                THEN '''' || notes ELSE notes END AS notes
+    FROM activities AS a
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
       AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
       AND (%(type)s::text IS NULL OR activity_type = %(type)s)
       AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
-    ORDER BY activity_date DESC, id DESC
+    ORDER BY a.activity_date DESC, a.id DESC
 ) TO STDOUT (FORMAT csv, HEADER)
 
 -- name: copy_csv_without_tags
 COPY (
     SELECT id,
-           CASE WHEN NOT %(raw)s AND activity_type ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END
-               || activity_type AS activity_type,
+           CASE WHEN NOT %(raw)s AND ascii(activity_type) = ANY ('{9,10,13,39,43,45,61,64}')
+                     AND activity_type ~ '^''*[=+\-@\t\r\n]'
+                THEN '''' || activity_type ELSE activity_type END AS activity_type,
            duration_minutes,
            distance_km,
-           to_char(activity_date, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS activity_date,
+           replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
            CASE WHEN notes = '' THEN NULL
-                WHEN NOT %(raw)s AND notes ~ '^''*[=+\-@\t\r\n]' THEN '''' || notes
-                ELSE notes END AS notes
-    FROM activities
+                WHEN NOT %(raw)s AND ascii(notes) = ANY ('{9,10,13,39,43,45,61,64}')
+                     AND notes ~ '^''*[=+\-@\t\r\n]'
+                THEN '''' || notes ELSE notes END AS notes
+    FROM activities AS a
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
       AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
       AND (%(type)s::text IS NULL OR activity_type = %(type)s)
       AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
-    ORDER BY activity_date DESC, id DESC
+    ORDER BY a.activity_date DESC, a.id DESC
 ) TO STDOUT (FORMAT csv, HEADER)

@@ -1,9 +1,42 @@
--- name: queues
--- What is unfinished, by queue: a walk over the indexes of waiting and running jobs, not the table.
-SELECT queue_name::text AS queue,
-       count(*) FILTER (WHERE status = 'todo') AS waiting,
-       count(*) FILTER (WHERE status = 'doing') AS running
-FROM procrastinate_jobs WHERE status IN ('todo', 'doing') GROUP BY queue_name
+-- name: runs
+-- All that was ever counted.
+SELECT task_name AS task, queue_name AS queue, event, sum(count)::bigint AS count,
+       sum(seconds) AS seconds, sum(waited) AS waited
+FROM job_counts GROUP BY 1, 2, 3
+
+-- name: buckets
+-- The histograms of runs, by task: sums of the arrays' places.
+SELECT c.task_name AS task, c.queue_name AS queue, b.place::integer AS place,
+       sum(b.seconds)::bigint AS seconds, sum(b.waited)::bigint AS waited
+FROM job_counts c, unnest(c.seconds_buckets, c.waited_buckets) WITH ORDINALITY AS b (seconds, waited, place)
+WHERE c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 
 -- name: workers
 SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'
+
+-- name: running
+SELECT task_name::text AS task, queue_name::text AS queue, count(*) AS count
+FROM procrastinate_jobs WHERE status = 'doing' GROUP BY 1, 2
+
+-- name: schedules
+-- When each last succeeded, and how often it failed since.
+SELECT t.task_name AS task, s.finished_at AS last_success,
+       (SELECT count(*) FROM schedule_runs f WHERE f.task_name = t.task_name AND f.outcome = 'failed'
+          AND f.id > coalesce(s.id, 0)) AS failures
+FROM schedule_ticks t LEFT JOIN LATERAL (
+    SELECT id, finished_at FROM schedule_runs r
+    WHERE r.task_name = t.task_name AND r.outcome IN ('succeeded', 'skipped') ORDER BY id DESC LIMIT 1
+) AS s ON true
+
+-- name: mails
+SELECT kind, outcome, sum(count)::bigint AS count FROM mail_counts GROUP BY 1, 2
+
+-- name: oldest_mail
+SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails
+WHERE state IN ('queued', 'sending')
+
+-- name: ready
+-- What readiness asks of the database: its migrations, and a worker's heartbeat.
+SELECT (SELECT count(*) FROM schema_migrations)::integer AS migrations,
+       (SELECT extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers)
+           ::double precision AS heartbeat

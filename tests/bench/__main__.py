@@ -6,10 +6,16 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 
-from tests.bench import queue
+from tests.bench import csv, mail, pdf, queue, schedules
 from tests.bench.measure import Result
 
-SUITES: dict[str, Callable[[], Iterator[Result]]] = {"queue": queue.measure}
+SUITES: dict[str, Callable[[], Iterator[Result]]] = {
+    "queue": queue.measure,
+    "mail": mail.measure,
+    "csv": csv.measure,
+    "pdf": pdf.measure,
+    "schedules": schedules.measure,
+}
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def http(ours: Place, stock: Place) -> Iterator[Result]:
         return
     stock.execute("CREATE TABLE IF NOT EXISTS things (id bigserial, user_id int, filters jsonb)")
     ours.execute("TRUNCATE procrastinate_jobs, users CASCADE")
-    with tempfile.TemporaryDirectory(prefix="activelog-bench-") as name, _api(ours, Path(name)):
+    with tempfile.TemporaryDirectory(prefix="activelog-bench-") as name, api(ours, Path(name)):
         _make_users(ours, Path(name))
         scripts = {case: _wrk_script(Path(name), *asked) for case, asked in ASKED.items()}
         found: dict[str, list[float]] = {case: [] for case in ASKED}
@@ -77,7 +77,8 @@ def http(ours: Place, stock: Place) -> Iterator[Result]:
 
 
 @contextmanager
-def _api(place: Place, folder: Path) -> Iterator[None]:
+def api(place: Place, folder: Path) -> Iterator[int]:
+    """Its process id."""
     env = dict(os.environ) | {
         "ACTIVELOG_DATABASE_URL": place.url,
         "ACTIVELOG_SECRET": SECRET,
@@ -95,7 +96,7 @@ def _api(place: Place, folder: Path) -> Iterator[None]:
                 break
             except (URLError, OSError):
                 time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         process.kill()
         process.wait()

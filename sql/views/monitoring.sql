@@ -1,0 +1,102 @@
+-- What people watch by SQL. The names of these views and of their columns are promised (README);
+-- `activelog migrate` makes them anew every time.
+DROP SCHEMA IF EXISTS monitoring CASCADE;
+CREATE SCHEMA monitoring;
+COMMENT ON SCHEMA monitoring IS 'Jobs, queues, failures, schedules, mails, exports, workers: for people and their tools';
+
+CREATE VIEW monitoring.jobs AS
+SELECT j.id, j.queue_name::text AS queue, j.task_name::text AS task, j.status::text AS status, j.args,
+       j.attempts, j.priority, j.lock, j.scheduled_at, j.worker_id,
+       (SELECT min(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'deferred')
+           AS created_at,
+       (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'started')
+           AS started_at,
+       (SELECT max(e.at) FROM procrastinate_events e
+        WHERE e.job_id = j.id AND e.type IN ('succeeded', 'failed', 'aborted', 'cancelled')) AS ended_at
+FROM procrastinate_jobs j;
+COMMENT ON VIEW monitoring.jobs IS 'Every job that is still kept, with its times';
+COMMENT ON COLUMN monitoring.jobs.status IS 'todo, doing, succeeded, failed, aborted or cancelled';
+COMMENT ON COLUMN monitoring.jobs.args IS 'ids only, no personal data';
+COMMENT ON COLUMN monitoring.jobs.attempts IS 'runs so far that count';
+COMMENT ON COLUMN monitoring.jobs.scheduled_at IS 'not before; NULL: at once';
+COMMENT ON COLUMN monitoring.jobs.worker_id IS 'who runs it';
+COMMENT ON COLUMN monitoring.jobs.created_at IS 'when it was enqueued';
+COMMENT ON COLUMN monitoring.jobs.started_at IS 'when its last run began';
+COMMENT ON COLUMN monitoring.jobs.ended_at IS 'when it ended for good';
+
+CREATE VIEW monitoring.queues AS
+SELECT queue_name::text AS queue,
+       count(*) FILTER (WHERE status = 'todo' AND coalesce(scheduled_at, now()) <= now()) AS waiting,
+       count(*) FILTER (WHERE status = 'todo' AND scheduled_at > now()) AS later,
+       count(*) FILTER (WHERE status = 'doing') AS running,
+       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = j.queue_name) AS paused
+FROM procrastinate_jobs j WHERE status IN ('todo', 'doing') GROUP BY queue_name;
+COMMENT ON VIEW monitoring.queues IS 'What waits and runs; it counts all of it';
+COMMENT ON COLUMN monitoring.queues.waiting IS 'could start now';
+COMMENT ON COLUMN monitoring.queues.later IS 'scheduled, or waiting for another try';
+COMMENT ON COLUMN monitoring.queues.paused IS 'workers take nothing from it';
+
+CREATE VIEW monitoring.failures AS
+SELECT e.at, e.job_id, j.task_name::text AS task, j.queue_name::text AS queue, j.args, e.attempt, e.kind,
+       e.error, e.traceback
+FROM job_errors e JOIN procrastinate_jobs j ON j.id = e.job_id;
+COMMENT ON VIEW monitoring.failures IS 'Runs that did not succeed, with tracebacks';
+COMMENT ON COLUMN monitoring.failures.kind IS 'error, or death: the worker was gone';
+COMMENT ON COLUMN monitoring.failures.attempt IS '1 for the first run';
+
+CREATE VIEW monitoring.slowest AS
+SELECT task_name AS task, queue_name AS queue, sum(count) AS runs,
+       sum(seconds) / nullif(sum(count), 0) AS mean_seconds,
+       sum(waited) / nullif(sum(count), 0) AS mean_wait_seconds
+FROM job_counts WHERE event <> 'enqueued' AND minute > now() - interval '1 day'
+GROUP BY task_name, queue_name ORDER BY mean_seconds DESC NULLS LAST;
+COMMENT ON VIEW monitoring.slowest IS 'Tasks of the last day, the slowest first';
+COMMENT ON COLUMN monitoring.slowest.mean_wait_seconds IS 'from when a job could start to its start';
+
+CREATE VIEW monitoring.schedules AS
+SELECT t.task_name AS task, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at,
+       r.outcome, r.counts, r.error,
+       (SELECT max(finished_at) FROM schedule_runs s
+        WHERE s.task_name = t.task_name AND s.outcome IN ('succeeded', 'skipped')) AS last_success
+FROM schedule_ticks t LEFT JOIN LATERAL (
+    SELECT * FROM schedule_runs r WHERE r.task_name = t.task_name ORDER BY id DESC LIMIT 1) r ON true;
+COMMENT ON VIEW monitoring.schedules IS 'Every schedule with its last run';
+COMMENT ON COLUMN monitoring.schedules.counts IS 'what the run did, in numbers';
+
+CREATE VIEW monitoring.mails AS
+SELECT id, kind, user_id, occasion, state, attempts, answer, size, created_at, claimed_at, finished_at
+FROM mails;
+COMMENT ON VIEW monitoring.mails IS 'The outbox';
+COMMENT ON COLUMN monitoring.mails.state IS 'queued, sending, sent, skipped, suppressed or failed';
+COMMENT ON COLUMN monitoring.mails.answer IS 'what the relay said last, or why it was not sent';
+
+CREATE VIEW monitoring.exports AS
+SELECT e.id, e.user_id, e.format, e.filters, e.created_at, t.progress, t.started_at, t.completed_at,
+       t.cancelled_at, t.expires_at, e.removed_at, (t.result->>'file_size')::bigint AS size,
+       j.status::text AS job_status
+FROM exports e JOIN job_tickets t ON t.id = e.id LEFT JOIN procrastinate_jobs j ON j.id = t.job_id;
+COMMENT ON VIEW monitoring.exports IS 'Exports with their progress and end';
+COMMENT ON COLUMN monitoring.exports.size IS 'bytes';
+COMMENT ON COLUMN monitoring.exports.removed_at IS 'when the file of an expired one was removed';
+
+CREATE VIEW monitoring.workers AS
+SELECT w.id, w.last_heartbeat, w.last_heartbeat > now() - interval '6 seconds' AS alive,
+       (SELECT count(*) FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing')
+           AS running
+FROM procrastinate_workers w;
+COMMENT ON VIEW monitoring.workers IS 'Workers and what they run';
+COMMENT ON COLUMN monitoring.workers.alive IS 'beat within six seconds';
+
+-- A role that sees these views and nothing else; give it to whoever watches:
+-- GRANT activelog_monitoring TO somebody.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'activelog_monitoring') THEN
+        CREATE ROLE activelog_monitoring NOLOGIN;
+    END IF;
+    GRANT USAGE ON SCHEMA monitoring TO activelog_monitoring;
+    GRANT SELECT ON ALL TABLES IN SCHEMA monitoring TO activelog_monitoring;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'this user may make no roles: there is no activelog_monitoring';
+END
+$$;

@@ -1,0 +1,182 @@
+"""Mails through the whole path (claim, render, send, record) against one reused smtplib connection
+that only sends, to the same sink."""
+
+import asyncio
+import os
+import smtplib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from activelog.mail import Message, Recipient, Templates, compose
+from tests.bench.data import quietly
+from tests.bench.http import SECRET
+from tests.bench.measure import Place, Result, cpu_seconds, median, places
+from tests.processes import PYTHON
+
+ROUNDS, MAILS, ALONE = 3, 3_000, 3_000
+SLOTS = (1, 4, 16)
+
+USERS = """
+INSERT INTO users (email, name, password_hash, verified_at)
+SELECT n || '@example.com', 'Ada', 'none', now() FROM generate_series(1, %s) AS n
+ON CONFLICT DO NOTHING;
+"""
+DEFER = """
+SELECT count(procrastinate_defer_jobs_v1((
+    SELECT array_agg(ROW('critical', 'activelog.accounts.welcome', 0, NULL, NULL,
+                         jsonb_build_object('user_id', id), NULL)::procrastinate_job_to_defer_v1)
+    FROM (SELECT id FROM users ORDER BY id LIMIT %s) AS chosen)))"""
+SPAN = (
+    "SELECT extract(epoch FROM max(finished_at) - min(claimed_at)) FROM mails WHERE state = 'sent'"
+)
+
+
+def measure() -> Iterator[Result]:
+    with places() as (ours, _), _sink() as port:
+        quietly(ours, USERS, MAILS)
+        ours.execute("VACUUM ANALYZE users")
+        yield _render()
+        alone = median(_smtplib(port) for _ in range(ROUNDS))
+        for slots in SLOTS:
+            rates = []
+            for _ in range(ROUNDS):
+                rate, cost, memory = _path(ours, port, slots)
+                rates.append(rate)
+            case = "mail.path_vs_smtplib" if slots == max(SLOTS) else f"mail.path_{slots}_slots"
+            note = (
+                f"{slots} slots of one worker; {cost:.0f} µs of its CPU a mail, which is the limit;"
+                f" peak {memory:.0f} MB"
+            )
+            yield Result(case, median(rates), "mails/s", alone, True, note)
+
+
+def _message() -> Message:
+    templates = Templates(None, "https://activelog.example")
+    content = templates.render("welcome", {"name": "Ada", "unsubscribe_url": ""})
+    return compose("ActiveLog <a@x.test>", Recipient("Ada", "ada@x.test"), "<1@x.test>", content)
+
+
+def _render() -> Result:
+    """Rendering and composing, against the limit of half a millisecond."""
+    templates = Templates(None, "https://activelog.example")
+    recipient, times = Recipient("Ada", "ada@x.test"), []
+    for _ in range(500):
+        began = time.perf_counter()
+        content = templates.render("welcome", {"name": "Ada", "unsubscribe_url": ""})
+        compose("ActiveLog <a@x.test>", recipient, "<1@x.test>", content)
+        times.append((time.perf_counter() - began) * 1e6)
+    note = "three templates and the message's bytes"
+    return Result("mail.render", median(times), "µs", 500, False, note)
+
+
+def _smtplib(port: int) -> float:
+    """Mails per second on one connection."""
+    message = _message()
+    with smtplib.SMTP("127.0.0.1", port) as smtp:
+        began = time.perf_counter()
+        for _ in range(ALONE):
+            smtp.sendmail("a@x.test", "ada@x.test", message.data)
+        return ALONE / (time.perf_counter() - began)
+
+
+def _path(place: Place, port: int, slots: int) -> tuple[float, float, float]:
+    """Mails per second; the worker's µs of CPU a mail and its peak memory in MB."""
+    place.execute("TRUNCATE procrastinate_jobs, mails CASCADE")
+    with tempfile.TemporaryDirectory(prefix="activelog-bench-") as folder:
+        env = dict(os.environ) | {
+            "ACTIVELOG_DATABASE_URL": place.url,
+            "ACTIVELOG_SECRET": SECRET,
+            "ACTIVELOG_STORAGE_URL": Path(folder).as_uri(),
+            "ACTIVELOG_SMTP_URL": f"smtp://127.0.0.1:{port}",
+            "PROCRASTINATE_APP": "activelog.jobs.app",
+        }
+        worker = subprocess.Popen(
+            [PYTHON, "-m", "procrastinate", "--log-level", "warning", "worker",
+             "--queues", "critical", "--concurrency", str(slots)],
+            env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            while place.one("SELECT count(*) FROM procrastinate_workers") == 0:
+                time.sleep(0.05)
+            time.sleep(1)
+            before = cpu_seconds([worker.pid])
+            place.execute(DEFER, MAILS)
+            while place.one("SELECT count(*) FROM mails WHERE state = 'sent'") != MAILS:
+                time.sleep(0.1)
+            used = cpu_seconds([worker.pid]) - before
+            status = Path(f"/proc/{worker.pid}/status").read_text()
+        finally:
+            worker.kill()
+            worker.wait()
+            place.execute("DELETE FROM procrastinate_workers")
+    seconds = float(str(place.one(SPAN)))
+    return MAILS / seconds, used / MAILS * 1e6, int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+# The sink
+
+
+class _Sink(asyncio.Protocol):
+    """Takes every mail; as fast as Python can, so that it is not what is measured."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport, self.rest, self.in_data = transport, b"", False
+        transport.write(b"220 sink\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self.rest += data
+        while self.rest:
+            if self.in_data:
+                _, found, rest = self.rest.partition(b"\r\n.\r\n")
+                if not found:
+                    return
+                self.rest, self.in_data = rest, False
+                self.transport.write(b"250 kept\r\n")
+                continue
+            line, found, rest = self.rest.partition(b"\r\n")
+            if not found:
+                return
+            self.rest = rest
+            self._answer(line[:4].upper())
+
+    def _answer(self, verb: bytes) -> None:
+        if verb == b"EHLO":
+            self.transport.write(b"250-sink\r\n250 PIPELINING\r\n")
+        elif verb == b"DATA":
+            self.in_data = True
+            self.transport.write(b"354 go on\r\n")
+        elif verb == b"QUIT":
+            self.transport.write(b"221 bye\r\n")
+            self.transport.close()
+        else:
+            self.transport.write(b"250 ok\r\n")
+
+
+async def _serve() -> None:
+    server = await asyncio.get_running_loop().create_server(_Sink, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def _sink() -> Iterator[int]:
+    """Its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.mail"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
