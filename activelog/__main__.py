@@ -20,6 +20,7 @@ from activelog import __version__, demo, importer, local, openapi, web
 from activelog.embedded import EmbeddedError
 from activelog.local import LocalError
 from activelog.migrate import MigrationError, migrate
+from activelog.monitoring.doctor import diagnose
 from activelog.settings import Settings, SettingsError
 from activelog.storage import StorageError
 
@@ -73,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path)
     importing.set_defaults(run=_import)
 
+    looking = commands.add_parser("doctor", help="look whether everything is there")
+    looking.set_defaults(run=_doctor)
+
     granting = commands.add_parser("admin", help="let somebody see and steer all jobs")
     granting.add_argument("email")
     granting.add_argument("--revoke", action="store_true", help="no more")
@@ -120,6 +124,19 @@ def _api(arguments: argparse.Namespace) -> None:
 def _import(arguments: argparse.Namespace) -> None:
     settings = Settings.from_env(os.environ)
     asyncio.run(importer.run(settings, arguments.email, arguments.file))
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    sys.exit(asyncio.run(_print_diagnosis(Settings.from_env(os.environ))))
+
+
+async def _print_diagnosis(settings: Settings) -> int:
+    """1 when something is wrong."""
+    all_good = True
+    async for line, is_good in diagnose(settings):
+        print(f"{'✓' if is_good else '✗'} {line}")
+        all_good = all_good and is_good
+    return 0 if all_good else 1
 
 
 def _admin(arguments: argparse.Namespace) -> None:

@@ -42,6 +42,9 @@ class Mailer(Protocol):
     async def send(self, message: Message) -> str:
         """Returns the relay's last answer. Raises MailDelayed or MailRefused."""
 
+    async def check(self) -> str | None:
+        """What keeps mails from leaving, in words for people; None when nothing does."""
+
     def close(self) -> None: ...
 
 
@@ -64,6 +67,9 @@ class FolderMailer:
         unfinished.write_bytes(message.data)
         unfinished.replace(self._folder / f"{name}.eml")
         return f"written to {name}.eml"
+
+    async def check(self) -> str | None:
+        return None
 
     def close(self) -> None:
         pass
@@ -89,6 +95,16 @@ class SmtpMailer:
     async def send(self, message: Message) -> str:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._send, message)
+
+    async def check(self) -> str | None:
+        try:
+            smtp = await asyncio.to_thread(self._connect)
+        except (smtplib.SMTPException, OSError) as error:
+            return (
+                f"{_reason(error)}: check ACTIVELOG_SMTP_URL and whether the relay can be reached"
+            )
+        _quit(smtp)
+        return None
 
     def close(self) -> None:
         with self._lock:

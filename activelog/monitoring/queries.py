@@ -89,3 +89,9 @@ async def ready(conn: Conn) -> Readiness:
     found = await db.one(conn, _SQL["ready"], {}, Readiness)
     assert found is not None
     return found
+
+
+async def clock(conn: Conn) -> datetime:
+    """The database's."""
+    found: datetime = await db.value(conn, _SQL["clock"], {})
+    return found

@@ -40,3 +40,6 @@ WHERE state IN ('queued', 'sending')
 SELECT (SELECT count(*) FROM schema_migrations)::integer AS migrations,
        (SELECT extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers)
            ::double precision AS heartbeat
+
+-- name: clock
+SELECT clock_timestamp()
