@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
-_CALLS_PER_PROCESS = 500  # then it is replaced: libraries keep caches
+_CALLS_PER_POOL = 2_000  # then its processes are replaced: libraries keep caches
 
 
 def die_with_parent(parent: int, how: signal.Signals) -> None:
@@ -39,31 +39,37 @@ class Offload:
     def __init__(self, processes: int | None = None) -> None:
         self._processes = processes or os.cpu_count() or 1
         self._pool: ProcessPoolExecutor | None = None
+        self._calls = 0
 
     async def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Raises JobError when the process died (out of memory): later may be better."""
+        if self._calls >= _CALLS_PER_POOL:
+            self.close()
         pool = self._pool = self._pool or self._start()
+        self._calls += 1
         work = pool.submit(function, *args, **kwargs)
         try:
             return await asyncio.wrap_future(work)
         except BrokenProcessPool:
             if self._pool is pool:
-                self._pool = None
+                self.close()
             raise JobError("the process that did the work died") from None
 
     def close(self) -> None:
+        """What it has taken on is finished; the next call starts new processes."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+            self._pool.shutdown(wait=False)
+            self._pool, self._calls = None, 0
 
     def _start(self) -> ProcessPoolExecutor:
+        # (max_tasks_per_child would replace processes one by one, but can lose all of them while
+        # calls wait, and then nothing ends: its known deadlock.)
         return ProcessPoolExecutor(
             self._processes,
             # Forking a process with threads and connections would copy them in any state.
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
             initargs=(os.getpid(),),
-            max_tasks_per_child=_CALLS_PER_PROCESS,
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.requests import Request
 
@@ -34,7 +35,7 @@ class Services:
     # Downloads that are streamed by this process; each holds a connection.
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
     # What may be a second old, with the time until which it is good.
-    memo: dict[object, tuple[float, float]] = field(default_factory=dict, repr=False)
+    memo: dict[object, tuple[float, Any]] = field(default_factory=dict, repr=False)
 
 
 def make_services(settings: Settings, pool: Pool) -> Services:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_type_hints
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -60,7 +60,7 @@ class Page:
         visitor = await visitor_of(request)
         request.state.visitor = visitor
         if self.needs != "nobody" and visitor is None:
-            return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+            return RedirectResponse(f"/sign-in?next={quote(_wanted(request), safe='')}", 303)
         if self.needs == "admin" and not (visitor and visitor.is_admin):
             return problem(request, AppError.not_found("page"))
         try:
@@ -83,7 +83,7 @@ class Page:
 
     def _refused(self, request: Request, error: AppError) -> Response:
         """A form goes back to its page, which says why; whatever else is refused is a page."""
-        came_from = urlsplit(request.headers.get("referer", "")).path
+        came_from = _came_from(request)
         if self.method == "POST" and came_from and error.status != 403:
             return back(request, came_from, error.message, kind="error")
         return problem(request, error)
@@ -98,9 +98,26 @@ async def visitor_of(request: Request) -> Visitor | None:
 
 
 def check_origin(request: Request) -> None:
-    origin = request.headers.get("origin", "")
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    if _split(request.headers.get("origin", "")).netloc != request.headers.get("host"):
         raise AppError("forbidden", "that form was not sent from a page of ours", 403)
+
+
+def _wanted(request: Request) -> str:
+    """Where somebody wants to be after signing in: for a form, the page that it stood on."""
+    if request.method != "GET":
+        return _came_from(request)
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
+def _came_from(request: Request) -> str:
+    return _split(request.headers.get("referer", "")).path
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def page(request: Request, template: str, *, status: int = 200, **data: Any) -> Response:

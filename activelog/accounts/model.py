@@ -1,4 +1,3 @@
-import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +14,6 @@ Password = Annotated[
 ]
 Token = Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiIs…"])]
 Moment = Annotated[datetime, Meta(examples=["2024-01-15T14:30:00Z"])]
-
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Register(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,27 +81,6 @@ class Pending:
     email: str
     verified_at: datetime | None
     owner_id: int | None
-
-
-def clean_email(text: str) -> str:
-    """The address as mail can be sent to it (an international domain in its ASCII form)."""
-    local, at, domain = text.strip().rpartition("@")
-    if not at or not _LOCAL.fullmatch(local) or len(local) > 64:
-        raise AppError.invalid("email", _why(local) if at else "must be like name@example.com")
-    try:
-        ascii_domain = domain.encode("idna").decode().lower()
-    except UnicodeError:
-        ascii_domain = ""
-    labels = ascii_domain.split(".")
-    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise AppError.invalid("email", f"{domain[:80]!r} is not the name of a mail domain")
-    return f"{local}@{ascii_domain}"
-
-
-def _why(local: str) -> str:
-    if not local.isascii():
-        return "letters outside ASCII before the @ cannot be mailed to yet"
-    return "must be like name@example.com"
 
 
 def clean_name(text: str) -> str:

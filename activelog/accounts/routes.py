@@ -18,9 +18,9 @@ from activelog.accounts.model import (
     SignIn,
     Verified,
     VerifyQuery,
-    clean_email,
     clean_name,
 )
+from activelog.addresses import clean_email, findable
 from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.services import Services, of_request
@@ -86,7 +86,7 @@ async def sign_in(request: Request, body: SignIn) -> Response:
 async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
     """A session's token and when it ends."""
     services = of_request(request)
-    email = _findable(body.email)
+    email = findable(body.email)
     async with services.pool.connection() as conn:
         await limits.take(conn, SIGN_IN_PER_HOST, _host(request))
         await limits.take(conn, SIGN_IN_PER_EMAIL, email.lower())
@@ -151,14 +151,6 @@ def _registration(services: Services, token: str) -> int:
 def _token(services: Services, audience: auth.Audience, user_id: int) -> tuple[str, datetime]:
     now = services.clock().replace(microsecond=0)
     return auth.make_token(services.settings.secret, audience, str(user_id), now)
-
-
-def _findable(email: str) -> str:
-    """As it is stored and counted, however it was spelt."""
-    try:
-        return clean_email(email)
-    except AppError:
-        return "none"  # no account has it; it is refused like a wrong password
 
 
 def _host(request: Request) -> str:

@@ -89,3 +89,5 @@ def _parse(found: Format, cells: list[str]) -> Values:
         return clean(msgspec.convert(found.parse(cells), NewActivity, strict=False))
     except msgspec.ValidationError as error:
         raise AppError("invalid row", api.explain(error).message) from None
+    except (ValueError, OverflowError, LookupError):
+        raise AppError("invalid row", "has a value that cannot be read") from None

@@ -5,6 +5,7 @@ it is known by the two pairs of columns that share a name in every language. Dis
 pair are in metres, those of the first in kilometres, but for swims in metres.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ _ELAPSED_AGAIN, _MOVING, _METRES, _CALORIES = 15, 16, 17, 34
 def _is_strava(names: list[str]) -> bool:
     if len(names) > _METRES:
         return names[_ELAPSED] == names[_ELAPSED_AGAIN] and names[_KILOMETRES] == names[_METRES]
-    return names[:4] == ["activity id", "activity date", "activity name", "activity type"]
+    english = ["activity id", "activity date", "activity name", "activity type"]
+    return len(names) > _KILOMETRES and names[:4] == english
 
 
 def _strava(cells: Sequence[str]) -> Fields:
@@ -203,9 +205,12 @@ def _number(text: str) -> float | None:
     elif re.fullmatch(r"\d{1,3}(,\d{3})+", text):
         text = text.replace(",", "")
     try:
-        return float(text.replace(",", "."))
+        found = float(text.replace(",", "."))
     except ValueError:
-        raise AppError.invalid("number", f"{text[:40]!r} is not a number") from None
+        found = math.nan
+    if not math.isfinite(found):
+        raise AppError.invalid("number", f"{text[:40]!r} is not a number")
+    return found
 
 
 def _whole(text: str) -> int | None:

@@ -1,5 +1,6 @@
 """Activities as a person keeps them: list, add, edit, photos, import with a report."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from activelog.activities.model import Change, ImportQuery, ListQuery, NewActivi
 from activelog.errors import AppError
 from activelog.services import of_request
 from activelog.site import Form, Page, Visitor
+from activelog.storage import ObjectMissing
 
 _PAGE = 30
+_CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
@@ -40,7 +43,10 @@ async def show(request: Request, visitor: Visitor, activity_id: int) -> Response
 
 
 async def change(request: Request, visitor: Visitor, activity_id: int, form: Form) -> Response:
-    await routes.change(request, visitor.id, activity_id, api.convert(_fields(form), Change))
+    # An empty field of the form is one that was cleared.
+    cleared = {name: value for name, value in _CLEARED.items() if form.get(name) == ""}
+    change = api.convert(cleared | _fields(form), Change)
+    await routes.change(request, visitor.id, activity_id, change)
     return site.back(request, f"/activities/{activity_id}", "Saved.")
 
 
@@ -53,6 +59,21 @@ async def add_photo(request: Request, visitor: Visitor, activity_id: int) -> Res
     return await _for_script(
         photos.add(request, visitor.id, activity_id), f"/activities/{activity_id}"
     )
+
+
+async def photo(request: Request, visitor: Visitor, photo_id: UUID) -> Response:
+    """The picture itself: a page may only show images from its own origin."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        key = await queries.photo_key(conn, photo_id, visitor.id)
+    if key is None:
+        raise AppError.not_found("photo")
+    try:
+        async with services.storage.open(key) as file:
+            data = await asyncio.to_thread(file.read)
+    except ObjectMissing:
+        raise AppError.not_found("photo") from None
+    return Response(data, 200, {"Cache-Control": "private, max-age=3600"}, "image/jpeg")
 
 
 async def delete_photo(request: Request, visitor: Visitor, photo_id: UUID, form: Form) -> Response:
@@ -105,6 +126,7 @@ PAGES = [
     Page("POST", "/activities/{activity_id}", change),
     Page("POST", "/activities/{activity_id}/delete", delete),
     Page("POST", "/activities/{activity_id}/photos", add_photo),
+    Page("GET", "/photos/{photo_id}", photo),
     Page("POST", "/photos/{photo_id}/delete", delete_photo),
     Page("GET", "/import", import_form),
     Page("POST", "/import", import_upload),

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from activelog import api
 from activelog.activities import queries
 from activelog.activities.model import Photos
-from activelog.errors import AppError
+from activelog.errors import AppError, JobError
 from activelog.pictures import NotAPicture, Picture, clean_picture
 from activelog.services import Services, of_request
 
@@ -87,3 +87,5 @@ async def _receive(request: Request, services: Services) -> Picture:
         return await services.offload(clean_picture, data, LONGEST_SIDE)
     except NotAPicture as error:
         raise AppError("invalid request", str(error)) from None
+    except JobError:
+        raise AppError("unavailable", "try again in a moment", 503, retry_after=5) from None

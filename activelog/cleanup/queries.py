@@ -54,6 +54,10 @@ async def delete_runs(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["delete_runs"], {"now": now, "page": page})
 
 
+async def give_up_mails(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["give_up_mails"], {"now": now, "page": page})
+
+
 async def expired_exports(conn: Conn, now: datetime, page: int) -> list[str]:
     """Keys of objects that are still there."""
     cursor = await conn.execute(_SQL["expired_exports"], {"now": now, "page": page})
@@ -80,10 +84,10 @@ async def accounts_to_delete(conn: Conn, now: datetime, page: int) -> list[int]:
     return [user_id for (user_id,) in await cursor.fetchall()]
 
 
-async def delete_accounts(conn: Conn, now: datetime, user_ids: list[int]) -> int:
-    """With their jobs and figures; in one transaction of the caller's."""
-    params = {"now": now, "user_ids": user_ids}
+async def delete_accounts(conn: Conn, user_ids: list[int]) -> None:
+    """With their jobs and figures; in the transaction that holds them."""
+    params = {"user_ids": user_ids}
     await db.execute(conn, _SQL["delete_accounts_jobs"], params)
     await db.execute(conn, _SQL["delete_accounts_stats"], params)
     await db.execute(conn, _SQL["delete_accounts_addresses"], params)
-    return await db.execute(conn, _SQL["delete_accounts"], params)
+    await db.execute(conn, _SQL["delete_accounts"], params)

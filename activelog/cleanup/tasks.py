@@ -22,6 +22,7 @@ _TABLES: dict[str, Delete] = {
     "idempotency keys": queries.delete_keys,
     "limits": queries.delete_limits,
     "schedule runs": queries.delete_runs,
+    "mails given up": queries.give_up_mails,
 }
 
 blueprint = Blueprint()
@@ -86,14 +87,16 @@ async def sweep(services: Services, prefix: str, now: datetime) -> int:
 
 
 async def delete_accounts(services: Services, now: datetime) -> int:
+    """Rows first: whoever restores an account in between must find its objects. What a crash
+    leaves of those, the sweep finds."""
     total = 0
     while True:
-        async with services.pool.connection() as conn:
+        async with db.transaction(services.pool) as conn:
             user_ids = await queries.accounts_to_delete(conn, now, ACCOUNTS_PAGE)
+            await queries.delete_accounts(conn, user_ids)
         for user_id in user_ids:
             await _remove_objects(services, user_id)
-        async with db.transaction(services.pool) as conn:
-            total += await queries.delete_accounts(conn, now, user_ids)
+        total += len(user_ids)
         if len(user_ids) < ACCOUNTS_PAGE:
             return total
 

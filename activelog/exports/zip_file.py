@@ -23,7 +23,7 @@ async def write_zip(work: Work, conn: Conn, user_id: int, path: Path) -> int:
     everything = Selection(user_id, Period(None, None))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         await work.report(5, "Packing activities...")
-        await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest(raw=True)))
+        await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
         for name in queries.TABLES:
             await _add(archive, f"{name}.csv", queries.copy_table(conn, name, user_id, CHUNK))
         for number, kind in enumerate(_OBJECTS):

@@ -1,7 +1,11 @@
+from typing import Annotated
+
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import api, db, limits
+from activelog.addresses import findable
 from activelog.errors import AppError
 from activelog.friends import queries
 from activelog.friends.model import (
@@ -16,6 +20,7 @@ from activelog.friends.tasks import write_request
 from activelog.limits import Limit
 from activelog.services import of_request
 
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 REQUESTS = Limit("friend-request", 50, 24 * 3600)
 
 
@@ -24,7 +29,7 @@ async def ask(request: Request, user_id: int, body: Ask) -> Response:
     services = of_request(request)
     async with db.transaction(services.pool) as conn:
         await limits.take(conn, REQUESTS, str(user_id))
-        asked = await queries.request(conn, user_id, body.email.strip())
+        asked = await queries.request(conn, user_id, findable(body.email))
         if asked is not None:
             await write_request(services, conn, asked.id, asked.to_id)
     return api.json(Asked("friend request sent"), 202)
@@ -59,7 +64,7 @@ async def block(request: Request, user_id: int, request_id: int) -> Response:
 
 async def page(request: Request, user_id: int, query: PageQuery) -> Response:
     """One's friends."""
-    after = api.decode_cursor(query.cursor, tuple[int])[0] if query.cursor else 0
+    after = api.decode_cursor(query.cursor, tuple[Id])[0] if query.cursor else 0
     async with of_request(request).pool.connection() as conn:
         found = await queries.page(conn, user_id, after, query.limit + 1)
     shown, more = found[: query.limit], len(found) > query.limit
@@ -76,7 +81,7 @@ async def part(request: Request, user_id: int, friend_id: int) -> Response:
 
 async def notifications(request: Request, user_id: int, query: PageQuery) -> Response:
     """What happened around one's friends."""
-    before = api.decode_cursor(query.cursor, tuple[int])[0] if query.cursor else None
+    before = api.decode_cursor(query.cursor, tuple[Id])[0] if query.cursor else None
     async with of_request(request).pool.connection() as conn:
         found = await queries.notifications(conn, user_id, before, query.limit + 1)
         unread = await queries.unread(conn, user_id)

@@ -11,7 +11,7 @@ Action = Literal["retry", "run_now", "cancel", "delete"]
 STATES = ("todo", "doing", "failed", "aborted", "cancelled", "succeeded")
 # By state: what can be done to such a job.
 ACTIONS: dict[str, tuple[Action, ...]] = {
-    "todo": ("run_now", "cancel", "delete"),
+    "todo": ("run_now", "cancel"),
     "doing": ("cancel",),
     "failed": ("retry", "delete"),
     "aborted": ("retry", "delete"),
@@ -25,7 +25,7 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
     queue: Annotated[str, Meta(max_length=128)] | None = None
     task: Annotated[str, Meta(max_length=128)] | None = None
     text: Annotated[str, Meta(max_length=200)] | None = None
-    before: int | None = None
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
     def params(self) -> dict[str, Any]:
         return {
@@ -35,6 +35,11 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
             "text": self.text,
             "before": self.before,
         }
+
+
+class MailFilter(msgspec.Struct, forbid_unknown_fields=True):
+    state: Annotated[str, Meta(max_length=20)] | None = None
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 @dataclass(frozen=True)

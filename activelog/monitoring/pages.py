@@ -12,7 +12,15 @@ from starlette.responses import Response
 from activelog import api, site, tickets
 from activelog.errors import AppError
 from activelog.monitoring import admin
-from activelog.monitoring.model import ACTIONS, STATES, Action, Hour, JobFilter, Schedule
+from activelog.monitoring.model import (
+    ACTIONS,
+    STATES,
+    Action,
+    Hour,
+    JobFilter,
+    MailFilter,
+    Schedule,
+)
 from activelog.services import of_request
 from activelog.site import Form, Page, Visitor
 
@@ -112,6 +120,8 @@ async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Respons
 async def switch(request: Request, visitor: Visitor, form: Form) -> Response:
     """Pauses a queue or resumes it."""
     queue, action = form.get("queue", ""), form.get("action", "")
+    if "\0" in queue or not queue:
+        raise AppError.invalid("queue", "is no name of a queue")
     async with of_request(request).pool.connection() as conn:
         await (admin.pause if action == "pause" else admin.resume)(conn, queue)
         await admin.note(conn, visitor.id, action, f"queue {queue}")
@@ -129,7 +139,7 @@ async def schedules(request: Request, visitor: Visitor) -> Response:
 
 
 async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Response:
-    task = form.get("task", "")
+    task = form.get("task", "").replace("\0", "")
     async with of_request(request).pool.connection() as conn:
         if not await admin.run_schedule(conn, task):
             raise AppError.not_found("schedule")
@@ -138,19 +148,17 @@ async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Respon
 
 
 async def mails(request: Request, visitor: Visitor) -> Response:
-    state = request.query_params.get("state") or None
-    before = request.query_params.get("before", "")
+    fields = {name: value for name, value in request.query_params.items() if value}
+    wanted = api.convert(fields, MailFilter)
     async with of_request(request).pool.connection() as conn:
-        found = await admin.mails(
-            conn, state, int(before) if before.isdecimal() else None, _PAGE + 1
-        )
+        found = await admin.mails(conn, wanted.state, wanted.before, _PAGE + 1)
     shown = found[:_PAGE]
-    older = {"state": state or "", "before": shown[-1].id} if len(found) > _PAGE else None
+    older = {"state": wanted.state or "", "before": shown[-1].id} if len(found) > _PAGE else None
     return site.page(
         request,
         "admin/mails.html",
         mails=shown,
-        state=state,
+        state=wanted.state,
         older=urlencode(older) if older else None,
     )
 

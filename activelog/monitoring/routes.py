@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -13,10 +14,14 @@ _SILENCE = 10.0  # seconds without a heartbeat of any worker
 
 
 async def metrics(request: Request) -> Response:
-    pool = of_request(request).pool
-    async with pool.connection() as conn:
-        measured = await measure(conn, pool)
-    return Response(expose(measured), media_type=CONTENT_TYPE_LATEST)
+    """Measured every two seconds at most, however many ask."""
+    services = of_request(request)
+    until, text = services.memo.get("metrics", (0.0, b""))
+    if time.monotonic() > until:
+        async with services.pool.connection() as conn:
+            text = expose(await measure(conn, services.pool))
+        services.memo["metrics"] = (time.monotonic() + 2, text)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 async def alive(request: Request) -> Response:

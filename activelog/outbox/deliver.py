@@ -28,8 +28,9 @@ async def deliver(
     occasion: str = "",
     load: Load | None = None,
     **data: Any,
-) -> None:
-    """Claims, renders, sends and records one mail. A second run finds it sent and stops.
+) -> bool:
+    """Claims, renders, sends and records one mail; True when this run sent it. A second run finds
+    it sent and stops.
 
     `load` reads what the mail tells once it is sure that it is wanted; None means that there is
     nothing to tell. Raises Permanent when it can never be sent, JobError when later may be better.
@@ -39,12 +40,12 @@ async def deliver(
     async with services.pool.connection() as conn:
         claim = await queries.claim(conn, kind, user_id, occasion, message_id)
         if claim is None or claim.state != "sending":
-            return
+            return False
         if load is not None:
             loaded = await load(conn, claim)
             if loaded is None:
                 await queries.finish(conn, claim.id, "skipped", "nothing to tell", None)
-                return
+                return False
             data |= loaded
     try:
         message = _compose(services, kind, claim, user_id, data)
@@ -59,6 +60,7 @@ async def deliver(
         raise _without_address(error, claim.email) from None
     async with services.pool.connection() as conn:
         await queries.finish(conn, claim.id, "sent", answer, len(message.data))
+    return True
 
 
 async def skip(context: Context, kind: Kind, user_id: int, *, occasion: str = "") -> None:

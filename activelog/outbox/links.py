@@ -28,7 +28,7 @@ def read_token(settings: Settings, token: str) -> tuple[int, str] | None:
     """(user id, list), or None for a token that is not one of ours."""
     user_id, _, rest = token.partition(".")
     name, _, signature = rest.partition(".")
-    if not user_id.isdecimal() or name not in LISTS:
+    if not user_id.isdecimal() or len(user_id) > 18 or name not in LISTS:
         return None
     genuine = auth.check_signature(signature, settings.secret, _PURPOSE, int(user_id), name)
     return (int(user_id), name) if genuine else None

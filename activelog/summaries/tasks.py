@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -72,13 +73,19 @@ async def weekly_mail(
     occasion = occasion or services.clock().date().isoformat()
     until = date.fromisoformat(occasion[:10])
 
-    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
-        return await _week(conn, user_id, days_span(until - timedelta(days=7), until))
+    asked_for = ticket_id is not None
 
-    await outbox.deliver(context, WEEKLY, user_id, occasion=occasion, load=load)
+    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
+        span = days_span(until - timedelta(days=7), until)
+        return await _week(conn, user_id, span, asked_for=asked_for)
+
+    # Who asks for it gets it, whatever their settings say of Sundays.
+    kind = replace(WEEKLY, list=None) if asked_for else WEEKLY
+    sent = await outbox.deliver(context, kind, user_id, occasion=occasion, load=load)
     if ticket_id is not None:
+        said = "Sent" if sent else "Sent before, or the address does not take mails"
         async with services.pool.connection() as conn:
-            await tickets.complete(conn, UUID(ticket_id), message="Sent", result={}, days=None)
+            await tickets.complete(conn, UUID(ticket_id), message=said, result={}, days=None)
 
 
 async def compute_day(services: Services, day: date) -> int:
@@ -141,10 +148,12 @@ async def _missing_days(services: Services, today: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((today - first).days)]
 
 
-async def _week(conn: Conn, user_id: int, span: Span) -> Mapping[str, Any] | None:
+async def _week(
+    conn: Conn, user_id: int, span: Span, *, asked_for: bool
+) -> Mapping[str, Any] | None:
     """What the mail tells; None after a week without activities for who wants no mail then."""
     found = await recap.read(conn, Selection(user_id, span.period), span)
-    if not found.totals.activities:
+    if not found.totals.activities and not asked_for:
         wanted = await outbox.preferences(conn, user_id)
         if not wanted["weekly_idle"]:
             return None

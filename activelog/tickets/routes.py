@@ -45,26 +45,28 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
     if _is_over(ticket) and _event(services, ticket)[0] == seen:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _events(services, ticket, user_id, seen)
+    stream = _events(services, job_id, user_id, seen)
     return StreamingResponse(stream, 200, headers, "text/event-stream")
 
 
 async def _events(
-    services: Services, ticket: Ticket | None, user_id: int, seen: str
+    services: Services, ticket_id: UUID, user_id: int, seen: str
 ) -> AsyncIterator[str]:
-    assert ticket is not None
-    with services.tickets_feed.follow(str(ticket.id)) as changed:
-        while ticket is not None:
+    with services.tickets_feed.follow(str(ticket_id)) as changed:
+        while True:
+            # Read after following began, and after every quiet while: nothing can be missed.
+            async with services.pool.connection() as conn:
+                ticket = await queries.get(conn, ticket_id, user_id)
+            if ticket is None:
+                return
             number, event = _event(services, ticket)
             if number != seen:
                 yield event
             if _is_over(ticket):
                 return
             seen = number
-            while not await _changes(changed):
+            if not await _changes(changed):
                 yield ": still here\n\n"  # or proxies would close a quiet connection
-            async with services.pool.connection() as conn:
-                ticket = await queries.get(conn, ticket.id, user_id)
 
 
 async def _changes(changed: asyncio.Event) -> bool:
@@ -115,6 +117,7 @@ async def accept(
 
 async def _estimate(services: Services, conn: Conn, kind: str, queue: str) -> float:
     """Measured once a second: under load it would cost more than the request itself."""
+    seconds: float
     until, seconds = services.memo.get(("estimate", kind), (0.0, 0.0))
     if time.monotonic() > until:
         seconds = await queries.estimate(conn, kind, queue)

@@ -72,6 +72,9 @@ WITH found AS (
     UNION
     (SELECT j.id FROM procrastinate_jobs j
      WHERE j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
+       AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
        AND strpos(j.args::text, %(text)s) > 0 ORDER BY j.id DESC LIMIT 1000)
 )
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
@@ -117,7 +120,8 @@ SELECT count(procrastinate_cancel_job_v1(id, true, false))
 FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status IN ('todo', 'doing')
 
 -- name: delete
-DELETE FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status NOT IN ('doing')
+-- Only what has ended: others may wait for the end of what has not.
+DELETE FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status NOT IN ('todo', 'doing')
 
 -- name: matching
 -- A page of ids of a bulk action, upwards.

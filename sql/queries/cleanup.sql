@@ -73,13 +73,17 @@ WHERE NOT EXISTS (SELECT FROM exports e WHERE e.object_key = k.key AND e.removed
   AND NOT EXISTS (SELECT FROM photos p WHERE p.object_key = k.key)
   AND NOT EXISTS (SELECT FROM reports r WHERE r.object_key = k.key)
   AND NOT EXISTS (SELECT FROM imports i JOIN job_tickets t ON t.id = i.id
+                  JOIN procrastinate_jobs j ON j.id = t.job_id AND j.status IN ('todo', 'doing')
                   WHERE i.object_key = k.key AND t.completed_at IS NULL AND t.cancelled_at IS NULL)
 
 -- name: accounts_to_delete
+-- Held until the transaction ends: whoever changes their mind now is too late, or was in time.
 SELECT id FROM users WHERE delete_after < %(now)s ORDER BY delete_after LIMIT %(page)s
+FOR UPDATE SKIP LOCKED
 
 -- name: delete_accounts_jobs
--- What is left of the accounts in job rows: ids in arguments, and errors. It reads all jobs once.
+-- What is left of the accounts in job rows: ids in arguments, and errors. It reads all jobs, once
+-- for a page of accounts.
 WITH ids AS (
     SELECT id::text FROM unnest(%(user_ids)s::bigint[]) AS u (id)
 )
@@ -102,8 +106,17 @@ DELETE FROM daily_stats WHERE user_id = ANY (%(user_ids)s)
               WHERE user_id = ANY (%(user_ids)s))
 
 -- name: delete_accounts
--- The date is looked at again: somebody may have changed their mind.
-DELETE FROM users WHERE id = ANY (%(user_ids)s) AND delete_after < %(now)s
+DELETE FROM users WHERE id = ANY (%(user_ids)s)
+
+-- name: give_up_mails
+-- Those that wait for a day and whose job is gone: cancelled, deleted, or it killed its workers.
+UPDATE mails SET state = 'failed', answer = 'its job ended without it', finished_at = now()
+WHERE id IN (
+    SELECT m.id FROM mails m
+    WHERE m.state IN ('queued', 'sending') AND m.created_at < %(now)s::timestamptz - interval '1 day'
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.status IN ('todo', 'doing')
+                      AND j.args->>'user_id' = m.user_id::text)
+    ORDER BY m.created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
 
 -- name: fold_counts
 -- Minutes older than a day into hours, and hours older than a year into one row for ever, each into

@@ -28,6 +28,7 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
     say.textContent = "Sending " + file.name + " …";
     try {
       const answer = await fetch(form.action + "?" + query, { method: "POST", body: file });
+      if (answer.redirected) { location.href = answer.url; return; }  // the session has ended
       const body = await answer.json();
       if (answer.ok) location.href = body.page; else say.textContent = body.message;
     } catch {

@@ -133,3 +133,17 @@ async def test_a_dry_run_reports_and_imports_nothing(world: World) -> None:
     assert status["result"]["imported"] == 1
     assert "someday" in status["result"]["errors"][0]["reason"]
     assert await world.value("SELECT count(*) FROM activities") == 0
+
+
+async def test_odd_cells_are_refused_by_line_and_the_others_come_in(world: World) -> None:
+    ada = await world.user()
+    good = ["Running", "2024-01-15 06:30:00", "false", "Park", "7.5", "430", "45:00", "150"]
+    odd = [[*good[:5], value, *good[6:]] for value in ("nan", "inf", "1e999")]
+    odd += [[*good[:6], value, good[7]] for value in ("nan:nan", "1:2:3:4", "")]
+    status = await finish(ada, await upload(ada, file(GARMIN, good, *odd)))
+    assert status["status"] == "completed", status
+    assert status["result"]["imported"] >= 1
+    assert status["result"]["rejected"] >= 5
+    header = "Activity ID,Activity Date,Activity Name,Activity Type\n"
+    short = await ada.post("/api/v1/activities/import", content=header + "1,2,3,4\n")
+    assert short.status_code == 400

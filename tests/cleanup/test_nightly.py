@@ -129,3 +129,13 @@ async def test_an_account_is_deleted_after_its_grace_with_all_that_is_its(
     assert f'"user_id": {ada.id}' not in jobs
     assert "ticket_id" not in jobs
     assert (await ada.get("/api/v1/users/me")).status_code == 401
+
+
+async def test_a_mail_whose_job_is_gone_is_given_up_after_a_day(world: World) -> None:
+    ada = await world.user()
+    asked = await ada.post("/api/v1/users/me/reports/weekly-summary")
+    await ada.call("DELETE", f"/api/v1/jobs/{asked.json()['job_id']}")
+    assert "mails given up" not in await night(world)
+    await world.rows("UPDATE mails SET created_at = now() - interval '2 days'")
+    assert (await night(world))["mails given up"] == 1
+    assert await world.value("SELECT state FROM mails") == "failed"

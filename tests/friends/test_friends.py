@@ -42,7 +42,7 @@ async def test_a_request_is_mailed_accepted_and_told_of(world: World) -> None:
 
 async def test_asking_tells_nobody_who_is_there(world: World) -> None:
     ada = await world.user()
-    for address in ("nobody@example.com", ada.address, "nonsense"):
+    for address in ("nobody@example.com", ada.address, "nonsense", "a@müller.de"):
         await ask(ada, address)
     assert await world.value("SELECT count(*) FROM friend_requests") == 0
     assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
@@ -103,3 +103,18 @@ async def test_friends_hear_of_activities_in_one_mail(world: World) -> None:
     assert (await bob.get("/api/v1/notifications")).json()["unread"] == 0
     assert (await eve.get("/api/v1/notifications")).json()["notifications"] == []
     assert world.mails(eve.address) == []
+
+
+async def test_an_address_is_found_however_it_is_spelt(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@xn--mller-kva.de")
+    await ask(ada, " Bob@Müller.de ")
+    assert len((await bob.get("/api/v1/friends/requests")).json()["requests"]) == 1
+
+
+async def test_places_that_do_not_fit_are_refused(world: World) -> None:
+    ada = await world.user()
+    for path in ("/api/v1/notifications", "/api/v1/friends"):
+        refused = await ada.get(f"{path}?cursor=Wzk5OTk5OTk5OTk5OTk5OTk5OTld")
+        assert refused.status_code == 400
+    nines = "9" * 5000
+    assert (await world.http.get(f"/unsubscribe?token={nines}.weekly_summary.x")).status_code == 404

@@ -30,6 +30,7 @@ def program(name: str) -> str:
 
 
 async def lines(world: World) -> dict[str, float]:
+    world.services.memo.clear()  # it is measured every two seconds at most
     text = (await world.http.get("/metrics")).text
     found = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in found}

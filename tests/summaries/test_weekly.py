@@ -67,6 +67,16 @@ async def test_sunday_mails_whoever_was_active_lately_and_wants_it_once(world: W
     assert runs == [("succeeded", {"mails queued": 3}), ("succeeded", {"mails queued": 0})]
 
 
+async def test_who_asks_for_it_gets_it_whatever_the_settings_say(world: World) -> None:
+    ada = await world.user()
+    unwanted = {"weekly_summary": False, "weekly_idle": False}
+    await ada.call("PATCH", "/api/v1/users/me/mail-preferences", json=unwanted)
+    await ada.post(PATH)
+    await world.make_due()
+    await world.work()
+    assert len(world.mails(ada.address)) == 1
+
+
 async def test_it_is_spread_over_an_hour(world: World) -> None:
     for number in range(20):
         await (await world.user(f"ada{number}@example.com")).log(activity_date=ago(days=2))
