@@ -125,6 +125,8 @@ def greeting(running: Running) -> str:
             "",
             f"  ActiveLog runs at {running.base_url}",
             "",
+            f"  Pages      {running.base_url}/",
+            f"  Jobs       {running.base_url}/admin",
             f"  API        {running.base_url}/docs",
             f"  Account    {address}  password {password}",
             f"  Mails      {running.var / 'mails'}",
@@ -336,4 +338,4 @@ def _summary(
     print(f"  Export     {saved}")
     print(f"  Logs       {running.var / 'logs'}")
     print()
-    print("  Keep it running: .venv/bin/activelog up   then open http://127.0.0.1:8000/docs")
+    print("  Keep it running: .venv/bin/activelog up   then open http://127.0.0.1:8000/")

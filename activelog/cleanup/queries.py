@@ -79,15 +79,25 @@ async def orphans(conn: Conn, keys: list[str]) -> list[str]:
     return [key for (key,) in await cursor.fetchall()]
 
 
-async def accounts_to_delete(conn: Conn, now: datetime, page: int) -> list[int]:
-    cursor = await conn.execute(_SQL["accounts_to_delete"], {"now": now, "page": page})
+async def close_accounts(conn: Conn, now: datetime, page: int) -> list[int]:
+    """Those whose time has come; nobody can restore them any more."""
+    cursor = await conn.execute(_SQL["close_accounts"], {"now": now, "page": page})
     return [user_id for (user_id,) in await cursor.fetchall()]
 
 
-async def delete_accounts(conn: Conn, user_ids: list[int]) -> None:
-    """With their jobs and figures; in the transaction that holds them."""
+async def delete_accounts_traces(conn: Conn, user_ids: list[int]) -> None:
+    """Their jobs, figures and suppressed addresses: what no foreign key takes along."""
     params = {"user_ids": user_ids}
     await db.execute(conn, _SQL["delete_accounts_jobs"], params)
     await db.execute(conn, _SQL["delete_accounts_stats"], params)
     await db.execute(conn, _SQL["delete_accounts_addresses"], params)
-    await db.execute(conn, _SQL["delete_accounts"], params)
+
+
+async def delete_accounts_activities(conn: Conn, user_ids: list[int], page: int) -> int:
+    params = {"user_ids": user_ids, "page": page}
+    return await db.execute(conn, _SQL["delete_accounts_activities"], params)
+
+
+async def delete_accounts(conn: Conn, user_ids: list[int]) -> int:
+    """With all that is left of them."""
+    return await db.execute(conn, _SQL["delete_accounts"], {"user_ids": user_ids})

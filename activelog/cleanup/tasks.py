@@ -1,7 +1,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from activelog import db, runs
+from activelog import runs
 from activelog.cleanup import queries
 from activelog.db import Conn
 from activelog.period import midnight
@@ -87,18 +87,21 @@ async def sweep(services: Services, prefix: str, now: datetime) -> int:
 
 
 async def delete_accounts(services: Services, now: datetime) -> int:
-    """Rows first: whoever restores an account in between must find its objects. What a crash
-    leaves of those, the sweep finds."""
+    """Closes a page of accounts, so that nobody restores what is half gone, then deletes what is
+    theirs: traces, activities page by page, objects, and last the rows that would find the rest."""
     total = 0
     while True:
-        async with db.transaction(services.pool) as conn:
-            user_ids = await queries.accounts_to_delete(conn, now, ACCOUNTS_PAGE)
-            await queries.delete_accounts(conn, user_ids)
+        async with services.pool.connection() as conn:
+            user_ids = await queries.close_accounts(conn, now, ACCOUNTS_PAGE)
+            if not user_ids:
+                return total
+            await queries.delete_accounts_traces(conn, user_ids)
+            while await queries.delete_accounts_activities(conn, user_ids, PAGE) == PAGE:
+                pass
         for user_id in user_ids:
             await _remove_objects(services, user_id)
-        total += len(user_ids)
-        if len(user_ids) < ACCOUNTS_PAGE:
-            return total
+        async with services.pool.connection() as conn:
+            total += await queries.delete_accounts(conn, user_ids)
 
 
 async def _remove_objects(services: Services, user_id: int) -> None:

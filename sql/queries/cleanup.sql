@@ -76,10 +76,18 @@ WHERE NOT EXISTS (SELECT FROM exports e WHERE e.object_key = k.key AND e.removed
                   JOIN procrastinate_jobs j ON j.id = t.job_id AND j.status IN ('todo', 'doing')
                   WHERE i.object_key = k.key AND t.completed_at IS NULL AND t.cancelled_at IS NULL)
 
--- name: accounts_to_delete
--- Held until the transaction ends: whoever changes their mind now is too late, or was in time.
-SELECT id FROM users WHERE delete_after < %(now)s ORDER BY delete_after LIMIT %(page)s
-FOR UPDATE SKIP LOCKED
+-- name: close_accounts
+-- A page of accounts whose time has come. From here on nobody can sign in and restore them, so what
+-- is theirs can go bit by bit; those that a crash left half deleted are found again.
+UPDATE users SET verified_at = NULL WHERE id IN (
+    SELECT id FROM users WHERE delete_after < %(now)s ORDER BY delete_after LIMIT %(page)s
+    FOR UPDATE SKIP LOCKED)
+RETURNING id
+
+-- name: delete_accounts_activities
+-- A page of them: one account may have millions.
+DELETE FROM activities WHERE id IN (
+    SELECT id FROM activities WHERE user_id = ANY (%(user_ids)s) LIMIT %(page)s)
 
 -- name: delete_accounts_jobs
 -- What is left of the accounts in job rows: ids in arguments, and errors. It reads all jobs, once
@@ -100,6 +108,7 @@ DELETE FROM suppressed_addresses s USING users u
 WHERE u.id = ANY (%(user_ids)s) AND s.address = lower(u.email)
 
 -- name: delete_accounts_stats
+-- Before the activities, which say on which days to look.
 WITH stale AS (DELETE FROM stale_days WHERE user_id = ANY (%(user_ids)s))
 DELETE FROM daily_stats WHERE user_id = ANY (%(user_ids)s)
   AND day IN (SELECT DISTINCT (activity_date AT TIME ZONE 'UTC')::date FROM activities

@@ -1,6 +1,7 @@
 """What a night and a Sunday take with a million users and five million activities."""
 
 import asyncio
+import resource
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -68,6 +69,8 @@ async def _measure(place: Place) -> list[Result]:
     pool = db.make_pool(place.url, max_size=4, application="bench")
     async with pool:
         services = make_services(settings, pool)
+        await tasks.compute_day(services, date(2023, 1, 1))  # what a process has anyway
+        before = _peak()
         stats, bare = [], []
         for _ in range(ROUNDS):
             stats.append(await _seconds(tasks.compute_day(services, DAY)))
@@ -86,6 +89,9 @@ async def _measure(place: Place) -> list[Result]:
         quietly(place, MAKE_DELETED, DELETED)
         place.execute("VACUUM ANALYZE activities")
         longest, total = await _clean_up(pool)
+        grown = _peak() - before
+        note = "how much the process grew by all three, in MB, against 20"
+        results.append(Result("schedules.memory", max(grown, 0.1), "MB", 20, False, note))
         note = f"longest statement of deleting {DELETED:,} activities, all of it in {total:.0f} s"
         results.append(Result("schedules.cleanup", longest, "s", 1.0, False, note))
     return results
@@ -95,6 +101,11 @@ async def _seconds(work: object) -> float:
     began = time.perf_counter()
     await work  # type: ignore[misc]
     return time.perf_counter() - began
+
+
+def _peak() -> float:
+    """Of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _bare(place: Place) -> float:

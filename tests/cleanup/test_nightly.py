@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from activelog.storage import FolderStorage, StorageError
 from tests.activities.test_import import finish
 from tests.activities.test_photos import picture
 from tests.conftest import User, World
@@ -139,3 +142,27 @@ async def test_a_mail_whose_job_is_gone_is_given_up_after_a_day(world: World) ->
     await world.rows("UPDATE mails SET created_at = now() - interval '2 days'")
     assert (await night(world))["mails given up"] == 1
     assert await world.value("SELECT state FROM mails") == "failed"
+
+
+async def test_a_deletion_that_was_cut_off_is_finished_the_next_night(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await world.user()
+    await add_photo(ada)
+    await ada.call("DELETE", "/api/v1/users/me")
+    await world.work()
+    await world.rows("UPDATE users SET delete_after = now()")
+    with monkeypatch.context() as broken:
+        broken.setattr(FolderStorage, "remove_all", _away)
+        await world.jobs_defer("activelog.cleanup.nightly")
+        await world.work()
+    assert await world.value("SELECT outcome FROM schedule_runs ORDER BY id DESC") == "failed"
+    assert (await ada.post("/api/v1/users/me/restore")).status_code == 401, "it is half gone"
+    await world.make_due()
+    await world.work()
+    assert await world.value("SELECT count(*) FROM users") == 0
+    assert await world.value("SELECT outcome FROM schedule_runs ORDER BY id DESC") == "succeeded"
+
+
+async def _away(storage: FolderStorage, keys: list[str]) -> None:
+    raise StorageError("the object store is away")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -298,6 +299,34 @@ def test_ticks_of_the_last_day_are_made_up() -> None:
     assert len(list(schedule.due_ticks("0 * * * *", 0, 5 * day))) == 24
     leap_day = 1709164800  # 2024-02-29
     assert list(schedule.due_ticks("0 0 29 2 *", leap_day - day, leap_day)) == [leap_day]
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
+)
+def test_the_zone_of_the_host_changes_no_tick(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for first, last in (("2024-03-30", "2024-04-01"), ("2024-10-26", "2024-10-28"),
+                            ("2024-11-02", "2024-11-04"), ("2024-02-28", "2024-03-01"),
+                            ("2023-12-31", "2024-01-02")):  # fmt: skip
+            start, end = (
+                int(datetime.fromisoformat(f"{day}T00:30:00Z").timestamp()) for day in (first, last)
+            )
+            ticks = [tick for day in range(start, end, 3600)
+                     for tick in schedule.due_ticks("0 2 * * *", day, day + 3600)]  # fmt: skip
+            hours = [datetime.fromtimestamp(tick, UTC).strftime("%H:%M") for tick in ticks]
+            assert hours == ["02:00"] * ((end - start) // 86400), (zone, first)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_months_tick_does_not_fall_into_a_long_outage() -> None:
+    first = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
+    assert list(schedule.due_ticks("0 0 1 * *", first - 86400, first + 30 * 3600)) == [first]
+    assert list(schedule.due_ticks("0 0 1 * *", first, first + 30 * 3600)) == []
 
 
 async def test_a_tick_becomes_one_job_whoever_comes_first(queue: Queue) -> None:
