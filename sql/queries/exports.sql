@@ -64,19 +64,19 @@ SELECT activity_type FROM (
 -- faster than to_char; and it is a.activity_date by which the index is in order, not the text.)
 COPY (
     SELECT id,
-           CASE WHEN NOT %(raw)s AND ascii(activity_type) = ANY ('{9,10,13,39,43,45,61,64}')
+           CASE WHEN NOT %(raw)s AND ascii(activity_type) BETWEEN 9 AND 64
                      AND activity_type ~ '^''*[=+\-@\t\r\n]'
                 THEN '''' || activity_type ELSE activity_type END AS activity_type,
            duration_minutes,
            distance_km,
            replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
            CASE WHEN cardinality(tags) = 0 THEN NULL
-                WHEN NOT %(raw)s AND ascii(tags[1]) = ANY ('{9,10,13,39,43,45,61,64}')
+                WHEN NOT %(raw)s AND ascii(tags[1]) BETWEEN 9 AND 64
                      AND tags[1] ~ '^''*[=+\-@\t\r\n]'
                 THEN '''' || array_to_string(tags, ',')
                 ELSE array_to_string(tags, ',') END AS tags,
            CASE WHEN notes = '' THEN NULL
-                WHEN NOT %(raw)s AND ascii(notes) = ANY ('{9,10,13,39,43,45,61,64}')
+                WHEN NOT %(raw)s AND ascii(notes) BETWEEN 9 AND 64
                      AND notes ~ '^''*[=+\-@\t\r\n]'
                 THEN '''' || notes ELSE notes END AS notes
     FROM activities AS a
@@ -91,14 +91,14 @@ COPY (
 -- name: copy_csv_without_tags
 COPY (
     SELECT id,
-           CASE WHEN NOT %(raw)s AND ascii(activity_type) = ANY ('{9,10,13,39,43,45,61,64}')
+           CASE WHEN NOT %(raw)s AND ascii(activity_type) BETWEEN 9 AND 64
                      AND activity_type ~ '^''*[=+\-@\t\r\n]'
                 THEN '''' || activity_type ELSE activity_type END AS activity_type,
            duration_minutes,
            distance_km,
            replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
            CASE WHEN notes = '' THEN NULL
-                WHEN NOT %(raw)s AND ascii(notes) = ANY ('{9,10,13,39,43,45,61,64}')
+                WHEN NOT %(raw)s AND ascii(notes) BETWEEN 9 AND 64
                      AND notes ~ '^''*[=+\-@\t\r\n]'
                 THEN '''' || notes ELSE notes END AS notes
     FROM activities AS a
