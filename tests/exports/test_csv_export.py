@@ -235,7 +235,7 @@ async def _until(user: User, job: dict[str, Any], status: str) -> None:
 
 
 async def _until_job(world: World, status: str) -> None:
-    for _ in range(200):
+    for _ in range(600):
         if (
             await world.value(
                 "SELECT status::text FROM procrastinate_jobs WHERE queue_name = 'low'"
@@ -244,7 +244,7 @@ async def _until_job(world: World, status: str) -> None:
         ):
             return
         await anyio.sleep(0.05)
-    raise AssertionError(f"the engine's job is not {status} after 10 s")
+    raise AssertionError(f"the engine's job is not {status} after 30 s")
 
 
 async def test_a_failed_export_lets_the_next_one_in(world: World, tmp_path: Path) -> None:
