@@ -81,6 +81,14 @@ async def transaction(pool: Pool) -> AsyncIterator[Conn]:
         yield conn
 
 
+@asynccontextmanager
+async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
+    """Everything that is read in it is as of one moment."""
+    async with transaction(pool) as conn:
+        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield conn
+
+
 async def one(conn: Conn, statement: bytes, params: Params, row: type[Row]) -> Row | None:
     async with conn.cursor(row_factory=class_row(row)) as cursor:
         await cursor.execute(statement, params)

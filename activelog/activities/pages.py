@@ -64,10 +64,7 @@ async def add_photo(request: Request, visitor: Visitor, activity_id: int) -> Res
 async def photo(request: Request, visitor: Visitor, photo_id: UUID) -> Response:
     """The picture itself: a page may only show images from its own origin."""
     services = of_request(request)
-    async with services.pool.connection() as conn:
-        key = await queries.photo_key(conn, photo_id, visitor.id)
-    if key is None:
-        raise AppError.not_found("photo")
+    key = await photos.find_key(services, photo_id, visitor.id)
     try:
         async with services.storage.open(key) as file:
             data = await asyncio.to_thread(file.read)

@@ -52,10 +52,7 @@ async def page(request: Request, user_id: int, activity_id: int) -> Response:
 async def show(request: Request, user_id: int, photo_id: UUID) -> Response:
     """Leads to the picture, for ten minutes."""
     services = of_request(request)
-    async with services.pool.connection() as conn:
-        key = await queries.photo_key(conn, photo_id, user_id)
-    if key is None:
-        raise AppError.not_found("photo")
+    key = await find_key(services, photo_id, user_id)
     url = await services.storage.presign(key, f"{photo_id}.jpg", _PRESIGNED_SECONDS)
     return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
 
@@ -63,14 +60,20 @@ async def show(request: Request, user_id: int, photo_id: UUID) -> Response:
 async def delete(request: Request, user_id: int, photo_id: UUID) -> Response:
     """Deletes a photo."""
     services = of_request(request)
-    async with services.pool.connection() as conn:
-        key = await queries.photo_key(conn, photo_id, user_id)
-    if key is None:
-        raise AppError.not_found("photo")
+    key = await find_key(services, photo_id, user_id)
     await services.storage.remove(key)  # before the row, which can be deleted again
     async with services.pool.connection() as conn:
         await queries.delete_photo(conn, photo_id, user_id)
     return Response(status_code=204)
+
+
+async def find_key(services: Services, photo_id: UUID, user_id: int) -> str:
+    """Of its object; 404 for what is not there or somebody else's."""
+    async with services.pool.connection() as conn:
+        key = await queries.photo_key(conn, photo_id, user_id)
+    if key is None:
+        raise AppError.not_found("photo")
+    return key
 
 
 async def _check_room(services: Services, user_id: int, activity_id: int) -> None:

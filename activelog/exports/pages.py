@@ -13,7 +13,6 @@ from activelog.services import of_request
 from activelog.site import Form, Page, Visitor
 
 _STARTED = "Started. A mail tells you when it is ready; you can also wait here."
-_BOXES = {"include_tags", "bom", "gzip", "include_charts", "include_photos"}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:

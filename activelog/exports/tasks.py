@@ -112,8 +112,7 @@ async def _export(work: Work) -> Export:
 
 async def _write(work: Work, export: Export, path: Path) -> Written:
     """The file, in constant memory, from one snapshot."""
-    async with work.services.pool.connection() as conn, conn.transaction():
-        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    async with db.snapshot(work.services.pool) as conn:
         records = await _WRITERS[export.format](work, conn, export, path)
     with path.open("rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")

@@ -23,7 +23,7 @@ _TYPES = 50
 
 async def read(conn: Conn, selection: Selection, span: Span) -> Recap:
     """`selection` says whose and which; its period is the span's and the span before's. For
-    figures that agree, in one snapshot: call it in a REPEATABLE READ transaction."""
+    figures that agree, in one snapshot: call it in a `db.snapshot`."""
     before, unit = span_before(span), unit_of(span)
     return Recap(
         name=str(await db.value(conn, _SQL["person"], {"user_id": selection.user_id}) or ""),

@@ -83,8 +83,7 @@ async def announce(context: Context, user_id: int, month: str) -> None:
 
 async def _draw(services: Services, user_id: int, span: Span) -> bytes:
     selection = Selection(user_id, span.period)
-    async with services.pool.connection() as conn, conn.transaction():
-        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    async with db.snapshot(services.pool) as conn:
         found = await recap.read(conn, selection, span)
         rows = await recap.rows(conn, selection, span)
     if not found.name:
