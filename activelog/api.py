@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -162,6 +163,16 @@ async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
         if size > limit:
             raise too_large
         yield chunk
+
+
+async def save_body(request: Request, path: Path, limit: int) -> str:
+    """The whole body into a file, in constant memory; returns its SHA-256 in hexadecimal."""
+    digest = sha256()
+    with path.open("wb") as file:
+        async for chunk in stream_body(request, limit):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
 
 
 def decode(body: bytes, kind: type[Any]) -> Any:

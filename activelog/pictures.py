@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image, ImageOps
 
@@ -23,11 +24,12 @@ class Picture:
     height: int
 
 
-def clean_picture(data: bytes, longest_side: int) -> Picture:
+def clean_picture(source: bytes | Path, longest_side: int) -> Picture:
     """Upright, scaled down to fit, and drawn anew: what it told beside the picture (where it was
     taken, by which camera) is gone. Raises NotAPicture."""
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        file = BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise NotAPicture(f"the picture has more than {MOST_PIXELS:,} pixels")
             image.draft("RGB", (longest_side, longest_side))

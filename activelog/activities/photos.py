@@ -85,9 +85,16 @@ async def _check_room(services: Services, user_id: int, activity_id: int) -> Non
 
 
 async def _receive(request: Request, services: Services) -> Picture:
-    data = await api.read_body(request, UPLOAD_LIMIT)
+    """Through a file: neither this process nor the one that decodes it is handed 20 MB at once."""
+    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+        path = Path(folder, "upload")
+        await api.save_body(request, path, UPLOAD_LIMIT)
+        return await _clean(services, path)
+
+
+async def _clean(services: Services, path: Path) -> Picture:
     try:
-        return await services.offload(clean_picture, data, LONGEST_SIDE)
+        return await services.offload(clean_picture, path, LONGEST_SIDE)
     except NotAPicture as error:
         raise AppError("invalid request", str(error)) from None
     except JobError:

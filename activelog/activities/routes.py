@@ -1,4 +1,3 @@
-import hashlib
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -118,11 +117,7 @@ async def open_import(conn: Conn, ticket_id: UUID, user_id: int, *, dry_run: boo
 
 
 async def _receive(request: Request, path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        async for chunk in api.stream_body(request, UPLOAD_LIMIT):
-            digest.update(chunk)
-            file.write(chunk)
+    digest = await api.save_body(request, path, UPLOAD_LIMIT)
     with path.open("rb") as file:
         try:
             detect_format(file)
@@ -130,7 +125,7 @@ async def _receive(request: Request, path: Path) -> str:
             raise AppError(
                 "invalid request", f"the body is no CSV of activities: {error}"
             ) from None
-    return digest.hexdigest()
+    return digest
 
 
 def _found(activity: Activity | None) -> Activity:

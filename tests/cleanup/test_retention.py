@@ -50,6 +50,7 @@ async def test_it_runs_by_hand_and_by_schedule(world: World) -> None:
         "activelog.reports.monthly": "0 0 1 * *",
         "activelog.cleanup.nightly": "0 2 * * *",
     }
+    assert all(s.task.lock for s in schedules), "no schedule overlaps with itself"
     async with world.jobs.open_async():
         await world.jobs.configure_task("activelog.cleanup.nightly").defer_async()
     await world.work()
