@@ -8,6 +8,7 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
 from activelog.pdf import fonts
+from activelog.pdf.whole_font import Producer, add_whole_font
 
 PAGE_WIDTH, PAGE_HEIGHT, MARGIN = 210.0, 297.0, 16.0
 WIDTH = PAGE_WIDTH - 2 * MARGIN
@@ -38,8 +39,9 @@ class Canvas(FPDF):
         self.set_auto_page_break(False)
         self.set_margin(0)
         self.c_margin = 0
-        self.add_font("latin", "", fonts.REGULAR)
-        self.add_font("latin", "B", fonts.BOLD)
+        regular, bold = fonts.smallest(texts)
+        add_whole_font(self, "latin", regular)
+        add_whole_font(self, "latinB", bold)
         self._loaded: list[Path] = fonts.needed(texts, more_fonts)
         for number, path in enumerate(self._loaded):
             self.add_font(f"fallback{number}", "", path)
@@ -47,6 +49,9 @@ class Canvas(FPDF):
         names = [f"fallback{number}" for number in range(len(self._loaded))]
         self.set_fallback_fonts(names, exact_match=False)
         self.style("", 9, TEXT)
+
+    def to_bytes(self) -> bytes:
+        return bytes(self.output(output_producer_class=Producer))
 
     def style(self, weight: Literal["", "B"], size: float, colour: Colour) -> None:
         self.set_font("latin", weight, size)

@@ -9,6 +9,9 @@ from fontTools.ttLib import TTFont
 _FOLDER = Path(__file__).parent / "fonts"
 REGULAR = _FOLDER / "Inter-Latin-Regular.ttf"
 BOLD = _FOLDER / "Inter-Latin-SemiBold.ttf"
+# The same, half as large, for documents without accents.
+BASIC_REGULAR = _FOLDER / "Inter-Basic-Regular.ttf"
+BASIC_BOLD = _FOLDER / "Inter-Basic-SemiBold.ttf"
 MISSING = "□"  # stands for a character that no font has
 
 # In the order in which they are asked. Licences: fonts/README.md.
@@ -41,6 +44,13 @@ def _latin() -> frozenset[int]:
 def is_latin(text: str) -> bool:
     """Whether the two fonts that are always loaded can draw it."""
     return text.isascii() or _latin().issuperset(map(ord, text))
+
+
+def smallest(texts: Iterable[str]) -> tuple[Path, Path]:
+    """The regular and the bold font that draw the Latin letters of these texts."""
+    basic = coverage(BASIC_REGULAR) & coverage(BASIC_BOLD)
+    used = {ord(letter) for text in texts if not text.isascii() for letter in text}
+    return (REGULAR, BOLD) if used & _latin() - basic else (BASIC_REGULAR, BASIC_BOLD)
 
 
 def needed(texts: Iterable[str], more: Sequence[str]) -> list[Path]:

@@ -45,18 +45,34 @@ def render(document: Document) -> bytes:
         y = _table(canvas, document.table, rows, y)
     _pictures(canvas, document.pictures, y)
     _footers(canvas, document)
-    return bytes(canvas.output())
+    return canvas.to_bytes()
 
 
 def _texts(document: Document, rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Every text that may hold any letter: what data and names bring along."""
+    """Every text that is drawn, so that the fonts for all of them are there."""
     yield from (document.title, document.subtitle, document.author, document.empty)
+    for card in document.cards:
+        yield from (card.label, card.value, card.note)
     for chart in document.charts:
-        yield chart.title
-        yield from (row.label for row in chart.rows) if isinstance(chart, Shares) else chart.labels
+        yield from _chart_texts(chart)
     yield from (picture.caption for picture in document.pictures)
+    if document.table:
+        yield document.table.title
+        yield from (column.title for column in document.table.columns)
     for row in rows:
         yield from row
+
+
+def _chart_texts(chart: Bars | Lines | Shares) -> Iterator[str]:
+    yield chart.title
+    if isinstance(chart, Shares):
+        for share in chart.rows:
+            yield from (share.label, share.text)
+        return
+    yield chart.unit
+    yield from chart.labels
+    if isinstance(chart, Lines):
+        yield from chart.names
 
 
 def _cover(canvas: Canvas, document: Document) -> float:

@@ -47,7 +47,7 @@ def measure() -> Iterator[Result]:
         f"{ROWS:,} rows of six columns with an embedded font; drawing the glyphs' numbers is left"
     )
     yield Result("pdf.rows_vs_fpdf2_table", ours, "s", table, False, note)
-    note = "one page: cards, three charts, a short table; cutting the fonts down is the limit"
+    note = "one page: cards, three charts, a short table; a process reads its fonts once"
     yield Result("pdf.monthly_vs_reportlab", monthly, "ms", peer, False, note)
 
 
