@@ -1,14 +1,15 @@
 """A PDF report: read in one snapshot, drawn in a process of its own."""
 
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from activelog import pdf, recap
-from activelog.db import Conn
+from activelog import db, pdf, recap
 from activelog.errors import Permanent
 from activelog.exports import queries
 from activelog.exports.model import PdfRequest
 from activelog.period import Selection, Span
 from activelog.pictures import clean_picture
+from activelog.recap import Photo
 from activelog.services import Services
 from activelog.storage import ObjectMissing
 
@@ -22,41 +23,37 @@ TOO_MANY = (
 
 
 async def write_pdf(
-    services: Services, conn: Conn, selection: Selection, wanted: PdfRequest, span: Span, path: Path
+    services: Services, selection: Selection, wanted: PdfRequest, span: Span, path: Path
 ) -> int:
     """Writes the file; returns the number of activities in it."""
-    if await queries.has_more_than(conn, selection, recap.MOST_ROWS):
-        raise Permanent(TOO_MANY)
-    found = await recap.read(conn, selection, span)
-    rows = await recap.rows(conn, selection, span)
-    pictures, left_out = await _pictures(services, conn, selection, span, wanted)
+    most_photos = MOST_PHOTOS + 1 if wanted.include_photos else 0
+    async with db.snapshot(services.pool) as conn:
+        if await queries.has_more_than(conn, selection, recap.MOST_ROWS):
+            raise Permanent(TOO_MANY)
+        found = await recap.read(conn, selection, span)
+        rows = await recap.rows(conn, selection, span)
+        photos = await recap.photos(conn, selection, span, most_photos)
+    pictures = [small async for small in _pictures(services, photos[:MOST_PHOTOS])]
     document = recap.make_document(
         found,
         rows,
         kind=_KINDS[wanted.report_type],
         charts=wanted.include_charts,
         pictures=pictures,
-        left_out=left_out,
+        left_out=len(photos) > MOST_PHOTOS,
         fonts=services.settings.font_files(),
     )
     path.write_bytes(await services.offload(pdf.render, document))
     return len(rows)
 
 
-async def _pictures(
-    services: Services, conn: Conn, selection: Selection, span: Span, wanted: PdfRequest
-) -> tuple[list[pdf.Picture], bool]:
-    """Scaled to what paper shows, MOST_PHOTOS at most; and whether there are more."""
-    if not wanted.include_photos:
-        return [], False
-    found = await recap.photos(conn, selection, span, MOST_PHOTOS + 1)
-    pictures = []
-    for photo in found[:MOST_PHOTOS]:
+async def _pictures(services: Services, photos: Iterable[Photo]) -> AsyncIterator[pdf.Picture]:
+    """Scaled to what paper shows."""
+    for photo in photos:
         try:
             async with services.storage.open(photo.object_key) as file:
                 small = await services.offload(clean_picture, file.read(), _PIXELS)
         except ObjectMissing:  # deleted meanwhile
             continue
         date = f"{photo.activity_date.day} {photo.activity_date:%B}"
-        pictures.append(pdf.Picture(small.data, f"{photo.activity_type}, {date}"))
-    return pictures, len(found) > MOST_PHOTOS
+        yield pdf.Picture(small.data, f"{photo.activity_type}, {date}")

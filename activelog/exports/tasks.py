@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from activelog import db, outbox, tickets
-from activelog.db import Conn
 from activelog.errors import Permanent
 from activelog.exports import queries
 from activelog.exports.csv_file import csv_chunks, gzipped
@@ -111,22 +110,23 @@ async def _export(work: Work) -> Export:
 
 
 async def _write(work: Work, export: Export, path: Path) -> Written:
-    """The file, in constant memory, from one snapshot."""
-    async with db.snapshot(work.services.pool) as conn:
-        records = await _WRITERS[export.format](work, conn, export, path)
+    """The file, in constant memory. Each writer reads its rows in one snapshot, which ends before
+    it draws or fetches anything."""
+    records = await _WRITERS[export.format](work, export, path)
     with path.open("rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
     return Written(records, path.stat().st_size, digest.hexdigest())
 
 
-async def _write_csv(work: Work, conn: Conn, export: Export, path: Path) -> int:
+async def _write_csv(work: Work, export: Export, path: Path) -> int:
     wanted = export.csv()
     selection = wanted.selection(export.user_id)
-    total = await queries.count(conn, selection)
-    chunks = _watched(work, csv_chunks(conn, selection, wanted), total)
-    with path.open("wb") as file:
-        async for chunk in gzipped(chunks) if wanted.gzip else chunks:
-            file.write(chunk)
+    async with db.snapshot(work.services.pool) as conn:
+        total = await queries.count(conn, selection)
+        chunks = _watched(work, csv_chunks(conn, selection, wanted), total)
+        with path.open("wb") as file:
+            async for chunk in gzipped(chunks) if wanted.gzip else chunks:
+                file.write(chunk)
     return total
 
 
@@ -139,16 +139,16 @@ async def _watched(work: Work, chunks: AsyncIterator[bytes], total: int) -> Asyn
         await work.report(90 * lines // max(total, lines, 1), "Processing activities...")
 
 
-async def _write_pdf(work: Work, conn: Conn, export: Export, path: Path) -> int:
+async def _write_pdf(work: Work, export: Export, path: Path) -> int:
     wanted = export.pdf()
     span = wanted.span(work.services.clock().date())
     selection = wanted.selection(export.user_id, span)
     await work.report(10, "Drawing the report...")
-    return await write_pdf(work.services, conn, selection, wanted, span, path)
+    return await write_pdf(work.services, selection, wanted, span, path)
 
 
-async def _write_zip(work: Work, conn: Conn, export: Export, path: Path) -> int:
-    return await write_zip(work, conn, export.user_id, path)
+async def _write_zip(work: Work, export: Export, path: Path) -> int:
+    return await write_zip(work, export.user_id, path)
 
 
 _WRITERS = {"csv": _write_csv, "pdf": _write_pdf, "zip": _write_zip}

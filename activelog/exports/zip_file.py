@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from activelog.db import Conn
+from activelog import db
 from activelog.exports import queries
 from activelog.exports.csv_file import CHUNK, csv_chunks
 from activelog.exports.model import CsvRequest
@@ -18,18 +18,20 @@ _OBJECTS = ("photos", "reports")
 _PAGE = 500
 
 
-async def write_zip(work: Work, conn: Conn, user_id: int, path: Path) -> int:
+async def write_zip(work: Work, user_id: int, path: Path) -> int:
     """Writes the file, in constant memory; returns the number of activities in it."""
     everything = Selection(user_id, Period(None, None))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         await work.report(5, "Packing activities...")
-        await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
-        for name in queries.TABLES:
-            await _add(archive, f"{name}.csv", queries.copy_table(conn, name, user_id, CHUNK))
+        async with db.snapshot(work.services.pool) as conn:
+            total = await queries.count(conn, everything)
+            await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
+            for name in queries.TABLES:
+                await _add(archive, f"{name}.csv", queries.copy_table(conn, name, user_id, CHUNK))
         for number, kind in enumerate(_OBJECTS):
             await work.report(30 + 30 * number, f"Packing {kind}...")
             await _add_objects(work, archive, kind, user_id)
-    return await queries.count(conn, everything)
+    return total
 
 
 async def _add(archive: zipfile.ZipFile, name: str, chunks: AsyncIterator[bytes]) -> None:

@@ -7,10 +7,11 @@ statistics: a filter by type or tag must hold too.
 
 from activelog.recap.document import change, make_document
 from activelog.recap.model import MOST_ROWS, Recap, Slot, Totals, TypeTotals
-from activelog.recap.queries import photos, read, rows
+from activelog.recap.queries import Photo, photos, read, rows
 
 __all__ = [
     "MOST_ROWS",
+    "Photo",
     "Recap",
     "Slot",
     "Totals",
