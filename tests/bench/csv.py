@@ -46,7 +46,7 @@ def measure() -> Iterator[Result]:
         with api(ours, folder) as pid:
             yield from _downloads(ours, folder, copy, many)
             yield _memory(pid, few, many)
-        yield _job(ours, folder, copy, many)
+        yield from _jobs(ours, folder, copy, few, many)
         yield _query(ours, folder, copy, many)
 
 
@@ -80,20 +80,30 @@ def _peak(pid: int, user_id: int) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def _job(place: Place, folder: Path, copy: str, user_id: int) -> Result:
+def _jobs(place: Place, folder: Path, copy: str, few: int, many: int) -> Iterator[Result]:
     """The export job, to a folder; against psql to a file."""
-    ours, psql = [], []
+    ours, psql, peaks = [], [], []
     for _ in range(ROUNDS):
-        done = subprocess.run(
-            [PYTHON, "-m", "tests.bench.csv_job", str(user_id)],
-            env=_environment(place, folder), capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        size, seconds = done.stdout.split()
-        ours.append(int(size) / float(seconds) / 1e6)
-        _, seconds_, size_ = _psql(place, folder, copy)
-        psql.append(size_ / seconds_ / 1e6)
+        size, seconds, peak = _job(place, folder, many)
+        ours.append(size / seconds / 1e6)
+        peaks.append(peak)
+        _, seconds, size = _psql(place, folder, copy)
+        psql.append(size / seconds / 1e6)
     note = "a run of the export's job: count, COPY, hash, store, verify, complete, announce"
-    return Result("csv.job_vs_copy", median(ours), "MB/s", median(psql), True, note)
+    yield Result("csv.job_vs_copy", median(ours), "MB/s", median(psql), True, note)
+    _, _, small = _job(place, folder, few)
+    note = f"the job's peak with {ROWS:,} rows; against the peak with {FEW:,} and 10 MB more"
+    yield Result("csv.job_memory", median(peaks), "MB", small + 10, False, note)
+
+
+def _job(place: Place, folder: Path, user_id: int) -> tuple[int, float, float]:
+    """Bytes, seconds, peak MB."""
+    done = subprocess.run(
+        [PYTHON, "-m", "tests.bench.csv_job", str(user_id)],
+        env=_environment(place, folder), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    size, seconds, peak = done.stdout.split()
+    return int(size), float(seconds), float(peak)
 
 
 def _query(place: Place, folder: Path, copy: str, user_id: int) -> Result:

@@ -1,7 +1,8 @@
-"""One export job of a user, in a process of its own: prints bytes and seconds."""
+"""One export job of a user, in a process of its own: prints bytes, seconds and peak MB."""
 
 import asyncio
 import os
+import resource
 import sys
 import time
 from uuid import uuid4
@@ -32,7 +33,8 @@ async def main(user_id: int) -> None:
             ticket = await tickets.get(conn, export_id, user_id)
     assert ticket is not None
     assert ticket.result is not None, ticket
-    print(ticket.result["file_size"], seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(ticket.result["file_size"], seconds, peak)
 
 
 asyncio.run(main(int(sys.argv[1])))
