@@ -16,6 +16,7 @@ from activelog.processes import Offload
 from activelog.queue import Context
 from activelog.settings import Settings
 from activelog.storage import Storage
+from activelog.together import Together
 
 
 def utc_now() -> datetime:
@@ -30,6 +31,7 @@ class Services:
     mailer: Mailer
     templates: Templates
     clock: Callable[[], datetime] = utc_now
+    together: Together = field(kw_only=True, repr=False)
     tickets_feed: Feed = field(kw_only=True, repr=False)
     offload: Offload = field(default_factory=Offload, repr=False)
     # Downloads that are streamed by this process; each holds a connection.
@@ -45,6 +47,7 @@ def make_services(settings: Settings, pool: Pool) -> Services:
         storage=storage.make_storage(settings),
         mailer=make_mailer(settings),
         templates=Templates(settings.templates, settings.base_url),
+        together=Together(pool),
         tickets_feed=Feed(settings.database_url, "activelog_tickets"),
     )
 

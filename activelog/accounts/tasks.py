@@ -22,11 +22,7 @@ blueprint = Blueprint()
 async def welcome(context: Context, user_id: int) -> None:
     """Greets a new user, unless the address has an account already. A second run finds the mail
     sent or skipped."""
-    pending = await _pending(context, user_id)
-    if pending is None or pending.owner_id is not None:
-        await outbox.skip(context, WELCOME, user_id)
-    else:
-        await outbox.deliver(context, WELCOME, user_id)
+    await outbox.deliver(context, WELCOME, user_id)
 
 
 @blueprint.job(VERIFICATION.task, queue=VERIFICATION.queue, timeout=90, retry=PATIENT)

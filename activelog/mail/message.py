@@ -16,6 +16,7 @@ from hashlib import sha256
 from activelog.errors import Permanent
 
 _SPECIALS = frozenset('()<>@,:;".[]\\')
+_LINE_ENDS = frozenset("\r\n\0")
 _LONGEST_ASCII = 900  # bytes of a header line; 998 are allowed
 
 
@@ -44,6 +45,9 @@ def domain_of(mail_from: str) -> str:
     return parseaddr(mail_from)[1].rpartition("@")[2]
 
 
+_sender = cache(parseaddr)
+
+
 def compose(
     mail_from: str,
     recipient: Recipient,
@@ -55,7 +59,7 @@ def compose(
     a retry repeats it. `headers` are ASCII and go out as they are. Raises Permanent for what could
     end a header early."""
     subject, text, html = content
-    name, sender = parseaddr(mail_from)
+    name, sender = _sender(mail_from)
     boundary = f"=_{sha256(message_id.encode()).hexdigest()[:24]}"
     lines = {
         "From": _address(name, sender),
@@ -108,5 +112,4 @@ def _encoded(text: str, header: str) -> str:
 
 
 def _is_unsafe(value: str) -> bool:
-    unfolded = value.replace("\r\n ", " ")
-    return any(letter in unfolded for letter in "\r\n\0")
+    return not _LINE_ENDS.isdisjoint(value.replace("\r\n ", " "))

@@ -156,15 +156,15 @@ class SmtpMailer:
 
     def _connect(self) -> smtplib.SMTP:
         wanted = self._settings
-        context = ssl.create_default_context()
         smtp: smtplib.SMTP
         if wanted.security == "tls":
+            context = ssl.create_default_context()
             smtp = smtplib.SMTP_SSL(wanted.host, wanted.port, timeout=STEP_SECONDS, context=context)
         else:
             smtp = smtplib.SMTP(wanted.host, wanted.port, timeout=STEP_SECONDS)
         try:
             if wanted.security == "starttls":
-                smtp.starttls(context=context)
+                smtp.starttls(context=ssl.create_default_context())
             if wanted.user is not None:
                 smtp.login(wanted.user, wanted.password or "")
             smtp.ehlo_or_helo_if_needed()
@@ -290,4 +290,4 @@ def _reason(error: Exception) -> JobError:
 
 def _text(answer: bytes | str) -> str:
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-    return " ".join(text.split())[:500]
+    return " ".join(text.replace("\0", " ").split())[:500]

@@ -24,8 +24,10 @@ class Templates:
     def __init__(self, override: Path | None, base_url: str) -> None:
         ours = resources.folder("templates") / "mail"
         self.folder = ours
-        self._ours = _environment([ours], base_url)
-        self._first = _environment([override, ours], base_url) if override else self._ours
+        self._ours = _environment([ours], base_url, auto_reload=False)
+        self._first = (
+            _environment([override, ours], base_url, auto_reload=True) if override else self._ours
+        )
 
     def render(self, kind: str, data: Mapping[str, Any]) -> tuple[str, str, str]:
         """Subject, text and HTML. An error in our own template is Permanent and names template and
@@ -38,13 +40,14 @@ class Templates:
         return _render(self._ours, kind, data)
 
 
-def _environment(folders: list[Path], base_url: str) -> jinja2.Environment:
+def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
         autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=auto_reload,  # costs a look at each file for each mail
     )
     environment.globals["base_url"] = base_url
     environment.filters["duration"] = duration

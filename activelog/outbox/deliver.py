@@ -8,7 +8,7 @@ from activelog.errors import JobError, Permanent, Postponed
 from activelog.mail import MailRefused, Message, Recipient
 from activelog.outbox import queries
 from activelog.outbox.links import unsubscribe_headers, unsubscribe_url
-from activelog.outbox.model import Claim, Kind
+from activelog.outbox.model import Claim, Kind, Outcome, Wanted
 from activelog.queue import Backoff, Context
 from activelog.services import Services, of_job
 
@@ -37,16 +37,18 @@ async def deliver(
     """
     services = of_job(context)
     message_id = mail.make_message_id(services.settings.mail_from)
-    async with services.pool.connection() as conn:
-        claim = await queries.claim(conn, kind, user_id, occasion, message_id)
-        if claim is None or claim.state != "sending":
-            return False
-        if load is not None:
+    wanted = Wanted(kind, user_id, occasion, message_id)
+    claim = await services.together(queries.claim, wanted)
+    if claim is None or claim.state != "sending":
+        return False
+    if load is not None:
+        async with services.pool.connection() as conn:
             loaded = await load(conn, claim)
-            if loaded is None:
-                await queries.finish(conn, claim.id, "skipped", "nothing to tell", None)
-                return False
-            data |= loaded
+        if loaded is None:
+            skipped = Outcome(claim.id, "skipped", "nothing to tell")
+            await services.together(queries.finish, skipped)
+            return False
+        data |= loaded
     try:
         message = _compose(services, kind, claim, user_id, data)
         await _await_turn(services)
@@ -58,8 +60,7 @@ async def deliver(
     except Exception as error:
         await _give_back(services, claim, error, is_last=_is_last(context, error))
         raise _without_address(error, claim.email) from None
-    async with services.pool.connection() as conn:
-        await queries.finish(conn, claim.id, "sent", answer, len(message.data))
+    await services.together(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
     return True
 
 
@@ -95,9 +96,9 @@ async def _await_turn(services: Services) -> None:
 
 async def _give_back(services: Services, claim: Claim, error: Exception, *, is_last: bool) -> None:
     state = "failed" if is_last else "queued"
-    async with services.pool.connection() as conn:
-        await queries.finish(conn, claim.id, state, str(error), None)
-        if isinstance(error, MailRefused) and error.dead_mailbox:
+    await services.together(queries.finish, Outcome(claim.id, state, str(error)))
+    if isinstance(error, MailRefused) and error.dead_mailbox:
+        async with services.pool.connection() as conn:
             await queries.suppress(conn, claim.email, str(error))
 
 

@@ -27,6 +27,16 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A mail that a job wants to send; `message_id` is for one that has no row yet."""
+
+    kind: Kind
+    user_id: int
+    occasion: str
+    message_id: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """A state other than `sending` is the end of the mail."""
 
@@ -35,3 +45,16 @@ class Claim:
     state: str
     name: str
     email: str
+    kind: str
+    user_id: int
+    occasion: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended; `size` in bytes, when the mail was sent."""
+
+    mail_id: int
+    state: str
+    answer: str
+    size: int | None = None

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -6,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from activelog import db
 from activelog.db import Conn
-from activelog.outbox.model import LISTS, Claim, Kind
+from activelog.outbox.model import LISTS, Claim, Kind, Outcome, Wanted
 
 _SQL = db.queries("outbox")
 
@@ -47,21 +48,22 @@ async def gather(
     return int(await db.value(conn, _SQL["gather"], params))
 
 
-async def claim(
-    conn: Conn, kind: Kind, user_id: int, occasion: str, message_id: str
-) -> Claim | None:
-    """None when nothing is left to do. `message_id` is for a mail without a row."""
-    params = _key(kind, user_id, occasion) | {
-        "message_id": message_id,
-        "list": kind.list,
-        "cap": kind.cap,
-    }
-    return await db.one(conn, _SQL["claim"], params, Claim)
+async def claim(conn: Conn, wanted: Sequence[Wanted]) -> list[Claim | None]:
+    """None where nothing is left to do."""
+    asked = [
+        _key(want.kind, want.user_id, want.occasion)
+        | {"message_id": want.message_id, "list": want.kind.list, "cap": want.kind.cap}
+        for want in wanted
+    ]
+    found = await db.many(conn, _SQL["claim"], {"wanted": Jsonb(asked)}, Claim)
+    claims = {(claim.kind, claim.user_id, claim.occasion): claim for claim in found}
+    return [claims.get((want.kind.name, want.user_id, want.occasion)) for want in wanted]
 
 
-async def finish(conn: Conn, mail_id: int, state: str, answer: str, size: int | None) -> None:
-    params = {"id": mail_id, "state": state, "answer": answer, "size": size}
-    await db.execute(conn, _SQL["finish"], params)
+async def finish(conn: Conn, outcomes: Sequence[Outcome]) -> Sequence[None]:
+    ended = [asdict(outcome) for outcome in outcomes]
+    await db.execute(conn, _SQL["finish"], {"outcomes": Jsonb(ended)})
+    return [None] * len(outcomes)
 
 
 async def unclaim(conn: Conn, mail_id: int) -> None:

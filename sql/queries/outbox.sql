@@ -13,42 +13,55 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 SELECT gather_mails(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(occasion)s, %(delay)s, %(domain)s)
 
 -- name: claim
--- Also for a job that was deferred by hand and has no mail yet. No row when the account is gone or
+-- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone or
 -- the mail has its end already; a state other than `sending` is that end.
-WITH recipient AS (
-    SELECT u.id, u.name, u.email,
+-- JSON, because its size is no reason to plan anew each time, as an array's is.
+WITH wanted AS (
+    SELECT * FROM jsonb_to_recordset(%(wanted)s) AS w (
+        kind text, user_id bigint, occasion text, message_id text, list text, cap integer)
+),
+recipient AS (
+    SELECT w.*, u.name, u.email,
            EXISTS (SELECT FROM suppressed_addresses s WHERE s.address = lower(u.email)) AS suppressed,
-           %(list)s::text IS NOT NULL AND EXISTS (
+           u.verified_at IS NULL AND EXISTS (
+               SELECT FROM users o
+               WHERE lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL) AS anothers,
+           w.list IS NOT NULL AND EXISTS (
                SELECT FROM mail_preferences p
-               WHERE p.user_id = u.id AND p.list = %(list)s AND NOT p.wanted) AS unwanted,
-           %(cap)s::integer IS NOT NULL AND (
+               WHERE p.user_id = u.id AND p.list = w.list AND NOT p.wanted) AS unwanted,
+           w.cap IS NOT NULL AND (
                SELECT count(*) FROM mails m
-               WHERE m.user_id = u.id AND m.kind = %(kind)s AND m.state = 'sent'
-                 AND m.created_at > now() - interval '1 day') >= %(cap)s AS enough
-    FROM users u WHERE u.id = %(user_id)s
+               WHERE m.user_id = u.id AND m.kind = w.kind AND m.state = 'sent'
+                 AND m.created_at > now() - interval '1 day') >= w.cap AS enough
+    FROM wanted w JOIN users u ON u.id = w.user_id
 ),
 verdict AS (
-    SELECT *, CASE WHEN suppressed THEN 'suppressed' WHEN unwanted OR enough THEN 'skipped'
+    SELECT *, CASE WHEN suppressed THEN 'suppressed' WHEN anothers OR unwanted OR enough THEN 'skipped'
                    ELSE 'sending' END AS state,
               CASE WHEN suppressed THEN 'the address was refused before'
+                   WHEN anothers THEN 'the address has another account'
                    WHEN unwanted THEN 'not wanted' WHEN enough THEN 'enough of these today' END AS answer
     FROM recipient
+),
+claimed AS (
+    INSERT INTO mails AS m (kind, user_id, occasion, message_id, state, answer, attempts, claimed_at,
+                            finished_at)
+    SELECT kind, user_id, occasion, message_id, state, answer, (state = 'sending')::integer, now(),
+           CASE WHEN state <> 'sending' THEN now() END
+    FROM verdict ORDER BY user_id, kind, occasion
+    ON CONFLICT (user_id, kind, occasion) DO UPDATE
+        SET state = excluded.state, answer = coalesce(excluded.answer, m.answer), claimed_at = now(),
+            attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at
+        WHERE m.state IN ('queued', 'sending')
+    RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.occasion
 )
-INSERT INTO mails AS m (kind, user_id, occasion, message_id, state, answer, attempts, claimed_at,
-                        finished_at)
-SELECT %(kind)s, id, %(occasion)s, %(message_id)s, state, answer, (state = 'sending')::integer, now(),
-       CASE WHEN state <> 'sending' THEN now() END
-FROM verdict
-ON CONFLICT (user_id, kind, occasion) DO UPDATE
-    SET state = excluded.state, answer = coalesce(excluded.answer, m.answer), claimed_at = now(),
-        attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at
-    WHERE m.state IN ('queued', 'sending')
-RETURNING m.id, m.message_id, m.state,
-          (SELECT name FROM recipient) AS name, (SELECT email FROM recipient) AS email
+SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.occasion
+FROM claimed c JOIN recipient r USING (kind, user_id, occasion)
 
 -- name: finish
-UPDATE mails SET state = %(state)s, answer = %(answer)s, size = %(size)s, finished_at = now()
-WHERE id = %(id)s AND state = 'sending'
+UPDATE mails SET state = e.state, answer = e.answer, size = e.size, finished_at = now()
+FROM jsonb_to_recordset(%(outcomes)s) AS e (mail_id bigint, state text, answer text, size integer)
+WHERE mails.id = e.mail_id AND mails.state = 'sending'
 
 -- name: unclaim
 -- It was not its turn yet: as if it had not been claimed.
