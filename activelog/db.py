@@ -6,16 +6,18 @@ than one opens `transaction(pool)`. Query functions take the connection of their
 
 import re
 import select
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
 
+import msgspec
 from psycopg import AsyncClientCursor, AsyncConnection, OperationalError, pq
 from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
 from psycopg.generators import fetch, fetch_many
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 from psycopg.waiting import Wait
 from psycopg_pool import AsyncConnectionPool
 
@@ -106,6 +108,12 @@ async def value(conn: Conn, statement: bytes, params: Params) -> Any:
     cursor = await conn.execute(statement, params)
     found = await cursor.fetchone()
     return found[0] if found else None
+
+
+def records(rows: Sequence[Mapping[str, Any]]) -> Jsonb:
+    """For jsonb_to_recordset: many rows as one parameter. An array for each column would be
+    planned anew for each execution: with its length, the cost that Postgres expects changes."""
+    return Jsonb(rows, dumps=msgspec.json.encode)
 
 
 async def copy_out(

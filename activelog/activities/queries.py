@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +16,10 @@ from activelog.pictures import Picture
 _SQL = db.queries("activities")
 
 
-async def create(conn: Conn, user_id: int, values: Values) -> Activity:
-    """Raises ForeignKeyViolation when the account is gone."""
-    created = await db.one(conn, _SQL["create"], {"user_id": user_id, **vars(values)}, Activity)
-    assert created is not None
-    return created
+async def create(conn: Conn, wanted: Sequence[tuple[int, Values]]) -> list[Activity]:
+    """Whose and what; in their order. Raises ForeignKeyViolation when an account is gone."""
+    rows = [{"user_id": user_id, **vars(values)} for user_id, values in wanted]
+    return await db.many(conn, _SQL["create"], {"activities": db.records(rows)}, Activity)
 
 
 async def get(conn: Conn, activity_id: int, user_id: int) -> Activity | None:

@@ -36,9 +36,7 @@ Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
 async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
-    values = clean(body)
-    async with of_request(request).pool.connection() as conn:
-        activity = await queries.create(conn, user_id, values)
+    activity = await of_request(request).together(queries.create, (user_id, clean(body)))
     return api.json(activity, 201, {"Location": f"/api/v1/activities/{activity.id}"})
 
 

@@ -55,14 +55,14 @@ async def claim(conn: Conn, wanted: Sequence[Wanted]) -> list[Claim | None]:
         | {"message_id": want.message_id, "list": want.kind.list, "cap": want.kind.cap}
         for want in wanted
     ]
-    found = await db.many(conn, _SQL["claim"], {"wanted": Jsonb(asked)}, Claim)
+    found = await db.many(conn, _SQL["claim"], {"wanted": db.records(asked)}, Claim)
     claims = {(claim.kind, claim.user_id, claim.occasion): claim for claim in found}
     return [claims.get((want.kind.name, want.user_id, want.occasion)) for want in wanted]
 
 
 async def finish(conn: Conn, outcomes: Sequence[Outcome]) -> Sequence[None]:
     ended = [asdict(outcome) for outcome in outcomes]
-    await db.execute(conn, _SQL["finish"], {"outcomes": Jsonb(ended)})
+    await db.execute(conn, _SQL["finish"], {"outcomes": db.records(ended)})
     return [None] * len(outcomes)
 
 

@@ -1,17 +1,26 @@
 -- name: create
--- With the job that tells friends of it, in one round trip.
+-- Each with the job that tells friends of it, in one round trip, in the order in which they come.
 WITH created AS (
     INSERT INTO activities
         (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
-    VALUES (%(user_id)s, %(activity_type)s, %(duration_minutes)s, %(distance_km)s,
-            %(activity_date)s, %(tags)s, %(notes)s, %(calories)s)
+    SELECT w.user_id, w.activity_type, w.duration_minutes, w.distance_km, w.activity_date, w.tags,
+           w.notes, w.calories
+    FROM ROWS FROM (jsonb_to_recordset(%(activities)s) AS (
+        user_id bigint, activity_type text, duration_minutes integer, distance_km double precision,
+        activity_date timestamptz, tags text[], notes text, calories integer
+    )) WITH ORDINALITY AS w (user_id, activity_type, duration_minutes, distance_km, activity_date,
+                             tags, notes, calories, at)
+    ORDER BY w.at
     RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
               created_at, updated_at
+),
+told AS (
+    SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
+        'default', 'activelog.activities.notify', 0, NULL, NULL,
+        jsonb_build_object('activity_id', id), NULL
+    )::procrastinate_job_to_defer_v1 ORDER BY id)) AS jobs FROM created
 )
-SELECT created.* FROM created WHERE procrastinate_defer_jobs_v1(ARRAY[ROW(
-    'default', 'activelog.activities.notify', 0, NULL, NULL,
-    jsonb_build_object('activity_id', created.id), NULL
-)::procrastinate_job_to_defer_v1]) IS NOT NULL
+SELECT created.* FROM created, told WHERE told.jobs IS NOT NULL ORDER BY id
 
 -- name: get
 SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,

@@ -15,7 +15,6 @@ SELECT gather_mails(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(occasion)s, %
 -- name: claim
 -- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone or
 -- the mail has its end already; a state other than `sending` is that end.
--- JSON, because its size is no reason to plan anew each time, as an array's is.
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%(wanted)s) AS w (
         kind text, user_id bigint, occasion text, message_id text, list text, cap integer)
