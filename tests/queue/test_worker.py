@@ -359,6 +359,16 @@ async def test_a_tick_behind_the_last_one_is_never_deferred(queue: Queue) -> Non
         assert await store.defer_tick(conn, job, "", 1910) is None, "a clock 90 s behind"
 
 
+async def test_events_go_with_their_jobs_however_they_go(queue: Queue) -> None:
+    gone, stays = queue.defer("marked"), queue.defer("marked")
+    events = "SELECT DISTINCT job_id FROM procrastinate_events"
+    assert sorted(queue.all(events)) == [(gone,), (stays,)]
+    queue.all(f"DELETE FROM procrastinate_jobs WHERE id = {gone}")
+    assert queue.all(events) == [(stays,)]
+    queue.all("TRUNCATE procrastinate_jobs CASCADE")
+    assert queue.all(events) == []
+
+
 async def test_the_shell_and_healthchecks_work(queue: Queue) -> None:
     queue.defer("noop")
     shown = processes.run("procrastinate", "shell", "list_jobs", env=queue.env)
