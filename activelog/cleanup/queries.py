@@ -58,6 +58,10 @@ async def give_up_mails(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["give_up_mails"], {"now": now, "page": page})
 
 
+async def delete_depths(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_depths"], {"now": now, "page": page})
+
+
 async def expired_exports(conn: Conn, now: datetime, page: int) -> list[str]:
     """Keys of objects that are still there."""
     cursor = await conn.execute(_SQL["expired_exports"], {"now": now, "page": page})

@@ -23,6 +23,7 @@ _TABLES: dict[str, Delete] = {
     "limits": queries.delete_limits,
     "schedule runs": queries.delete_runs,
     "mails given up": queries.give_up_mails,
+    "queue depths": queries.delete_depths,
 }
 
 blueprint = Blueprint()

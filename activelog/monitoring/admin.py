@@ -1,6 +1,7 @@
 """The face of sql/queries/admin.sql: what the jobs page reads and does."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -11,7 +12,6 @@ from activelog.monitoring.model import (
     Action,
     Event,
     Failure,
-    Hour,
     Job,
     JobError,
     JobFilter,
@@ -21,6 +21,7 @@ from activelog.monitoring.model import (
     Queue,
     Run,
     Schedule,
+    Slot,
     Worker,
 )
 from activelog.queue.store import queue_names
@@ -35,8 +36,9 @@ async def queues(conn: Conn) -> list[Queue]:
     return await db.many(conn, _SQL["queues"], {"names": sorted(names)}, Queue)
 
 
-async def hours(conn: Conn, count: int) -> list[Hour]:
-    return await db.many(conn, _SQL["hours"], {"hours": count}, Hour)
+async def slots(conn: Conn, unit: Literal["hour", "day"], count: int) -> list[Slot]:
+    params = {"unit": unit, "length": timedelta(**{f"{unit}s": 1}), "count": count}
+    return await db.many(conn, _SQL["slots"], params, Slot)
 
 
 async def workers(conn: Conn) -> list[Worker]:

@@ -21,7 +21,7 @@ from activelog import access_log
 from activelog.db import Conn, Pool
 from activelog.monitoring import admin, queries
 from activelog.monitoring.model import Queue
-from activelog.monitoring.queries import Bucket, Mails, Running, Runs, Schedule
+from activelog.monitoring.queries import Bucket, Exports, Mails, Running, Runs, Schedule
 from activelog.queue.counts import BUCKETS
 
 _JOB = ["task", "queue"]
@@ -37,6 +37,7 @@ class Measured(Collector):
     running: list[Running]
     schedules: list[Schedule]
     mails: list[Mails]
+    exports: list[Exports]
     oldest_mail: float
     pool: dict[str, Any]
 
@@ -51,6 +52,12 @@ class Measured(Collector):
         for mail in self.mails:
             mails.add_metric([mail.kind, mail.outcome], mail.count)
         yield mails
+        exports = CounterMetricFamily(
+            "activelog_exports", "Exports by what became of them", labels=["format", "outcome"]
+        )
+        for export in self.exports:
+            exports.add_metric([export.format, export.outcome], export.count)
+        yield exports
         yield _gauge(
             "activelog_mail_oldest_seconds", "Age of the oldest mail that waits", self.oldest_mail
         )
@@ -105,7 +112,7 @@ class Measured(Collector):
     def _queues(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily(
             "activelog_jobs_waiting",
-            "Jobs that could start, counted up to 20,000",
+            "Jobs that could start, counted up to 30,000",
             labels=["queue"],
         )
         running = GaugeMetricFamily("activelog_jobs_running", "Jobs at work", labels=["queue"])
@@ -153,6 +160,7 @@ async def measure(conn: Conn, pool: Pool) -> Measured:
         running=await queries.running(conn),
         schedules=await queries.schedules(conn),
         mails=await queries.mails(conn),
+        exports=await queries.exports(conn),
         oldest_mail=await queries.oldest_mail(conn) or 0.0,
         pool=pool.get_stats(),
     )

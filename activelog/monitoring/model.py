@@ -45,20 +45,24 @@ class MailFilter(msgspec.Struct, forbid_unknown_fields=True):
 @dataclass(frozen=True)
 class Queue:
     queue: str
-    waiting: int  # counted up to 10,000
+    waiting: int  # counted up to 10,000 in each way of waiting
+    oldest: datetime | None  # since when the first in line waits
     later: int
     running: int
-    oldest: datetime | None  # when the first of those that wait came
     paused: bool
 
 
 @dataclass(frozen=True)
-class Hour:
-    hour: datetime
+class Slot:
+    """An hour or a day of the charts."""
+
+    at: datetime
     succeeded: int
     failed: int
     enqueued: int
-    waited: float | None  # seconds, the mean
+    waited: float | None  # seconds before a run, the mean
+    seconds: float | None  # of a run, the mean
+    waiting: int  # in all queues together, the most at once
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The jobs page, for admins."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, get_args
 from urllib.parse import urlencode
@@ -16,22 +17,24 @@ from activelog.monitoring.model import (
     ACTIONS,
     STATES,
     Action,
-    Hour,
     JobFilter,
     MailFilter,
     Schedule,
+    Slot,
 )
 from activelog.services import of_request
 from activelog.site import Form, Page, Visitor
 
 _PAGE = 50
-_SHOWN_HOURS = 48
+_HOURS, _DAYS = 48, 30  # of the charts
 
 
 async def overview(request: Request, visitor: Visitor) -> Response:
+    by_day = request.query_params.get("charts") == "days"
     async with of_request(request).pool.connection() as conn:
         queues = await admin.queues(conn)
-        hours = await admin.hours(conn, _SHOWN_HOURS)
+        hours = await admin.slots(conn, "hour", _HOURS)
+        slots = await admin.slots(conn, "day", _DAYS) if by_day else hours
         workers = await admin.workers(conn)
         failures = await admin.failures(conn)
     return site.page(
@@ -40,8 +43,8 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         queues=queues,
         workers=workers,
         failures=failures,
-        runs=[_bar(hour, hour.succeeded + hour.failed, hour.failed) for hour in hours],
-        waits=[_bar(hour, round(hour.waited or 0, 3)) for hour in hours],
+        by_day=by_day,
+        charts=list(_charts(slots, "{:%-d}" if by_day else "{:%H}h")),
         last_day=_sums(hours[-24:]),
     )
 
@@ -192,11 +195,21 @@ def _words(action: Action) -> str:
     return action.replace("_", " ")
 
 
-def _bar(hour: Hour, value: float, bad: int = 0) -> dict[str, Any]:
-    return {"label": f"{hour.hour:%H}h", "title": f"{hour.hour:%a %H}h", "value": value, "bad": bad}
+def _charts(slots: list[Slot], label: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Title, unit and bars."""
+
+    def bar(slot: Slot, value: float, bad: int = 0) -> dict[str, Any]:
+        title = f"{slot.at:%a} {slot.at.day} {slot.at:%b %H}h"
+        return {"label": label.format(slot.at), "title": title, "value": value, "bad": bad}
+
+    runs = [bar(slot, slot.succeeded + slot.failed, slot.failed) for slot in slots]
+    yield "Runs, failed ones in red", "runs", runs
+    yield "Waiting, at most", "jobs", [bar(slot, slot.waiting) for slot in slots]
+    yield "Wait before a run", "s", [bar(slot, round(slot.waited or 0, 3)) for slot in slots]
+    yield "Length of a run", "s", [bar(slot, round(slot.seconds or 0, 3)) for slot in slots]
 
 
-def _sums(hours: list[Hour]) -> dict[str, int]:
+def _sums(hours: list[Slot]) -> dict[str, int]:
     return {
         "enqueued": sum(hour.enqueued for hour in hours),
         "succeeded": sum(hour.succeeded for hour in hours),

@@ -50,6 +50,15 @@ class Mails:
 
 
 @dataclass(frozen=True)
+class Exports:
+    """`outcome`: requested, completed, failed, cancelled, expired."""
+
+    format: str
+    outcome: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Readiness:
     migrations: int
     heartbeat: float | None  # seconds since the latest one
@@ -73,6 +82,10 @@ async def running(conn: Conn) -> list[Running]:
 
 async def schedules(conn: Conn) -> list[Schedule]:
     return await db.many(conn, _SQL["schedules"], {}, Schedule)
+
+
+async def exports(conn: Conn) -> list[Exports]:
+    return await db.many(conn, _SQL["exports"], {}, Exports)
 
 
 async def mails(conn: Conn) -> list[Mails]:

@@ -16,6 +16,7 @@ from activelog.queue.line import Line
 DEATHS = 3  # a job that took so many workers with it is not rescued again
 _RESCUE_INTERVAL = 1.0
 _UNKNOWN_INTERVAL = 60.0
+_DEPTHS_INTERVAL = 20.0  # more often than once a minute, so that no minute is missed
 _KEEPALIVE = 15.0
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,13 @@ async def watch_aborts(
         if running():
             for job_id in await line(lambda conn: store.abort_requests(conn, running())):
                 on_abort(job_id)
+
+
+async def note_depths(line: Line) -> None:
+    """Keeps the history of how full the queues are, for charts."""
+    while True:
+        await line(store.note_depths)
+        await asyncio.sleep(_DEPTHS_INTERVAL)
 
 
 async def report_unknown(line: Line, queues: Collection[str] | None, tasks: list[str]) -> None:

@@ -53,6 +53,11 @@ async def queue_names(conn: Conn) -> list[str]:
     return [name for (name,) in await cursor.fetchall()]
 
 
+async def note_depths(conn: Conn) -> None:
+    """For charts: how full the queues are now, once a minute whoever asks."""
+    await db.execute(conn, _SQL["note_depths"], {"queues": await queue_names(conn)})
+
+
 async def turn(
     conn: Conn,
     *,

@@ -177,6 +177,7 @@ class Worker(stock.Worker):
             duties.rescue(line, wake),
             duties.watch_aborts(line, interval, self._running_ids, self._abort),
             duties.report_unknown(line, self._named_queues(), self._tasks),
+            duties.note_depths(line),
             schedule.keep(self.app, line),
         ]
         if self.listen_notify:

@@ -1,36 +1,40 @@
 -- name: queues
--- Counted up to 10,000 each: what is more is more, and a page must not count millions.
-WITH names AS (
-    SELECT unnest(%(names)s::text[]) AS queue
-)
-SELECT n.queue,
+-- Counted up to 10,000 in each way of waiting: a page must not count millions.
+SELECT n.queue, d.waiting, d.oldest,
        (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
-            AND j.status = 'todo' AND j.scheduled_at IS NULL LIMIT 10000) AS c)
-     + (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
-            AND j.status = 'todo' AND j.scheduled_at <= now() LIMIT 10000) AS c) AS waiting,
-       (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
-            AND j.status = 'todo' AND j.scheduled_at > now() LIMIT 10000) AS c) AS later,
+            AND j.status = 'todo' AND j.scheduled_at > now() AND j.lock IS NULL
+        ORDER BY j.scheduled_at, j.id LIMIT 10000) AS c) AS later,
        (SELECT count(*) FROM procrastinate_jobs j
         WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
-       (SELECT e.at FROM procrastinate_events e WHERE e.type = 'deferred' AND e.job_id = (
-            SELECT j.id FROM procrastinate_jobs j WHERE j.queue_name = n.queue AND j.status = 'todo'
-              AND j.scheduled_at IS NULL AND j.lock IS NULL ORDER BY -j.priority, j.id LIMIT 1)
-        LIMIT 1) AS oldest,
        EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
-FROM names n ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
+FROM unnest(%(names)s::text[]) AS n (queue) CROSS JOIN LATERAL queue_depth(n.queue) AS d
+ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
 
--- name: hours
--- What happened in each of the last hours; from counts, not from jobs.
-SELECT h.hour,
-       coalesce(sum(c.count) FILTER (WHERE c.event = 'succeeded'), 0)::bigint AS succeeded,
-       coalesce(sum(c.count) FILTER (WHERE c.event IN ('failed', 'retried', 'died')), 0)::bigint AS failed,
-       coalesce(sum(c.count) FILTER (WHERE c.event = 'enqueued'), 0)::bigint AS enqueued,
-       (sum(c.waited) / nullif(sum(c.count) FILTER (WHERE c.event <> 'enqueued'), 0))::double precision
-           AS waited
-FROM generate_series(date_trunc('hour', now()) - make_interval(hours => %(hours)s - 1),
-                     date_trunc('hour', now()), interval '1 hour') AS h (hour)
-LEFT JOIN job_counts c ON c.minute >= h.hour AND c.minute < h.hour + interval '1 hour'
-GROUP BY h.hour ORDER BY h.hour
+-- name: slots
+-- What happened in each of the last hours or days; from counts, not from jobs.
+WITH slots AS (
+    SELECT at, at + %(length)s::interval AS until
+    FROM generate_series(date_trunc(%(unit)s::text, now()) - (%(count)s - 1) * %(length)s::interval,
+                         date_trunc(%(unit)s::text, now()), %(length)s::interval) AS g (at)
+),
+counted AS (
+    SELECT date_trunc(%(unit)s::text, minute) AS at,
+           sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
+           sum(count) FILTER (WHERE event IN ('failed', 'retried', 'died')) AS failed,
+           sum(count) FILTER (WHERE event = 'enqueued') AS enqueued,
+           sum(waited) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS waited,
+           sum(seconds) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS seconds
+    FROM job_counts WHERE minute >= (SELECT min(at) FROM slots) AND minute < 'infinity' GROUP BY 1
+),
+seen AS (
+    SELECT date_trunc(%(unit)s::text, minute) AS at, max(waiting) AS waiting
+    FROM (SELECT minute, sum(waiting) AS waiting FROM queue_depths
+          WHERE minute >= (SELECT min(at) FROM slots) GROUP BY minute) AS minutes GROUP BY 1
+)
+SELECT s.at, coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
+       coalesce(c.enqueued, 0)::bigint AS enqueued, c.waited, c.seconds,
+       coalesce(d.waiting, 0)::bigint AS waiting
+FROM slots s LEFT JOIN counted c USING (at) LEFT JOIN seen d USING (at) ORDER BY s.at
 
 -- name: workers
 SELECT w.id, w.last_heartbeat,

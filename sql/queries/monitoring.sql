@@ -1,15 +1,15 @@
 -- name: runs
--- All that was ever counted.
+-- All that was ever counted: a few lines for each task.
 SELECT task_name AS task, queue_name AS queue, event, sum(count)::bigint AS count,
        sum(seconds) AS seconds, sum(waited) AS waited
-FROM job_counts GROUP BY 1, 2, 3
+FROM job_counts WHERE minute = 'infinity' GROUP BY 1, 2, 3
 
 -- name: buckets
 -- The histograms of runs, by task: sums of the arrays' places.
 SELECT c.task_name AS task, c.queue_name AS queue, b.place::integer AS place,
        sum(b.seconds)::bigint AS seconds, sum(b.waited)::bigint AS waited
 FROM job_counts c, unnest(c.seconds_buckets, c.waited_buckets) WITH ORDINALITY AS b (seconds, waited, place)
-WHERE c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+WHERE c.minute = 'infinity' AND c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 
 -- name: workers
 SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'
@@ -30,6 +30,9 @@ FROM schedule_ticks t LEFT JOIN LATERAL (
 
 -- name: mails
 SELECT kind, outcome, sum(count)::bigint AS count FROM mail_counts GROUP BY 1, 2
+
+-- name: exports
+SELECT format, outcome, sum(count)::bigint AS count FROM export_counts GROUP BY 1, 2
 
 -- name: oldest_mail
 SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails

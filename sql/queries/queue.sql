@@ -132,3 +132,12 @@ SELECT id FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status = 'doing' 
 -- Jobs that were claimed in an answer that never arrived because the connection broke.
 UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL
 WHERE worker_id = %(worker_id)s AND status = 'doing' AND NOT id = ANY (%(known)s)
+
+-- name: note_depths
+-- Once a minute, whichever worker comes first.
+INSERT INTO queue_depths (minute, queue_name, waiting, oldest_seconds)
+SELECT date_trunc('minute', now()), q.name, d.waiting,
+       coalesce(extract(epoch FROM now() - d.oldest), 0)
+FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS d
+WHERE NOT EXISTS (SELECT FROM queue_depths WHERE minute = date_trunc('minute', now()))
+ON CONFLICT DO NOTHING

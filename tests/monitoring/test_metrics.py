@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from activelog.queue.counts import BUCKETS
+from activelog.queue.store import note_depths
 from tests.conftest import World, missing
 from tests.test_local import Up, place
+from tests.test_site import browse
 
 __all__ = ["place"]
 
@@ -69,7 +71,7 @@ async def test_old_minutes_are_folded_and_the_sums_stay(world: World) -> None:
         await ada.log()
         await world.work()
     await world.rows(
-        "UPDATE job_counts SET minute = minute - interval '3 days' - slot * interval '1 min'"
+        "UPDATE job_counts SET minute = minute - interval '3 days' - slot %% 50 * interval '1 min'"
     )
     before, rows = await lines(world), await world.value("SELECT count(*) FROM job_counts")
     await world.jobs_defer("activelog.cleanup.nightly")
@@ -79,8 +81,66 @@ async def test_old_minutes_are_folded_and_the_sums_stay(world: World) -> None:
     assert after[name] == before[name] == 3
     bucket = f'activelog_job_seconds_bucket{{le="{BUCKETS[-1]:g}",{NOTIFY}}}'
     assert after[bucket] == 3
-    notify = "SELECT count(*) FROM job_counts WHERE task_name LIKE '%%notify'"
-    assert await world.value(notify) <= 2 < rows + 2
+    notify = "SELECT count(*) FROM job_counts WHERE task_name LIKE '%%notify' AND minute {}"
+    hours_touched = 2
+    assert await world.value(notify.format("< 'infinity'")) <= 2 * hours_touched < rows
+    await world.rows("UPDATE job_counts SET minute = minute - interval '2 years'")
+    await world.jobs_defer("activelog.cleanup.nightly")
+    await world.work()
+    assert await world.value(notify.format("< 'infinity'")) == 0, "charts show no years"
+    assert (await lines(world))[name] == 3
+
+
+async def test_exports_are_counted_by_what_became_of_them(world: World) -> None:
+    ada = await world.user()
+    await ada.log()
+    paths = [f"/api/v1/activities/export/{name}" for name in ("csv", "csv", "pdf")]
+    asked = [(await ada.post(path, json={})).json() for path in paths]
+    await ada.call("DELETE", f"/api/v1/export/{asked[1]['job_id']}")
+    await world.rows(
+        "UPDATE procrastinate_jobs SET status = 'doing' WHERE args->>'ticket_id' = %s",
+        asked[2]["job_id"],
+    )
+    await world.rows("UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'doing'")
+    await world.work()
+    await world.rows(
+        "UPDATE job_tickets SET expires_at = now() - interval '1 day'"
+        " WHERE completed_at IS NOT NULL"
+    )
+    await world.jobs_defer("activelog.cleanup.nightly")
+    await world.work()
+    found = await lines(world)
+    counted = {
+        name.removeprefix("activelog_exports_total"): value
+        for name, value in found.items()
+        if name.startswith("activelog_exports_total")
+    }
+    assert counted == {
+        '{format="csv",outcome="requested"}': 2,
+        '{format="csv",outcome="completed"}': 1,
+        '{format="csv",outcome="cancelled"}': 1,
+        '{format="csv",outcome="expired"}': 1,
+        '{format="pdf",outcome="requested"}': 1,
+        '{format="pdf",outcome="failed"}': 1,
+    }
+
+
+async def test_charts_show_hours_and_days(world: World) -> None:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    browse(world, ada)
+    for _ in range(7):
+        await ada.log()
+    async with world.services.pool.connection() as conn:
+        await note_depths(conn)
+        await note_depths(conn)  # another worker in the same minute
+    await world.work()
+    for path in ("/admin", "/admin?charts=days"):
+        page = (await world.http.get(path)).text
+        runs, waiting, *_ = page.split('<svg class="chart"')[1:]
+        assert ": 7 runs</title>" in runs
+        assert ": 7 jobs</title>" in waiting
+    assert await world.value("SELECT count(*) FROM queue_depths WHERE waiting = 7") == 1
 
 
 async def test_mails_and_schedules_are_counted(world: World) -> None:
@@ -129,6 +189,12 @@ async def test_the_views_explain_themselves(world: World) -> None:
     for (view,) in views:
         await world.rows(f"SELECT * FROM monitoring.{view}")
         assert await world.value(f"SELECT obj_description('monitoring.{view}'::regclass)")
+    silent = await world.rows(
+        "SELECT relname, attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " WHERE relnamespace = 'monitoring'::regnamespace AND attnum > 0"
+        " AND col_description(attrelid, attnum) IS NULL"
+    )
+    assert silent == [], "every column has a comment"
     assert await world.rows("SELECT task, status FROM monitoring.jobs WHERE queue = 'low'") == [
         ("activelog.exports.generate", "succeeded")
     ]
