@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import NoReturn
 import psycopg
 import uvicorn
 
-from activelog import __version__, demo, importer, local, openapi, web
+from activelog import __version__, demo, importer, local, logs, openapi, web
 from activelog.embedded import EmbeddedError
 from activelog.local import LocalError
 from activelog.migrate import MigrationError, migrate
@@ -109,14 +108,16 @@ def _migrate(arguments: argparse.Namespace) -> None:
 
 
 def _api(arguments: argparse.Namespace) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s:%(name)s:%(message)s")
-    app = web.create_app(Settings.from_env(os.environ))
+    settings = Settings.from_env(os.environ)
+    logs.set_up(as_json=settings.json_logs)
+    app = web.create_app(settings)
     # uvicorn's own access log writes query strings, and ours hold tokens and signatures.
     uvicorn.run(
         app,
         host=arguments.host,
         port=arguments.port,
         access_log=False,
+        log_config=None,
         timeout_graceful_shutdown=4,
     )
 

@@ -1,11 +1,17 @@
 """One line for each request, without the query string, which may hold a token or a signature; and
-its time for Prometheus, by route and not by path, of which there are as many as ids."""
+its time for Prometheus, by route and not by path, of which there are as many as ids. Each request
+has an id, the proxy's or client's where one is sent, which the answer repeats."""
 
 import logging
+import re
+import secrets
 import time
 
 from prometheus_client import CollectorRegistry, Histogram
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from activelog import logs
 
 REGISTRY = CollectorRegistry()
 SECONDS = Histogram(
@@ -15,6 +21,9 @@ SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10),
     registry=REGISTRY,
 )
+
+_HEADER = "X-Request-ID"
+_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +36,17 @@ class AccessLog:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         began, status = time.perf_counter(), 0
+        request_id = _request_id(scope)
+        logs.bind(request_id=request_id)
 
         async def noting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (_HEADER.lower().encode(), request_id.encode()),
+                ]
             await send(message)
 
         try:
@@ -41,6 +56,14 @@ class AccessLog:
             route = getattr(scope.get("route"), "path", "none")
             SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
             if logger.isEnabledFor(logging.INFO):
+                milliseconds = round(seconds * 1000, 1)
                 logger.info(
-                    "%s %s %d %.1f ms", scope["method"], scope["path"], status, seconds * 1000
-                )
+                    "%s %s %d %.1f ms", scope["method"], scope["path"], status, milliseconds,
+                    extra={"method": scope["method"], "route": route, "status": status,
+                           "milliseconds": milliseconds},
+                )  # fmt: skip
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(_HEADER, "")
+    return given if _ID.fullmatch(given) else secrets.token_hex(8)

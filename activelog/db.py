@@ -91,6 +91,14 @@ async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
         yield conn
 
 
+@asynccontextmanager
+async def bounded(pool: Pool, seconds: int) -> AsyncIterator[Conn]:
+    """Raises QueryCanceled for a statement that takes longer."""
+    async with transaction(pool) as conn:
+        await conn.execute(f"SET LOCAL statement_timeout = '{seconds:d}s'".encode())
+        yield conn
+
+
 async def one(conn: Conn, statement: bytes, params: Params, row: type[Row]) -> Row | None:
     async with conn.cursor(row_factory=class_row(row)) as cursor:
         await cursor.execute(statement, params)

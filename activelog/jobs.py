@@ -4,6 +4,7 @@ environment. The only place beside `web` and `__main__` that knows the features.
 import os
 import sys
 
+from activelog import logs
 from activelog.accounts import tasks as accounts
 from activelog.activities import tasks as activities
 from activelog.cleanup import tasks as cleanup
@@ -22,6 +23,7 @@ FEATURES = (accounts, activities, cleanup, exports, friends, monitoring, reports
 
 def make_app(settings: Settings) -> App:
     def context(pool: Pool) -> dict[str, Services]:
+        logs.set_up(as_json=settings.json_logs)  # the engine's command line has its own by now
         return {"services": make_services(settings, pool)}
 
     app = App(settings.database_url, make_context=context, strict_queues=settings.strict_queues)

@@ -65,6 +65,7 @@ class Settings:
     mails_per_second: float | None = None
     weekly_active_days: int = 28
     weekly_spread_minutes: int = 60
+    json_logs: bool = False
 
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
@@ -91,7 +92,15 @@ class Settings:
             weekly_active_days=_days(environ, "ACTIVELOG_WEEKLY_ACTIVE_DAYS", 28),
             weekly_spread_minutes=_minutes(environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", 60),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
+            json_logs=_json_logs(environ),
         )
+
+
+def _json_logs(environ: Mapping[str, str]) -> bool:
+    value = environ.get("ACTIVELOG_LOGS", "text")
+    if value not in ("text", "json"):
+        raise SettingsError("ACTIVELOG_LOGS must be text (the default) or json")
+    return value == "json"
 
 
 def _database_url(environ: Mapping[str, str]) -> str:

@@ -16,9 +16,13 @@ from activelog.pictures import Picture
 _SQL = db.queries("activities")
 
 
-async def create(conn: Conn, wanted: Sequence[tuple[int, Values]]) -> list[Activity]:
-    """Whose and what; in their order. Raises ForeignKeyViolation when an account is gone."""
-    rows = [{"user_id": user_id, **vars(values)} for user_id, values in wanted]
+async def create(conn: Conn, wanted: Sequence[tuple[int, Values, str | None]]) -> list[Activity]:
+    """Whose, what, and by which request; in their order. Raises ForeignKeyViolation when an account
+    is gone."""
+    rows = [
+        {"user_id": user_id, **vars(values), "request_id": request_id}
+        for user_id, values, request_id in wanted
+    ]
     return await db.many(conn, _SQL["create"], {"activities": db.records(rows)}, Activity)
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, db, tickets
+from activelog import api, db, logs, tickets
 from activelog.activities import queries
 from activelog.activities.csv_rows import detect_format
 from activelog.activities.model import (
@@ -36,7 +36,8 @@ Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
 async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
-    activity = await of_request(request).together(queries.create, (user_id, clean(body)))
+    wanted = (user_id, clean(body), logs.request_id())
+    activity = await of_request(request).together(queries.create, wanted)
     return api.json(activity, 201, {"Location": f"/api/v1/activities/{activity.id}"})
 
 

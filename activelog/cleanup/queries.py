@@ -58,6 +58,10 @@ async def give_up_mails(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["give_up_mails"], {"now": now, "page": page})
 
 
+async def delete_counts(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_counts"], {"now": now, "page": page})
+
+
 async def delete_depths(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["delete_depths"], {"now": now, "page": page})
 
@@ -72,9 +76,9 @@ async def mark_removed(conn: Conn, keys: list[str]) -> None:
     await db.execute(conn, _SQL["mark_removed"], {"keys": keys})
 
 
-async def fold_counts(conn: Conn, now: datetime) -> None:
-    """Old minutes of job counts into hours; the sums stay the same."""
-    await db.execute(conn, _SQL["fold_counts"], {"now": now})
+async def fold_counts(conn: Conn) -> None:
+    """The lines that writers of job counts have for themselves into one; the sums stay the same."""
+    await db.execute(conn, _SQL["fold_counts"], {})
 
 
 async def orphans(conn: Conn, keys: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ _TABLES: dict[str, Delete] = {
     "limits": queries.delete_limits,
     "schedule runs": queries.delete_runs,
     "mails given up": queries.give_up_mails,
+    "job counts": queries.delete_counts,
     "queue depths": queries.delete_depths,
 }
 
@@ -46,7 +47,7 @@ async def nightly(context: Context, timestamp: int | None = None, day: str | Non
         counts["jobs"] += await retire_jobs(services)
         await services.storage.set_rules()
         async with services.pool.connection() as conn:
-            await queries.fold_counts(conn, now)
+            await queries.fold_counts(conn)
         _leave_out_zeros(counts)
 
 

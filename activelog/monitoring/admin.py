@@ -1,12 +1,12 @@
 """The face of sql/queries/admin.sql: what the jobs page reads and does."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from activelog import db
+from activelog import db, logs
 from activelog.db import Conn
 from activelog.monitoring.model import (
     Action,
@@ -36,8 +36,9 @@ async def queues(conn: Conn) -> list[Queue]:
     return await db.many(conn, _SQL["queues"], {"names": sorted(names)}, Queue)
 
 
-async def slots(conn: Conn, unit: Literal["hour", "day"], count: int) -> list[Slot]:
-    params = {"unit": unit, "length": timedelta(**{f"{unit}s": 1}), "count": count}
+async def slots(conn: Conn, unit: Literal["hour", "day"], since: datetime) -> list[Slot]:
+    """From `since`, where an hour or a day begins, until now."""
+    params = {"unit": unit, "length": timedelta(**{f"{unit}s": 1}), "since": since}
     return await db.many(conn, _SQL["slots"], params, Slot)
 
 
@@ -93,7 +94,7 @@ async def last_id(conn: Conn) -> int:
 
 
 async def defer_bulk(conn: Conn, ticket_id: UUID, user_id: int, args: dict[str, Any]) -> None:
-    params = {"id": ticket_id, "user_id": user_id, "args": Jsonb(args)}
+    params = {"id": ticket_id, "user_id": user_id, "args": Jsonb(args | logs.origin())}
     await db.execute(conn, _SQL["defer_bulk"], params)
 
 

@@ -1,16 +1,19 @@
 """The jobs page, for admins."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from croniter import croniter
+from psycopg.errors import QueryCanceled
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, site, tickets
+from activelog import api, db, site, tickets
+from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.monitoring import admin
 from activelog.monitoring.model import (
@@ -27,14 +30,18 @@ from activelog.site import Form, Page, Visitor
 
 _PAGE = 50
 _HOURS, _DAYS = 48, 30  # of the charts
+_SEARCH_SECONDS = 5
 
 
 async def overview(request: Request, visitor: Visitor) -> Response:
     by_day = request.query_params.get("charts") == "days"
-    async with of_request(request).pool.connection() as conn:
+    services = of_request(request)
+    hour = services.clock().replace(minute=0, second=0, microsecond=0)
+    async with services.pool.connection() as conn:
         queues = await admin.queues(conn)
-        hours = await admin.slots(conn, "hour", _HOURS)
-        slots = await admin.slots(conn, "day", _DAYS) if by_day else hours
+        hours = await admin.slots(conn, "hour", hour - timedelta(hours=_HOURS - 1))
+        days_back = hour.replace(hour=0) - timedelta(days=_DAYS - 1)
+        slots = await admin.slots(conn, "day", days_back) if by_day else hours
         workers = await admin.workers(conn)
         failures = await admin.failures(conn)
     return site.page(
@@ -51,7 +58,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
 
 async def jobs(request: Request, visitor: Visitor) -> Response:
     wanted = _filter(dict(request.query_params))
-    async with of_request(request).pool.connection() as conn:
+    async with _searching(request) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
     shown = found[:_PAGE]
     fields = {name: value for name, value in wanted.params().items() if value and name != "before"}
@@ -92,7 +99,7 @@ async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Re
 async def ask_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
     """How many it would be, before anything is done."""
     action, wanted = _action(form), _bulk_filter(form)
-    async with of_request(request).pool.connection() as conn:
+    async with _searching(request) as conn:
         count = await admin.count_matching(conn, wanted)
     fields = {name: value for name, value in wanted.params().items() if value}
     return site.page(
@@ -170,6 +177,17 @@ async def audit(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
         found = await admin.audit(conn)
     return site.page(request, "admin/audit.html", noted=found)
+
+
+@asynccontextmanager
+async def _searching(request: Request) -> AsyncIterator[Conn]:
+    try:
+        async with db.bounded(of_request(request).pool, _SEARCH_SECONDS) as conn:
+            yield conn
+    except QueryCanceled:
+        raise AppError(
+            "too_much", "that is too much to look through: choose a state, queue or task", 422
+        ) from None
 
 
 def _filter(fields: dict[str, str]) -> JobFilter:

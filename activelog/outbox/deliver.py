@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from activelog.services import Services, of_job
 PATIENT = Backoff(base=60, factor=8, cap=3600)
 _TURN_PATIENCE = 2.0  # seconds that a mail waits in its slot for its turn under the rate limit
 _NOT_YET = 5.0  # seconds until it asks again
+
+logger = logging.getLogger(__name__)
 
 Load = Callable[[Conn, Claim], Awaitable[Mapping[str, Any] | None]]
 
@@ -61,6 +64,7 @@ async def deliver(
         await _give_back(services, claim, error, is_last=_is_last(context, error))
         raise _without_address(error, claim.email) from None
     await services.together(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
+    logger.info("Mail %d (%s) to user %d sent, %s", claim.id, kind.name, user_id, claim.message_id)
     return True
 
 

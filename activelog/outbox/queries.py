@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from activelog import db
+from activelog import db, logs
 from activelog.db import Conn
 from activelog.outbox.model import LISTS, Claim, Kind, Outcome, Wanted
 
@@ -26,7 +26,7 @@ async def write(
         "message_id": message_id,
         "task": kind.task,
         "queue": kind.queue,
-        "args": Jsonb({"user_id": user_id, **(args or {})}),
+        "args": Jsonb({"user_id": user_id, **(args or {}), **logs.origin()}),
     }
     return await db.value(conn, _SQL["write"], params) is not None
 

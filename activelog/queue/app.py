@@ -9,6 +9,7 @@ from procrastinate import tasks
 from procrastinate.app import WorkerOptions
 
 from activelog import db
+from activelog.queue.request_id import taking_request_id
 from activelog.queue.retry import Backoff
 from activelog.queue.worker import DEFAULT_TIMEOUT, Worker
 
@@ -40,14 +41,16 @@ class Blueprint(procrastinate.Blueprint):
         [Callable[Concatenate[Context, P], R]], tasks.Task[Concatenate[Context, P], R, P]
     ]:
         """Declares a task. It gets its Context first, runs for `timeout` seconds at most, and
-        runs again after a failure as `retry` says (three times unless told otherwise).
+        runs again after a failure as `retry` says (three times unless told otherwise). Besides its
+        own arguments it takes `request_id`, for the log.
 
         Its name stands in job rows and in people's shell history: it is an interface.
         """
         self.timeouts[name] = timeout
-        return self.task(
+        declare = self.task(
             name=name, queue=queue, pass_context=True, retry=retry or Backoff(), lock=lock
         )
+        return lambda function: declare(taking_request_id(function))
 
 
 class Connector(procrastinate.PsycopgConnector):

@@ -16,7 +16,7 @@ from activelog.queue.line import Line
 DEATHS = 3  # a job that took so many workers with it is not rescued again
 _RESCUE_INTERVAL = 1.0
 _UNKNOWN_INTERVAL = 60.0
-_DEPTHS_INTERVAL = 20.0  # more often than once a minute, so that no minute is missed
+_DEPTHS_INTERVAL = 60.0  # more often than there is a line in the table, so that none is missed
 _KEEPALIVE = 15.0
 
 logger = logging.getLogger(__name__)

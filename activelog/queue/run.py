@@ -15,6 +15,7 @@ from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.tasks import Task
 from procrastinate.worker import Worker
 
+from activelog import logs
 from activelog.errors import JobError, Permanent, Postponed
 from activelog.queue.end import End
 
@@ -39,6 +40,8 @@ async def run(
 ) -> End:
     """Runs `context.job`. Raises CancelledError only when neither a person nor a shutdown asked."""
     job = context.job
+    request_id = job.task_kwargs.get("request_id")
+    logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
     try:
         _check_arguments(task, context)
         call = middleware.compose(

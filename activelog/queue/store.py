@@ -54,7 +54,7 @@ async def queue_names(conn: Conn) -> list[str]:
 
 
 async def note_depths(conn: Conn) -> None:
-    """For charts: how full the queues are now, once a minute whoever asks."""
+    """For charts: how full the queues are now, once in five minutes whoever asks."""
     await db.execute(conn, _SQL["note_depths"], {"queues": await queue_names(conn)})
 
 

@@ -357,7 +357,12 @@ class Worker(stock.Worker):
         self._ends.append(replace(end, seconds=seconds, waited=waited))
         self._new_job_event.set()
         if logger.isEnabledFor(logging.INFO):
-            logger.info("Job %s: %s after %.3f s", context.job.call_string, end.status, seconds)
+            job = context.job
+            logger.info(
+                "Job %s: %s after %.3f s", job.call_string, end.status, seconds,
+                extra={"request_id": job.task_kwargs.get("request_id"), "job_id": job.id,
+                       "task": job.task_name, "status": end.status},
+            )  # fmt: skip
         if isinstance(end.error, ThreadHangs):
             self._replace_slot()
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from activelog import db
+from activelog import db, logs
 from activelog.db import Conn
 from activelog.summaries.model import Day
 
@@ -110,6 +110,6 @@ async def request(
         "at": at,
         "task": task,
         "queue": queue,
-        "args": Jsonb(args),
+        "args": Jsonb(args | logs.origin()),
     }
     await db.execute(conn, _SQL["request"], params)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from activelog import db
+from activelog import db, logs
 from activelog.db import Conn
 from activelog.queue import AnyTask
 from activelog.tickets.model import Ticket
@@ -35,6 +35,7 @@ def opening(
         "line": line.name if line else None,
         "line_slots": line.slots if line else None,
         "waiting": line.waiting if line else None,
+        "request_id": logs.request_id(),
     }
 
 

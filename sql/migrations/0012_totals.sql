@@ -1,25 +1,49 @@
--- Prometheus wants sums since the beginning, and must not add up a year of minutes for them. So each
--- count goes into two lines: its minute's, for charts, and that of `infinity`, which is the sum.
-INSERT INTO job_counts (minute, slot, task_name, queue_name, event, count, seconds, waited,
+-- Counts by hour, since that is what charts show, and of all time, since Prometheus must not add up
+-- years: each goes into its hour's line and into that of `infinity`, which is the sum.
+ALTER TABLE job_counts RENAME COLUMN minute TO hour;
+
+WITH minutes AS (DELETE FROM job_counts RETURNING *)
+INSERT INTO job_counts (hour, slot, task_name, queue_name, event, count, seconds, waited,
                         seconds_buckets, waited_buckets)
-SELECT 'infinity', -1, task_name, queue_name, event, sum(count), sum(seconds), sum(waited),
+SELECT l.hour, -1, task_name, queue_name, event, sum(count), sum(seconds), sum(waited),
        sum_arrays(seconds_buckets), sum_arrays(waited_buckets)
-FROM job_counts GROUP BY task_name, queue_name, event;
+FROM minutes m, LATERAL (VALUES (date_trunc('hour', m.hour)), ('infinity')) AS l (hour)
+GROUP BY l.hour, task_name, queue_name, event;
 
 CREATE OR REPLACE FUNCTION count_jobs(
     _slot integer, _tasks text[], _queues text[], _events text[], _counts bigint[],
     _seconds double precision[], _waited double precision[],
     _seconds_buckets text[], _waited_buckets text[]
 ) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO job_counts AS c (minute, slot, task_name, queue_name, event, count, seconds, waited,
+    INSERT INTO job_counts AS c (hour, slot, task_name, queue_name, event, count, seconds, waited,
                                  seconds_buckets, waited_buckets)
-    SELECT m.minute, _slot, task, queue, event, count, seconds, waited,
+    SELECT l.hour, _slot, task, queue, event, count, seconds, waited,
            seconds_buckets::bigint[], waited_buckets::bigint[]
     FROM unnest(_tasks, _queues, _events, _counts, _seconds, _waited, _seconds_buckets, _waited_buckets)
         AS u (task, queue, event, count, seconds, waited, seconds_buckets, waited_buckets),
-        (VALUES (date_trunc('minute', now())), ('infinity')) AS m (minute)
-    ORDER BY task, queue, event, m.minute
-    ON CONFLICT (minute, slot, task_name, queue_name, event) DO UPDATE SET
+        (VALUES (date_trunc('hour', now())), ('infinity')) AS l (hour)
+    ORDER BY task, queue, event, l.hour
+    ON CONFLICT (hour, slot, task_name, queue_name, event) DO UPDATE SET
+        count = c.count + excluded.count, seconds = c.seconds + excluded.seconds,
+        waited = c.waited + excluded.waited,
+        seconds_buckets = add_arrays(c.seconds_buckets, excluded.seconds_buckets),
+        waited_buckets = add_arrays(c.waited_buckets, excluded.waited_buckets)
+$$;
+
+-- Makes one line of those that writers have for themselves, of hours that are over and of the sum;
+-- what charts and Prometheus add up stays the same.
+CREATE FUNCTION fold_job_counts(_since timestamptz) RETURNS void LANGUAGE sql AS $$
+    WITH own AS (
+        DELETE FROM job_counts
+        WHERE slot <> -1 AND (hour >= _since AND hour < date_trunc('hour', now()) OR hour = 'infinity')
+        RETURNING *
+    )
+    INSERT INTO job_counts AS c (hour, slot, task_name, queue_name, event, count, seconds, waited,
+                                 seconds_buckets, waited_buckets)
+    SELECT hour, -1, task_name, queue_name, event, sum(count), sum(seconds), sum(waited),
+           sum_arrays(seconds_buckets), sum_arrays(waited_buckets)
+    FROM own GROUP BY hour, task_name, queue_name, event
+    ON CONFLICT (hour, slot, task_name, queue_name, event) DO UPDATE SET
         count = c.count + excluded.count, seconds = c.seconds + excluded.seconds,
         waited = c.waited + excluded.waited,
         seconds_buckets = add_arrays(c.seconds_buckets, excluded.seconds_buckets),
@@ -34,12 +58,12 @@ BEGIN
     INSERT INTO procrastinate_events (job_id, type, at)
     SELECT id, 'scheduled', scheduled_at FROM new_jobs
     WHERE status = 'todo' AND scheduled_at IS NOT NULL;
-    INSERT INTO job_counts AS c (minute, slot, task_name, queue_name, event, count)
-    SELECT m.minute, 1000 + pg_backend_pid() % 64, task_name, queue_name, 'enqueued', count
+    INSERT INTO job_counts AS c (hour, slot, task_name, queue_name, event, count)
+    SELECT l.hour, 1000 + pg_backend_pid() % 64, task_name, queue_name, 'enqueued', count
     FROM (SELECT task_name, queue_name, count(*) FROM new_jobs WHERE status = 'todo' GROUP BY 1, 2) AS n,
-         (VALUES (date_trunc('minute', now())), ('infinity')) AS m (minute)
-    ORDER BY task_name, queue_name, m.minute
-    ON CONFLICT (minute, slot, task_name, queue_name, event) DO UPDATE
+         (VALUES (date_trunc('hour', now())), ('infinity')) AS l (hour)
+    ORDER BY task_name, queue_name, l.hour
+    ON CONFLICT (hour, slot, task_name, queue_name, event) DO UPDATE
         SET count = c.count + excluded.count;
     IF EXISTS (SELECT FROM procrastinate_workers w
                WHERE w.last_heartbeat > now() - interval '1 minute'
@@ -78,13 +102,13 @@ BEGIN
 END;
 $$;
 
--- How full the queues were: a worker looks every minute.
+-- How full the queues were: a worker looks every five minutes.
 CREATE TABLE queue_depths (
-    minute timestamptz NOT NULL,
+    at timestamptz NOT NULL,
     queue_name text NOT NULL,
     waiting integer NOT NULL,               -- could start then; counted up to 30,000
     oldest_seconds double precision NOT NULL,  -- how long the first in line had waited
-    PRIMARY KEY (minute, queue_name)
+    PRIMARY KEY (at, queue_name)
 );
 
 -- How many exports of a format ended how; a line of its own for each writer, so that nobody waits.

@@ -1,24 +1,27 @@
 -- name: create
 -- Each with the job that tells friends of it, in one round trip, in the order in which they come.
-WITH created AS (
+WITH wanted AS (
+    SELECT * FROM ROWS FROM (jsonb_to_recordset(%(activities)s) AS (
+        user_id bigint, activity_type text, duration_minutes integer, distance_km double precision,
+        activity_date timestamptz, tags text[], notes text, calories integer, request_id text
+    )) WITH ORDINALITY AS w (user_id, activity_type, duration_minutes, distance_km, activity_date,
+                             tags, notes, calories, request_id, at)
+),
+created AS (
     INSERT INTO activities
         (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
-    SELECT w.user_id, w.activity_type, w.duration_minutes, w.distance_km, w.activity_date, w.tags,
-           w.notes, w.calories
-    FROM ROWS FROM (jsonb_to_recordset(%(activities)s) AS (
-        user_id bigint, activity_type text, duration_minutes integer, distance_km double precision,
-        activity_date timestamptz, tags text[], notes text, calories integer
-    )) WITH ORDINALITY AS w (user_id, activity_type, duration_minutes, distance_km, activity_date,
-                             tags, notes, calories, at)
-    ORDER BY w.at
+    SELECT user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
+    FROM wanted ORDER BY at
     RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
               created_at, updated_at
 ),
 told AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         'default', 'activelog.activities.notify', 0, NULL, NULL,
-        jsonb_build_object('activity_id', id), NULL
-    )::procrastinate_job_to_defer_v1 ORDER BY id)) AS jobs FROM created
+        jsonb_strip_nulls(jsonb_build_object('activity_id', id, 'request_id', request_id)), NULL
+    )::procrastinate_job_to_defer_v1 ORDER BY id)) AS jobs
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS at FROM created) AS numbered
+    JOIN wanted USING (at)
 )
 SELECT created.* FROM created, told WHERE told.jobs IS NOT NULL ORDER BY id
 
@@ -63,7 +66,7 @@ FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NU
 -- The import, its ticket and its job, in one round trip.
 WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
-                       %(line)s, %(line_slots)s, %(waiting)s) AS is_open
+                       %(line)s, %(line_slots)s, %(waiting)s, %(request_id)s) AS is_open
 )
 INSERT INTO imports (id, user_id, object_key, dry_run)
 SELECT %(id)s, %(user_id)s, %(object_key)s, %(dry_run)s FROM ticket WHERE is_open

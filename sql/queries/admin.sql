@@ -13,23 +13,21 @@ ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
 -- name: slots
 -- What happened in each of the last hours or days; from counts, not from jobs.
 WITH slots AS (
-    SELECT at, at + %(length)s::interval AS until
-    FROM generate_series(date_trunc(%(unit)s::text, now()) - (%(count)s - 1) * %(length)s::interval,
-                         date_trunc(%(unit)s::text, now()), %(length)s::interval) AS g (at)
+    SELECT at FROM generate_series(%(since)s::timestamptz, now(), %(length)s::interval) AS g (at)
 ),
 counted AS (
-    SELECT date_trunc(%(unit)s::text, minute) AS at,
+    SELECT date_trunc(%(unit)s::text, hour) AS at,
            sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
            sum(count) FILTER (WHERE event IN ('failed', 'retried', 'died')) AS failed,
            sum(count) FILTER (WHERE event = 'enqueued') AS enqueued,
            sum(waited) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS waited,
            sum(seconds) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS seconds
-    FROM job_counts WHERE minute >= (SELECT min(at) FROM slots) AND minute < 'infinity' GROUP BY 1
+    FROM job_counts WHERE hour >= %(since)s AND hour < 'infinity' GROUP BY 1
 ),
 seen AS (
-    SELECT date_trunc(%(unit)s::text, minute) AS at, max(waiting) AS waiting
-    FROM (SELECT minute, sum(waiting) AS waiting FROM queue_depths
-          WHERE minute >= (SELECT min(at) FROM slots) GROUP BY minute) AS minutes GROUP BY 1
+    SELECT date_trunc(%(unit)s::text, at) AS at, max(waiting) AS waiting
+    FROM (SELECT at, sum(waiting) AS waiting FROM queue_depths
+          WHERE at >= %(since)s GROUP BY at) AS looks GROUP BY 1
 )
 SELECT s.at, coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
        coalesce(c.enqueued, 0)::bigint AS enqueued, c.waited, c.seconds,
@@ -67,19 +65,21 @@ WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
 ORDER BY j.id DESC LIMIT %(limit)s
 
 -- name: search
--- The same among jobs whose errors have these words, and those of the window whose arguments have
--- the text.
+-- The same among jobs whose errors have these words, and among the newest 10,000 of the window those
+-- whose arguments have the text.
 WITH found AS (
     (SELECT job_id AS id FROM job_errors
      WHERE to_tsvector('simple', error) @@ plainto_tsquery('simple', %(text)s)
      ORDER BY at DESC LIMIT 1000)
     UNION
-    (SELECT j.id FROM procrastinate_jobs j
-     WHERE j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
-       AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
-       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
-       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
-       AND strpos(j.args::text, %(text)s) > 0 ORDER BY j.id DESC LIMIT 1000)
+    (SELECT recent.id FROM (
+         SELECT j.id, j.args FROM procrastinate_jobs j
+         WHERE j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
+           AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+           AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+           AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+         ORDER BY j.id DESC LIMIT 10000) AS recent
+     WHERE strpos(recent.args::text, %(text)s) > 0 LIMIT 1000)
 )
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
        j.args::text AS args, j.attempts, j.scheduled_at,

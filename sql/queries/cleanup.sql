@@ -128,30 +128,15 @@ WHERE id IN (
     ORDER BY m.created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
 
 -- name: fold_counts
--- Minutes older than a day into hours, and all lines of an hour or of the sum into one: what charts
--- and Prometheus add up stays the same. Hours older than a year go; the sum has them.
-WITH old AS (
-    DELETE FROM job_counts
-    WHERE (minute < date_trunc('hour', %(now)s::timestamptz - interval '1 day')
-           AND (slot <> -1 OR minute <> date_trunc('hour', minute)))
-       OR (minute = 'infinity' AND slot <> -1)
-       OR minute < %(now)s::timestamptz - interval '1 year'
-    RETURNING date_trunc('hour', minute) AS hour, task_name, queue_name, event, count, seconds, waited,
-              seconds_buckets, waited_buckets
-)
-INSERT INTO job_counts AS c (minute, slot, task_name, queue_name, event, count, seconds, waited,
-                             seconds_buckets, waited_buckets)
-SELECT hour, -1, task_name, queue_name, event, sum(count), sum(seconds), sum(waited),
-       sum_arrays(seconds_buckets), sum_arrays(waited_buckets)
-FROM old WHERE hour >= %(now)s::timestamptz - interval '1 year'
-GROUP BY hour, task_name, queue_name, event
-ON CONFLICT (minute, slot, task_name, queue_name, event) DO UPDATE SET
-    count = c.count + excluded.count, seconds = c.seconds + excluded.seconds,
-    waited = c.waited + excluded.waited,
-    seconds_buckets = add_arrays(c.seconds_buckets, excluded.seconds_buckets),
-    waited_buckets = add_arrays(c.waited_buckets, excluded.waited_buckets)
+SELECT fold_job_counts('-infinity')
+
+-- name: delete_counts
+-- Hours older than a year; the sum has them.
+DELETE FROM job_counts WHERE (hour, slot, task_name, queue_name, event) IN (
+    SELECT hour, slot, task_name, queue_name, event FROM job_counts
+    WHERE hour < %(now)s::timestamptz - interval '1 year' ORDER BY hour LIMIT %(page)s)
 
 -- name: delete_depths
-DELETE FROM queue_depths WHERE (minute, queue_name) IN (
-    SELECT minute, queue_name FROM queue_depths WHERE minute < %(now)s::timestamptz - interval '40 days'
-    ORDER BY minute LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+DELETE FROM queue_depths WHERE (at, queue_name) IN (
+    SELECT at, queue_name FROM queue_depths WHERE at < %(now)s::timestamptz - interval '40 days'
+    ORDER BY at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

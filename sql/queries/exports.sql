@@ -2,7 +2,7 @@
 -- The export, its ticket and its job, in one round trip. No row when the line is full.
 WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
-                       %(line)s, %(line_slots)s, %(waiting)s) AS is_open
+                       %(line)s, %(line_slots)s, %(waiting)s, %(request_id)s) AS is_open
 )
 INSERT INTO exports (id, user_id, format, filters, object_key)
 SELECT %(id)s, %(user_id)s, %(format)s, %(filters)s, %(object_key)s

@@ -2,14 +2,14 @@
 -- All that was ever counted: a few lines for each task.
 SELECT task_name AS task, queue_name AS queue, event, sum(count)::bigint AS count,
        sum(seconds) AS seconds, sum(waited) AS waited
-FROM job_counts WHERE minute = 'infinity' GROUP BY 1, 2, 3
+FROM job_counts WHERE hour = 'infinity' GROUP BY 1, 2, 3
 
 -- name: buckets
 -- The histograms of runs, by task: sums of the arrays' places.
 SELECT c.task_name AS task, c.queue_name AS queue, b.place::integer AS place,
        sum(b.seconds)::bigint AS seconds, sum(b.waited)::bigint AS waited
 FROM job_counts c, unnest(c.seconds_buckets, c.waited_buckets) WITH ORDINALITY AS b (seconds, waited, place)
-WHERE c.minute = 'infinity' AND c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+WHERE c.hour = 'infinity' AND c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 
 -- name: workers
 SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'

@@ -134,10 +134,13 @@ UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL
 WHERE worker_id = %(worker_id)s AND status = 'doing' AND NOT id = ANY (%(known)s)
 
 -- name: note_depths
--- Once a minute, whichever worker comes first.
-INSERT INTO queue_depths (minute, queue_name, waiting, oldest_seconds)
-SELECT date_trunc('minute', now()), q.name, d.waiting,
-       coalesce(extract(epoch FROM now() - d.oldest), 0)
-FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS d
-WHERE NOT EXISTS (SELECT FROM queue_depths WHERE minute = date_trunc('minute', now()))
-ON CONFLICT DO NOTHING
+-- Once in five minutes, whichever worker comes first; it tidies the counts of the last hours, too.
+WITH noted AS (
+    INSERT INTO queue_depths (at, queue_name, waiting, oldest_seconds)
+    SELECT date_bin('5 minutes', now(), 'epoch'), q.name, d.waiting,
+           coalesce(extract(epoch FROM now() - d.oldest), 0)
+    FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS d
+    WHERE NOT EXISTS (SELECT FROM queue_depths WHERE at = date_bin('5 minutes', now(), 'epoch'))
+    ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT fold_job_counts(now() - interval '3 hours') WHERE EXISTS (SELECT FROM noted)

@@ -62,7 +62,7 @@ CREATE VIEW monitoring.slowest AS
 SELECT task_name AS task, queue_name AS queue, sum(count) AS runs,
        sum(seconds) / nullif(sum(count), 0) AS mean_seconds,
        sum(waited) / nullif(sum(count), 0) AS mean_wait_seconds
-FROM job_counts WHERE event <> 'enqueued' AND minute > now() - interval '1 day' AND minute < 'infinity'
+FROM job_counts WHERE event <> 'enqueued' AND hour > now() - interval '1 day' AND hour < 'infinity'
 GROUP BY task_name, queue_name ORDER BY mean_seconds DESC NULLS LAST;
 COMMENT ON VIEW monitoring.slowest IS 'Tasks of the last day, the slowest first';
 COMMENT ON COLUMN monitoring.slowest.task IS 'what ran';

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 
-from tests.bench import csv, mail, pdf, queue, schedules
+from tests.bench import csv, mail, pages, pdf, queue, schedules
 from tests.bench.measure import Result
 
 SUITES: dict[str, Callable[[], Iterator[Result]]] = {
@@ -15,6 +15,7 @@ SUITES: dict[str, Callable[[], Iterator[Result]]] = {
     "csv": csv.measure,
     "pdf": pdf.measure,
     "schedules": schedules.measure,
+    "pages": pages.measure,
 }
 
 

@@ -1,0 +1,123 @@
+"""The pages for admins and /metrics over HTTP, with millions of jobs in the table; each against the
+limit of 100 ms."""
+
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from activelog import auth
+from activelog.api import SESSION_COOKIE
+from tests.bench.data import USER, quietly
+from tests.bench.http import PORT, SECRET, api
+from tests.bench.measure import Place, Result, median, places
+
+ROUNDS, LIMIT = 7, 100.0  # ms
+JOBS, MAILS = 5_000_000, 1_000_000
+
+# Of every hundred ended jobs one failed, with its error; a night's worth waits.
+FILL_JOBS = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, status, args, attempts)
+SELECT (ARRAY['critical', 'default', 'low'])[n %% 3 + 1], 'activelog.bench.task_' || n %% 20,
+       CASE WHEN n > %s - 100000 THEN 'todo' WHEN n %% 100 = 0 THEN 'failed' ELSE 'succeeded' END
+           ::procrastinate_job_status,
+       jsonb_build_object('user_id', n), 1
+FROM generate_series(1, %s) AS n"""
+FILL_EVENTS = """
+INSERT INTO procrastinate_events (job_id, type, at)
+SELECT id, type::procrastinate_job_event_type, now() - (%s - id) * interval '0.1 second'
+FROM procrastinate_jobs, (VALUES ('deferred'), ('started'), ('succeeded')) AS v (type)
+WHERE type = 'deferred' OR status <> 'todo'"""
+FILL_ERRORS = """
+INSERT INTO job_errors (job_id, attempt, at, kind, error, traceback)
+SELECT id, 1, now() - (%s - id) * interval '0.1 second', 'error',
+       'ValueError: number ' || id || ' went wrong in the ' || task_name,
+       repeat('line of a traceback ', 60)
+FROM procrastinate_jobs WHERE status = 'failed'"""
+FILL_COUNTS = """
+INSERT INTO job_counts (hour, slot, task_name, queue_name, event, count, seconds, waited)
+SELECT m, slot, 'activelog.bench.task_' || task, 'default', event, 5, 0.1, 0.01
+FROM (SELECT m, -1 AS slot
+      FROM generate_series(date_trunc('hour', now()) - interval '1 year', now(), '1 hour') AS m
+      UNION ALL
+      SELECT m, slot FROM generate_series(0, 127) AS slot,
+             (VALUES (date_trunc('hour', now())), ('infinity')) AS unfolded (m)) AS hours,
+     generate_series(0, 19) AS task, (VALUES ('enqueued'), ('succeeded'), ('failed')) AS e (event)
+ON CONFLICT DO NOTHING"""
+FILL_DEPTHS = """
+INSERT INTO queue_depths SELECT m, queue, 9, 0.1
+FROM generate_series(date_trunc('minute', now()) - interval '40 days', now(), '1 minute') AS m,
+     (VALUES ('critical'), ('default'), ('low')) AS q (queue)"""
+FILL_MAILS = """
+INSERT INTO mails (kind, user_id, occasion, message_id, state, created_at)
+SELECT 'weekly_summary', %s, n, n, CASE WHEN n %% 500 = 0 THEN 'failed' ELSE 'sent' END,
+       now() - n * interval '1 second'
+FROM generate_series(1, %s) AS n"""
+
+PATHS = {
+    "overview": "/admin",
+    "overview_days": "/admin?charts=days",
+    "jobs": "/admin/jobs",
+    "jobs_failed": "/admin/jobs?status=failed",
+    "jobs_of_a_task": "/admin/jobs?status=failed&task=activelog.bench.task_0",
+    "jobs_succeeded": "/admin/jobs?status=succeeded&queue=low",
+    "jobs_waiting": "/admin/jobs?status=todo&queue=default",
+    "jobs_older": "/admin/jobs?status=failed&before=2000000",
+    "search_rare_error": "/admin/jobs?status=failed&text=2500000",
+    "search_common_error": "/admin/jobs?status=failed&text=ValueError",
+    "search_arguments": "/admin/jobs?text=%22user_id%22:+4999999",
+    "search_nothing": "/admin/jobs?text=nowhere",
+    "job": "/admin/jobs/2500000",
+    "schedules": "/admin/schedules",
+    "mails": "/admin/mails",
+    "mails_failed": "/admin/mails?state=failed",
+    "audit": "/admin/audit",
+    "metrics": "/metrics",
+}
+
+
+def measure() -> Iterator[Result]:
+    with places() as (ours, _), tempfile.TemporaryDirectory(prefix="activelog-bench-") as name:
+        admin = _fill(ours)
+        with api(ours, Path(name)):
+            for case, path in PATHS.items():
+                times = [_ask(path, admin) for _ in range(ROUNDS)]
+                note = f"{path}, {JOBS:,} jobs, {MAILS:,} mails; the worst {max(times):.0f} ms"
+                yield Result(f"pages.{case}", median(times), "ms", LIMIT, False, note)
+
+
+def _fill(place: Place) -> int:
+    """Returns the admin's id."""
+    admin = int(str(place.one(USER, "admin@example.com")))
+    place.execute("UPDATE users SET is_admin = true")
+    quietly(place, FILL_JOBS, JOBS, JOBS)
+    quietly(place, FILL_EVENTS, JOBS)
+    quietly(place, FILL_ERRORS, JOBS)
+    quietly(place, FILL_COUNTS)
+    quietly(place, FILL_DEPTHS)
+    quietly(place, FILL_MAILS, admin, MAILS)
+    for table in (
+        "procrastinate_jobs",
+        "procrastinate_events",
+        "job_errors",
+        "job_counts",
+        "mails",
+    ):
+        place.execute(f"VACUUM ANALYZE {table}")
+    return admin
+
+
+def _ask(path: str, user_id: int) -> float:
+    """Milliseconds to the last byte."""
+    token, _ = auth.make_token(SECRET, "session", str(user_id), datetime.now(UTC))
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{PORT}{path}", headers={"Cookie": f"{SESSION_COOKIE}={token}"}
+    )
+    time.sleep(0.3 if path != "/metrics" else 2.1)  # it is measured every two seconds at most
+    began = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as response:
+        response.read()
+        assert not response.url.endswith("/sign-in"), response.url
+    return (time.perf_counter() - began) * 1000
