@@ -48,7 +48,7 @@ FROM (SELECT m, -1 AS slot
 ON CONFLICT DO NOTHING"""
 FILL_DEPTHS = """
 INSERT INTO queue_depths SELECT m, queue, 9, 0.1
-FROM generate_series(date_trunc('minute', now()) - interval '40 days', now(), '1 minute') AS m,
+FROM generate_series(date_trunc('hour', now()) - interval '40 days', now(), '5 minutes') AS m,
      (VALUES ('critical'), ('default'), ('low')) AS q (queue)"""
 FILL_MAILS = """
 INSERT INTO mails (kind, user_id, occasion, message_id, state, created_at)

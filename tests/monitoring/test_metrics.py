@@ -131,7 +131,7 @@ async def test_charts_show_hours_and_days(world: World) -> None:
         await ada.log()
     async with world.services.pool.connection() as conn:
         await note_depths(conn)
-        await note_depths(conn)  # another worker in the same minute
+        await note_depths(conn)  # another worker in the same five minutes
     await world.work()
     for path in ("/admin", "/admin?charts=days"):
         page = (await world.http.get(path)).text
