@@ -25,7 +25,7 @@ Query = Callable[[Conn, Sequence[Ask]], Awaitable[Sequence[Answer]]]
 @dataclass
 class _Line:
     waiting: list[tuple[Any, asyncio.Future[Any]]] = field(default_factory=list)
-    servers: set[asyncio.Task[None]] = field(default_factory=set)
+    served: int = 0  # at once
 
 
 class Together:
@@ -36,23 +36,29 @@ class Together:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._lines: dict[Any, _Line] = {}
+        self._servers: set[asyncio.Task[None]] = set()
 
     async def __call__(self, query: Query[Ask, Answer], ask: Ask) -> Answer:
         line = self._lines.setdefault(query, _Line())
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         line.waiting.append((ask, answer))
-        if len(line.servers) < _AT_ONCE:
+        if line.served < _AT_ONCE:
+            line.served += 1
             server = asyncio.create_task(self._serve(query, line))
-            line.servers.add(server)
-            server.add_done_callback(line.servers.discard)
+            self._servers.add(server)
+            server.add_done_callback(self._servers.discard)
         return await answer
 
     async def _serve(self, query: Query[Any, Any], line: _Line) -> None:
-        while line.waiting:
-            taken, line.waiting = line.waiting[:_MOST], line.waiting[_MOST:]
-            wanted = [(ask, answer) for ask, answer in taken if not answer.cancelled()]
-            if wanted:
-                await self._run(query, wanted)
+        try:
+            while line.waiting:
+                taken, line.waiting = line.waiting[:_MOST], line.waiting[_MOST:]
+                wanted = [(ask, answer) for ask, answer in taken if not answer.cancelled()]
+                if wanted:
+                    await self._run(query, wanted)
+        finally:
+            # In the same breath as the last look at what waits: whoever comes now is served anew.
+            line.served -= 1
 
     async def _run(
         self, query: Query[Any, Any], wanted: Sequence[tuple[Any, asyncio.Future[Any]]]

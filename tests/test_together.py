@@ -48,3 +48,23 @@ async def test_who_gives_up_does_not_hold_others_up(world: World) -> None:
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert await together(divide, 10) == 10
+
+
+async def test_who_asks_again_at_the_very_end_is_served(world: World) -> None:
+    gate, together = asyncio.Event(), world.services.together
+
+    async def echo(conn: Conn, numbers: Sequence[int]) -> Sequence[int]:
+        await gate.wait()
+        return numbers
+
+    async def twice() -> int:
+        await together(echo, 1)
+        return await together(echo, 2)
+
+    first = asyncio.create_task(twice())
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(together(echo, 3))
+    await asyncio.sleep(0.1)
+    gate.set()  # both statements end at once
+    async with asyncio.timeout(10):
+        assert (await first, await second) == (2, 3)
