@@ -34,11 +34,11 @@ async def verification(context: Context, user_id: int, verification_id: str) -> 
     pending = await _pending(context, user_id)
     async with services.pool.connection() as conn:
         is_open = await queries.verification_is_open(conn, UUID(verification_id))
-    if pending is None or not is_open or pending.owner_id is not None:
-        await outbox.skip(context, VERIFICATION, user_id, occasion=verification_id)
-    else:
+    if is_open:
         token = verification_token(services, UUID(verification_id))
         await outbox.deliver(context, VERIFICATION, user_id, occasion=verification_id, token=token)
+    else:
+        await outbox.skip(context, VERIFICATION, user_id, occasion=verification_id)
     if pending is not None and pending.owner_id is not None:
         day = services.clock().date().isoformat()
         await outbox.deliver(context, ALREADY_REGISTERED, pending.owner_id, occasion=day)

@@ -31,12 +31,19 @@ CREATE OR REPLACE FUNCTION count_jobs(
 $$;
 
 -- Makes one line of those that writers have for themselves, of hours that are over and of the sum;
--- what charts and Prometheus add up stays the same.
+-- what charts and Prometheus add up stays the same. It locks in the order of the writers, or they
+-- could wait for each other in a ring.
 CREATE FUNCTION fold_job_counts(_since timestamptz) RETURNS void LANGUAGE sql AS $$
-    WITH own AS (
-        DELETE FROM job_counts
+    WITH locked AS (
+        SELECT hour, slot, task_name, queue_name, event FROM job_counts
         WHERE slot <> -1 AND (hour >= _since AND hour < date_trunc('hour', now()) OR hour = 'infinity')
-        RETURNING *
+        ORDER BY task_name, queue_name, event, hour FOR UPDATE
+    ),
+    own AS (
+        DELETE FROM job_counts c USING locked l
+        WHERE (c.hour, c.slot, c.task_name, c.queue_name, c.event)
+            = (l.hour, l.slot, l.task_name, l.queue_name, l.event)
+        RETURNING c.*
     )
     INSERT INTO job_counts AS c (hour, slot, task_name, queue_name, event, count, seconds, waited,
                                  seconds_buckets, waited_buckets)
