@@ -46,18 +46,18 @@ class Measured(Collector):
         yield from self._histograms()
         yield from self._queues()
         yield from self._schedules()
-        mails = CounterMetricFamily(
-            "activelog_mails", "Mails that ended", labels=["kind", "outcome"]
+        yield _counter(
+            "activelog_mails",
+            "Mails that ended",
+            {(mail.kind, mail.outcome): mail.count for mail in self.mails},
+            labels=("kind", "outcome"),
         )
-        for mail in self.mails:
-            mails.add_metric([mail.kind, mail.outcome], mail.count)
-        yield mails
-        exports = CounterMetricFamily(
-            "activelog_exports", "Exports by what became of them", labels=["format", "outcome"]
+        yield _counter(
+            "activelog_exports",
+            "Exports by what became of them",
+            {(export.format, export.outcome): export.count for export in self.exports},
+            labels=("format", "outcome"),
         )
-        for export in self.exports:
-            exports.add_metric([export.format, export.outcome], export.count)
-        yield exports
         yield _gauge(
             "activelog_mail_oldest_seconds", "Age of the oldest mail that waits", self.oldest_mail
         )
@@ -170,6 +170,15 @@ def expose(measured: Measured) -> bytes:
     registry = CollectorRegistry()
     registry.register(measured)
     return generate_latest(registry) + generate_latest(access_log.REGISTRY)
+
+
+def _counter(
+    name: str, text: str, counts: dict[tuple[str, ...], int], *, labels: tuple[str, ...]
+) -> CounterMetricFamily:
+    found = CounterMetricFamily(name, text, labels=labels)
+    for values, count in counts.items():
+        found.add_metric(values, count)
+    return found
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
