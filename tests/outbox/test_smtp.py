@@ -20,7 +20,8 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from activelog.errors import Permanent
 from activelog.jobs import make_app
-from activelog.mail import Recipient, compose, relay
+from activelog.mail import Recipient, compose
+from activelog.mail import smtp as smtp_client
 from activelog.settings import Settings, Smtp
 from tests.conftest import World, missing, running
 from tests.real import postfix
@@ -272,7 +273,7 @@ async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Setting
 async def test_every_fault_at_every_step_only_delays(
     settings: Settings, step: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "STEP_SECONDS", 0.5)
+    monkeypatch.setattr(smtp_client, "STEP_SECONDS", 0.5)
     async with misbehaving(step, fault) as smtp, running(replace(settings, mail=smtp)) as world:
         await greet(world)
         # Nonsense after EHLO is answered by HELO, and then all is well.
