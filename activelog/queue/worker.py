@@ -264,10 +264,6 @@ class Worker(stock.Worker):
             # holds its queueing lock. One by one the guilty end shows, and fails.
             self._new_job_event.set()
             return {job_id for end in ends for job_id in await self._write_alone(end)}, []
-        except psycopg.errors.ForeignKeyViolation:
-            # This process was suspended, and its worker row is gone.
-            await self._start_over()
-            return set(), []
 
     async def _exchange(
         self, conn: Conn, ends: list[End], slots: int

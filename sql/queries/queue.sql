@@ -18,26 +18,36 @@ UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %
 -- Only when nothing is left to rescue from them.
 DELETE FROM procrastinate_workers w
 WHERE w.last_heartbeat < now() - %(silence)s::interval
-  AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.worker_id = w.id)
+  AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing')
 
 -- name: queue_names
--- A hop per queue, whatever the number of jobs.
-WITH RECURSIVE names AS (
-    (SELECT queue_name FROM procrastinate_jobs ORDER BY queue_name LIMIT 1)
+-- Those where jobs wait: a hop per queue through each of our three indexes, whatever the number of
+-- jobs.
+WITH RECURSIVE names (ready, later, locked) AS (
+    SELECT ''::varchar, ''::varchar, ''::varchar
     UNION ALL
     SELECT (SELECT j.queue_name FROM procrastinate_jobs j
-            WHERE j.queue_name > names.queue_name ORDER BY j.queue_name LIMIT 1)
-    FROM names WHERE names.queue_name IS NOT NULL
+            WHERE j.queue_name > names.ready AND j.status = 'todo' AND j.scheduled_at IS NULL
+              AND j.lock IS NULL ORDER BY j.queue_name LIMIT 1),
+           (SELECT j.queue_name FROM procrastinate_jobs j
+            WHERE j.queue_name > names.later AND j.status = 'todo' AND j.scheduled_at IS NOT NULL
+              AND j.lock IS NULL ORDER BY j.queue_name LIMIT 1),
+           (SELECT j.queue_name FROM procrastinate_jobs j
+            WHERE j.queue_name > names.locked AND j.status = 'todo' AND j.lock IS NOT NULL
+            ORDER BY j.queue_name LIMIT 1)
+    FROM names WHERE coalesce(ready, later, locked) IS NOT NULL
 )
-SELECT queue_name::text FROM names WHERE queue_name IS NOT NULL
+SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, later, locked]) AS name WHERE name <> ''
 
 -- name: claim
--- From queues that are not paused; with the seconds that a job waited since it could start.
+-- From queues that are not paused, for a worker that nobody took for dead; with the seconds that a
+-- job waited since it could start.
 WITH open AS (
     SELECT array_agg(queue) AS queues, array_agg(weight) AS weights, array_agg(pass) AS passes
     FROM unnest(%(queues)s::text[], %(weights)s::double precision[], %(passes)s::double precision[])
         AS u (queue, weight, pass)
     WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = u.queue)
+      AND EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = %(worker_id)s)
 )
 SELECT c.id, c.status, c.task_name, c.priority, c.lock, c.queueing_lock, c.args, c.scheduled_at,
        c.queue_name, c.attempts, c.abort_requested, c.worker_id,
