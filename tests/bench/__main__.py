@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 
-from tests.bench import csv, mail, pages, pdf, queue, schedules
+from tests.bench import csv, mail, pages, pdf, peers, queue, schedules
 from tests.bench.measure import Result
 
 SUITES: dict[str, Callable[[], Iterator[Result]]] = {
@@ -16,6 +16,7 @@ SUITES: dict[str, Callable[[], Iterator[Result]]] = {
     "pdf": pdf.measure,
     "schedules": schedules.measure,
     "pages": pages.measure,
+    "peers": peers.measure,
 }
 
 
@@ -23,8 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.bench")
     parser.add_argument("suites", nargs="+", choices=SUITES, metavar="SUITE")
     parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--peers", action="store_true", help="the queue's peers too, if installed")
     arguments = parser.parse_args()
-    for suite in arguments.suites:
+    for suite in arguments.suites + ["peers"] * arguments.peers:
         for result in SUITES[suite]():
             print(_line(result) if arguments.json else _row(result), flush=True)
 

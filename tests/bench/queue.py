@@ -46,10 +46,10 @@ def measure() -> Iterator[Result]:
 def drain(ours: Place, stock: Place) -> Iterator[Result]:
     fast, slow, costs = [], [], []
     for _ in range(ROUNDS):
-        rate, cost = _drain(ours, OURS, 30_000)
+        rate, cost = drain_once(ours, OURS, 30_000, CONCURRENCY)
         fast.append(rate)
         costs.append(cost)
-        slow.append(_drain(stock, STOCK, 3_000)[0])
+        slow.append(drain_once(stock, STOCK, 3_000, CONCURRENCY)[0])
     worker, postgres = (median(cost[index] for cost in costs) for index in (0, 1))
     note = (
         f"2 workers, -c {CONCURRENCY}; a job costs {worker:.0f} µs of worker and {postgres:.0f} µs"
@@ -58,10 +58,10 @@ def drain(ours: Place, stock: Place) -> Iterator[Result]:
     yield Result("queue.drain_vs_stock", median(fast), "jobs/s", median(slow), True, note)
 
 
-def _drain(place: Place, app: str, jobs: int) -> tuple[float, tuple[float, float]]:
-    """Jobs per second, and µs of worker and of Postgres CPU per job."""
+def drain_once(place: Place, app: str, jobs: int, slots: int) -> tuple[float, tuple[float, float]]:
+    """Jobs per second of two workers, and µs of worker and of Postgres CPU per job."""
     _empty(place)
-    with _worker(place, app) as one, _worker(place, app) as two:
+    with _worker(place, app, slots) as one, _worker(place, app, slots) as two:
         _await_workers(place, 2)
         workers, servers = [one.pid, two.pid], _server_processes(place)
         before = cpu_seconds(workers), cpu_seconds(servers)
@@ -194,14 +194,16 @@ def _claim(place: Place) -> float:
 
 
 @contextmanager
-def _worker(place: Place, app: str) -> Iterator["subprocess.Popen[bytes]"]:
+def _worker(
+    place: Place, app: str, slots: int = CONCURRENCY
+) -> Iterator["subprocess.Popen[bytes]"]:
     env = dict(os.environ) | {
         "PROCRASTINATE_APP": app,
         "QUEUE_BENCH_URL": place.url,
         "PYTHONPATH": str(ROOT),
     }
     command = [PYTHON, "-m", "procrastinate", "--log-level", "warning", "worker",
-               "--concurrency", str(CONCURRENCY)]  # fmt: skip
+               "--concurrency", str(slots)]  # fmt: skip
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
