@@ -40,8 +40,8 @@ WITH RECURSIVE names (ready, later, locked) AS (
 SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, later, locked]) AS name WHERE name <> ''
 
 -- name: claim
--- From queues that are not paused, for a worker that nobody took for dead; with the seconds that a
--- job waited since it could start.
+-- From queues that are not paused, for a worker that nobody took for dead; in the order in which they
+-- are to start, with the seconds that a job waited since it could.
 WITH open AS (
     SELECT array_agg(queue) AS queues, array_agg(weight) AS weights, array_agg(pass) AS passes
     FROM unnest(%(queues)s::text[], %(weights)s::double precision[], %(passes)s::double precision[])
@@ -56,6 +56,7 @@ SELECT c.id, c.status, c.task_name, c.priority, c.lock, c.queueing_lock, c.args,
            WHERE e.job_id = c.id AND e.type IN ('deferred', 'deferred_for_retry', 'retried')
        )))::double precision AS waited
 FROM open, claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, open.queues, open.weights, open.passes) AS c
+ORDER BY open.weights[array_position(open.queues, c.queue_name::text)] DESC, c.priority DESC, c.id
 
 -- name: finish
 -- The ends of runs, the errors of those that failed, and the counts of all; a run that does not
