@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from activelog import resources
 from activelog.errors import AppError
-from activelog.words import duration
+from activelog.words import duration, sentence
 
 _POLICY = "; ".join(
     [
@@ -46,7 +46,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "ago": _ago, "moment": _moment}
+    environment.filters |= {
+        "duration": duration,
+        "sentence": sentence,
+        "ago": _ago,
+        "moment": _moment,
+    }
     environment.globals["asset"] = _asset_url
     return environment
 

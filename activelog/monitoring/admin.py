@@ -12,6 +12,7 @@ from activelog.monitoring.model import (
     Action,
     Event,
     Failure,
+    Ids,
     Job,
     JobError,
     JobFilter,
@@ -28,7 +29,7 @@ from activelog.queue.store import queue_names
 
 _SQL = db.queries("admin")
 _INDEXED = ("doing", "failed", "aborted", "cancelled")
-_WINDOW, _EVERYTHING = 200_000, 2**62  # jobs that a page looks through without and with an index
+_WINDOW = 200_000  # jobs that a page looks through without an index
 
 
 async def queues(conn: Conn) -> list[Queue]:
@@ -51,10 +52,18 @@ async def failures(conn: Conn) -> list[Failure]:
 
 
 async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
-    window = _EVERYTHING if wanted.status in _INDEXED else _WINDOW
-    params = wanted.params() | {"limit": limit, "window": window}
+    ids = await came_within(conn, wanted)
+    last = min(ids.last, ids.last if wanted.before is None else wanted.before)
+    first = ids.first if wanted.status in _INDEXED else max(ids.first, last - _WINDOW)
+    params = wanted.what() | {"limit": limit, "first": first, "last": last}
     searches = wanted.text is not None
     return await db.many(conn, _SQL["search" if searches else "jobs"], params, JobRow)
+
+
+async def came_within(conn: Conn, wanted: JobFilter) -> Ids:
+    found = await db.one(conn, _SQL["ids"], wanted.moments(), Ids)
+    assert found is not None
+    return found
 
 
 async def job(conn: Conn, job_id: int) -> Job | None:
@@ -79,18 +88,16 @@ async def act(conn: Conn, action: Action, ids: list[int]) -> int:
 
 
 async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit: int) -> list[int]:
-    params = wanted.params() | {"after": after, "until": until, "limit": limit}
+    params = wanted.what() | {"after": after, "until": until, "limit": limit}
     found: list[int] = await db.value(conn, _SQL["matching"], params)
     return found
 
 
 async def count_matching(conn: Conn, wanted: JobFilter) -> int:
     """Up to 100,000."""
-    return int(await db.value(conn, _SQL["count_matching"], wanted.params()))
-
-
-async def last_id(conn: Conn) -> int:
-    return int(await db.value(conn, _SQL["last_id"], {}))
+    ids = await came_within(conn, wanted)
+    params = wanted.what() | {"first": ids.first, "last": ids.last}
+    return int(await db.value(conn, _SQL["count_matching"], params))
 
 
 async def defer_bulk(conn: Conn, ticket_id: UUID, user_id: int, args: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from activelog import access_log
 from activelog.db import Conn, Pool
 from activelog.monitoring import admin, queries
 from activelog.monitoring.model import Queue
-from activelog.monitoring.queries import Bucket, Exports, Mails, Running, Runs, Schedule
+from activelog.monitoring.queries import Bucket, Exports, Mails, Running, Runs, Schedule, Size
 from activelog.queue.counts import BUCKETS
 
 _JOB = ["task", "queue"]
@@ -38,6 +38,7 @@ class Measured(Collector):
     schedules: list[Schedule]
     mails: list[Mails]
     exports: list[Exports]
+    sizes: list[Size]
     oldest_mail: float
     pool: dict[str, Any]
 
@@ -58,6 +59,12 @@ class Measured(Collector):
             {(export.format, export.outcome): export.count for export in self.exports},
             labels=("format", "outcome"),
         )
+        table = GaugeMetricFamily(
+            "activelog_table_bytes", "On disk, with indexes", labels=["table"]
+        )
+        for size in self.sizes:
+            table.add_metric([size.table], size.bytes)
+        yield table
         yield _gauge(
             "activelog_mail_oldest_seconds", "Age of the oldest mail that waits", self.oldest_mail
         )
@@ -161,6 +168,7 @@ async def measure(conn: Conn, pool: Pool) -> Measured:
         schedules=await queries.schedules(conn),
         mails=await queries.mails(conn),
         exports=await queries.exports(conn),
+        sizes=await queries.sizes(conn),
         oldest_mail=await queries.oldest_mail(conn) or 0.0,
         pool=pool.get_stats(),
     )

@@ -1,9 +1,11 @@
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from activelog.errors import AppError
 
 State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
 Action = Literal["retry", "run_now", "cancel", "delete"]
@@ -21,20 +23,45 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 
 
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """`since` and `until`: when jobs came, UTC unless they say. `before`: an id, for paging."""
+
     status: State | None = None
     queue: Annotated[str, Meta(max_length=128)] | None = None
     task: Annotated[str, Meta(max_length=128)] | None = None
     text: Annotated[str, Meta(max_length=200)] | None = None
+    since: Annotated[str, Meta(max_length=40)] | None = None
+    until: Annotated[str, Meta(max_length=40)] | None = None
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
-    def params(self) -> dict[str, Any]:
-        return {
-            "status": self.status,
-            "queue": self.queue,
-            "task": self.task,
-            "text": self.text,
-            "before": self.before,
-        }
+    def what(self) -> dict[str, str | None]:
+        """All of it but when."""
+        return {"status": self.status, "queue": self.queue, "task": self.task, "text": self.text}
+
+    def fields(self) -> dict[str, str]:
+        """As in a query string or a form, without the page."""
+        found = self.what() | {"since": self.since, "until": self.until}
+        return {name: value for name, value in found.items() if value}
+
+    def moments(self) -> dict[str, datetime | None]:
+        return {"since": _moment("since", self.since), "until": _moment("until", self.until)}
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise AppError.invalid(field, "must be a moment like 2024-01-15T06:30") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Of jobs: `first` and all behind it up to but not including `last`."""
+
+    first: int
+    last: int
 
 
 class MailFilter(msgspec.Struct, forbid_unknown_fields=True):

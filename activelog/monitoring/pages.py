@@ -61,7 +61,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
     async with _searching(request) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
     shown = found[:_PAGE]
-    fields = {name: value for name, value in wanted.params().items() if value and name != "before"}
+    fields = wanted.fields()
     return site.page(
         request,
         "admin/jobs.html",
@@ -101,21 +101,30 @@ async def ask_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
     action, wanted = _action(form), _bulk_filter(form)
     async with _searching(request) as conn:
         count = await admin.count_matching(conn, wanted)
-    fields = {name: value for name, value in wanted.params().items() if value}
     return site.page(
-        request, "admin/bulk.html", action=action, words=_words(action), fields=fields, count=count
+        request,
+        "admin/bulk.html",
+        action=action,
+        words=_words(action),
+        fields=wanted.fields(),
+        count=count,
     )
 
 
 async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
     action, wanted = _action(form), _bulk_filter(form)
-    fields = {name: value for name, value in wanted.params().items() if value}
     ticket_id = uuid4()
     async with of_request(request).pool.connection() as conn, conn.transaction():
-        until = await admin.last_id(conn)
-        args = {"ticket_id": str(ticket_id), "action": action, "wanted": fields, "until": until}
+        ids = await admin.came_within(conn, wanted)
+        args = {
+            "ticket_id": str(ticket_id),
+            "action": action,
+            "wanted": {name: value for name, value in wanted.what().items() if value},
+            "after": ids.first - 1,
+            "until": ids.last - 1,
+        }
         await admin.defer_bulk(conn, ticket_id, visitor.id, args)
-        await admin.note(conn, visitor.id, action, f"all jobs with {urlencode(fields)}")
+        await admin.note(conn, visitor.id, action, f"all jobs with {urlencode(wanted.fields())}")
     return site.back(request, f"/admin/bulk/{ticket_id}")
 
 

@@ -59,6 +59,12 @@ class Exports:
 
 
 @dataclass(frozen=True)
+class Size:
+    table: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Readiness:
     migrations: int
     heartbeat: float | None  # seconds since the latest one
@@ -86,6 +92,10 @@ async def schedules(conn: Conn) -> list[Schedule]:
 
 async def exports(conn: Conn) -> list[Exports]:
     return await db.many(conn, _SQL["exports"], {}, Exports)
+
+
+async def sizes(conn: Conn) -> list[Size]:
+    return await db.many(conn, _SQL["sizes"], {}, Size)
 
 
 async def mails(conn: Conn) -> list[Mails]:

@@ -16,16 +16,22 @@ blueprint = Blueprint()
 
 @blueprint.job("activelog.monitoring.bulk", queue="critical", timeout=3600)
 async def bulk(
-    context: Context, ticket_id: str, action: Action, wanted: dict[str, Any], until: int
+    context: Context,
+    ticket_id: str,
+    action: Action,
+    wanted: dict[str, Any],
+    until: int,
+    after: int = 0,
 ) -> None:
-    """Does something to all jobs that match and were there when it was asked for. A second run
-    finds those that are left: what was done to a job makes it match no more."""
+    """Does something to all jobs that match among those behind the id `after`, up to `until`: they
+    were there when it was asked for. A second run finds those that are left: what was done to a job
+    makes it match no more."""
     services = of_job(context)
     chosen = msgspec.convert(wanted, JobFilter)
     async with working(services, ticket_id, f"{action} jobs") as work:
         if work is None:
             return
-        done, after = 0, 0
+        done, first = 0, after
         while True:
             async with services.pool.connection() as conn:
                 ids = await admin.matching(conn, chosen, after, until, PAGE)
@@ -33,7 +39,8 @@ async def bulk(
             if len(ids) < PAGE:
                 break
             after = ids[-1]
-            await work.report(min(99, 100 * after // max(until, 1)), f"{done:,} jobs")
+            share = 100 * (after - first) // max(until - first, 1)
+            await work.report(min(99, share), f"{done:,} jobs")
         async with db.transaction(services.pool) as conn:
             await tickets.complete(
                 conn, work.ticket_id, message=f"{done:,} jobs", result={}, days=None

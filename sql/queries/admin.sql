@@ -49,7 +49,7 @@ JOIN procrastinate_jobs j ON j.id = e.job_id
 GROUP BY 1, 2 ORDER BY last_at DESC LIMIT 8
 
 -- name: jobs
--- By state, queue and task, newest first; the ids walk down the index of the state.
+-- By state, queue, task and time, newest first; the ids walk down the index of the state.
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
        j.args::text AS args, j.attempts, j.scheduled_at,
        (SELECT min(e.at) FROM procrastinate_events e
@@ -60,21 +60,26 @@ FROM procrastinate_jobs j
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
-  AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
-  AND j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
+  AND j.id >= %(first)s AND j.id < %(last)s
 ORDER BY j.id DESC LIMIT %(limit)s
 
 -- name: search
--- The same among jobs whose errors have these words, and among the newest 10,000 of the window those
--- whose arguments have the text.
+-- The same among jobs whose errors have these words, those that ended badly and have them in their
+-- arguments, and among the newest 10,000 of the others those whose arguments have the text.
 WITH found AS (
     (SELECT job_id AS id FROM job_errors
      WHERE to_tsvector('simple', error) @@ plainto_tsquery('simple', %(text)s)
+       AND job_id >= %(first)s AND job_id < %(last)s
      ORDER BY at DESC LIMIT 1000)
+    UNION
+    (SELECT id FROM procrastinate_jobs
+     WHERE to_tsvector('simple', args::text) @@ plainto_tsquery('simple', %(text)s)
+       AND status IN ('failed', 'aborted', 'cancelled') AND id >= %(first)s AND id < %(last)s
+     LIMIT 1000)
     UNION
     (SELECT recent.id FROM (
          SELECT j.id, j.args FROM procrastinate_jobs j
-         WHERE j.id > (SELECT coalesce(max(id), 0) FROM procrastinate_jobs) - %(window)s
+         WHERE j.id >= %(first)s AND j.id < %(last)s
            AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
            AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
            AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
@@ -91,8 +96,14 @@ FROM found JOIN procrastinate_jobs j USING (id)
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
-  AND (%(before)s::bigint IS NULL OR j.id < %(before)s)
 ORDER BY j.id DESC LIMIT %(limit)s
+
+-- name: ids
+-- Of the first job and behind the last one that came within a time.
+SELECT CASE WHEN %(since)s::timestamptz IS NULL THEN 0 ELSE first_job_since(%(since)s) END AS first,
+       CASE WHEN %(until)s::timestamptz IS NULL THEN coalesce(max(id), 0) + 1
+            ELSE first_job_since(%(until)s) END AS last
+FROM procrastinate_jobs
 
 -- name: job
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
@@ -138,6 +149,7 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+           OR to_tsvector('simple', j.args::text) @@ plainto_tsquery('simple', %(text)s)
            OR strpos(j.args::text, %(text)s) > 0)
     ORDER BY j.id LIMIT %(limit)s
 ) AS page
@@ -148,15 +160,14 @@ SELECT count(*) FROM (
     WHERE j.status = %(status)s
       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND j.id >= %(first)s AND j.id < %(last)s
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+           OR to_tsvector('simple', j.args::text) @@ plainto_tsquery('simple', %(text)s)
            OR strpos(j.args::text, %(text)s) > 0)
     LIMIT 100000
 ) AS counted
-
--- name: last_id
-SELECT coalesce(max(id), 0) FROM procrastinate_jobs
 
 -- name: defer_bulk
 -- The bulk action as a job whose progress is followed like any other.

@@ -34,6 +34,12 @@ SELECT kind, outcome, sum(count)::bigint AS count FROM mail_counts GROUP BY 1, 2
 -- name: exports
 SELECT format, outcome, sum(count)::bigint AS count FROM export_counts GROUP BY 1, 2
 
+-- name: sizes
+-- With indexes; as files have them, so nothing is counted.
+SELECT relname::text AS "table", pg_total_relation_size(oid) AS bytes FROM pg_class
+WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors', 'job_tickets', 'mails',
+                       'activities', 'daily_stats']::regclass[]) ORDER BY 1
+
 -- name: oldest_mail
 SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails
 WHERE state IN ('queued', 'sending')

@@ -42,3 +42,14 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
     if (!confirm(form.dataset.confirm)) event.preventDefault();
   });
 }
+
+// What changes by itself is fetched anew every five seconds while somebody looks and does not type.
+const parts = () => [...document.querySelectorAll("[data-live]")];
+if (parts().length) setInterval(async () => {
+  if (document.hidden || document.activeElement.closest("[data-live]")) return;
+  const answer = await fetch(location.href).catch(() => null);
+  if (!answer || !answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelectorAll("[data-live]");
+  parts().forEach((part, place) => { if (fresh[place]) part.replaceWith(fresh[place]); });
+}, 5000);

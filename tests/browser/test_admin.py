@@ -1,5 +1,7 @@
 """What an operator does at three in the morning."""
 
+from datetime import UTC, datetime
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -38,6 +40,13 @@ def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
 
     page.goto("/admin/jobs?status=failed&text=isoformat")
     photograph(page, "admin-jobs")
+    page.get_by_label("Came since (UTC)").fill(f"{datetime.now(UTC):%Y-%m-%dT00:00}")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("tbody tr")).to_have_count(7)
+    page.get_by_label("and before").fill(f"{datetime.now(UTC):%Y-%m-%dT00:00}")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_text("No such jobs")).to_be_visible()
+    page.goto("/admin/jobs?status=failed&text=isoformat")
     page.locator("tbody a").first.click()
     expect(page.get_by_text("Traceback").first).to_be_visible()
     photograph(page, "admin-job")
@@ -57,6 +66,10 @@ def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
 
     page.goto("/admin")
     row = page.get_by_role("row", name="low")
+    row.get_by_role("button", name="Pause").click()
+    expect(row.get_by_text("paused")).to_be_visible()
+    execute(up, "DELETE FROM paused_queues")
+    expect(row.get_by_text("paused")).to_have_count(0, timeout=10_000)  # nobody reloads the page
     row.get_by_role("button", name="Pause").click()
     expect(row.get_by_text("paused")).to_be_visible()
     page.goto("/admin/schedules")
