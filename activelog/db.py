@@ -92,10 +92,15 @@ async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
 
 
 @asynccontextmanager
-async def bounded(pool: Pool, seconds: int) -> AsyncIterator[Conn]:
-    """Raises QueryCanceled for a statement that takes longer."""
+async def searching(pool: Pool, seconds: int) -> AsyncIterator[Conn]:
+    """For statements whose cost depends on what is looked for: each is planned for its parameters,
+    and raises QueryCanceled when it takes longer."""
     async with transaction(pool) as conn:
-        await conn.execute(f"SET LOCAL statement_timeout = '{seconds:d}s'".encode())
+        await conn.execute(
+            "SELECT set_config('plan_cache_mode', 'force_custom_plan', true),"
+            " set_config('statement_timeout', %s, true)",
+            [f"{seconds}s"],
+        )
         yield conn
 
 

@@ -32,8 +32,9 @@ async def request(context: Context, user_id: int, occasion: str) -> None:
     """Mails who wants to be a friend: all that came since the last such mail. A second run finds
     the mail sent, or tells the same."""
 
-    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
-        names = await queries.take_requests(conn, user_id, claim.id)
+    async def load(claim: Claim) -> Mapping[str, Any] | None:
+        async with of_job(context).pool.connection() as conn:
+            names = await queries.take_requests(conn, user_id, claim.id)
         return {"names": names} if names else None
 
     await outbox.deliver(context, REQUEST, user_id, occasion=occasion, load=load)
@@ -44,8 +45,9 @@ async def activity(context: Context, user_id: int, occasion: str) -> None:
     """Mails what friends did since the last such mail. A second run finds the mail sent, or tells
     the same."""
 
-    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
-        found = await queries.take_activities(conn, user_id, claim.id)
+    async def load(claim: Claim) -> Mapping[str, Any] | None:
+        async with of_job(context).pool.connection() as conn:
+            found = await queries.take_activities(conn, user_id, claim.id)
         return {"activities": found} if found else None
 
     await outbox.deliver(context, ACTIVITY, user_id, occasion=occasion, load=load)

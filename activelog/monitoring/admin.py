@@ -25,6 +25,7 @@ from activelog.monitoring.model import (
     Slot,
     Worker,
 )
+from activelog.period import parse_period
 from activelog.queue.store import queue_names
 
 _SQL = db.queries("admin")
@@ -61,7 +62,8 @@ async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
 
 
 async def came_within(conn: Conn, wanted: JobFilter) -> Ids:
-    found = await db.one(conn, _SQL["ids"], wanted.moments(), Ids)
+    period = parse_period(wanted.start_date, wanted.end_date)
+    found = await db.one(conn, _SQL["ids"], period.params(), Ids)
     assert found is not None
     return found
 

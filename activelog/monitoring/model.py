@@ -1,11 +1,9 @@
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-
-from activelog.errors import AppError
 
 State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
 Action = Literal["retry", "run_now", "cancel", "delete"]
@@ -23,14 +21,14 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 
 
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
-    """`since` and `until`: when jobs came, UTC unless they say. `before`: an id, for paging."""
+    """`start_date` and `end_date`: when jobs came. `before`: an id, for paging."""
 
     status: State | None = None
     queue: Annotated[str, Meta(max_length=128)] | None = None
     task: Annotated[str, Meta(max_length=128)] | None = None
     text: Annotated[str, Meta(max_length=200)] | None = None
-    since: Annotated[str, Meta(max_length=40)] | None = None
-    until: Annotated[str, Meta(max_length=40)] | None = None
+    start_date: Annotated[str, Meta(max_length=40)] | None = None
+    end_date: Annotated[str, Meta(max_length=40)] | None = None
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
     def what(self) -> dict[str, str | None]:
@@ -39,21 +37,8 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
 
     def fields(self) -> dict[str, str]:
         """As in a query string or a form, without the page."""
-        found = self.what() | {"since": self.since, "until": self.until}
+        found = self.what() | {"start_date": self.start_date, "end_date": self.end_date}
         return {name: value for name, value in found.items() if value}
-
-    def moments(self) -> dict[str, datetime | None]:
-        return {"since": _moment("since", self.since), "until": _moment("until", self.until)}
-
-
-def _moment(field: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise AppError.invalid(field, "must be a moment like 2024-01-15T06:30") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ async def overview(request: Request, visitor: Visitor) -> Response:
     hour = services.clock().replace(minute=0, second=0, microsecond=0)
     async with services.pool.connection() as conn:
         queues = await admin.queues(conn)
-        hours = await admin.slots(conn, "hour", hour - timedelta(hours=_HOURS - 1))
+        hours_back = 24 if by_day else _HOURS
+        hours = await admin.slots(conn, "hour", hour - timedelta(hours=hours_back - 1))
         days_back = hour.replace(hour=0) - timedelta(days=_DAYS - 1)
         slots = await admin.slots(conn, "day", days_back) if by_day else hours
         workers = await admin.workers(conn)
@@ -191,7 +192,7 @@ async def audit(request: Request, visitor: Visitor) -> Response:
 @asynccontextmanager
 async def _searching(request: Request) -> AsyncIterator[Conn]:
     try:
-        async with db.bounded(of_request(request).pool, _SEARCH_SECONDS) as conn:
+        async with db.searching(of_request(request).pool, _SEARCH_SECONDS) as conn:
             yield conn
     except QueryCanceled:
         raise AppError(

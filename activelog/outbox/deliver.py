@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from activelog import mail
-from activelog.db import Conn
 from activelog.errors import JobError, Permanent, Postponed
 from activelog.mail import MailRefused, Message, Recipient
 from activelog.outbox import queries
@@ -20,7 +19,7 @@ _NOT_YET = 5.0  # seconds until it asks again
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[Conn, Claim], Awaitable[Mapping[str, Any] | None]]
+Load = Callable[[Claim], Awaitable[Mapping[str, Any] | None]]
 
 
 async def deliver(
@@ -45,8 +44,7 @@ async def deliver(
     if claim is None or claim.state != "sending":
         return False
     if load is not None:
-        async with services.pool.connection() as conn:
-            loaded = await load(conn, claim)
+        loaded = await load(claim)
         if loaded is None:
             skipped = Outcome(claim.id, "skipped", "nothing to tell")
             await services.together(queries.finish, skipped)

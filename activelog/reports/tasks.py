@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from activelog import db, outbox, pdf, recap, runs
-from activelog.db import Conn
 from activelog.errors import Permanent
 from activelog.mail import make_message_id
 from activelog.outbox import PATIENT, Claim
@@ -71,8 +70,9 @@ async def announce(context: Context, user_id: int, month: str) -> None:
     services = of_job(context)
     first = parse_month(month).first
 
-    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
-        report = await queries.get(conn, user_id, first)
+    async def load(claim: Claim) -> Mapping[str, Any] | None:
+        async with services.pool.connection() as conn:
+            report = await queries.get(conn, user_id, first)
         if report is None:
             return None
         url = download_url(services, user_id, first)

@@ -1,13 +1,17 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from activelog import db, logs
 from activelog.db import Conn
+from activelog.period import midnight, span_before
 from activelog.summaries.model import Day
+from activelog.summaries.week import TypeOfDay, WeekOf
 
 _SQL = db.queries("summaries")
 _LAST_USER = 2**63 - 1
@@ -55,6 +59,29 @@ async def compute_stale(conn: Conn, before: date, limit: int) -> int:
 
 async def days(conn: Conn, user_id: int, wanted: list[date]) -> list[Day]:
     return await db.many(conn, _SQL["days"], {"user_id": user_id, "days": wanted}, Day)
+
+
+async def weeks(conn: Conn, asked: Sequence[WeekOf]) -> list[list[TypeOfDay]]:
+    """Of each week and the week before it, in the order of `asked`."""
+    spans = [
+        {
+            "place": place,
+            "user_id": week.user_id,
+            "start": midnight(span_before(week.span).first),
+            "until": midnight(week.span.until),
+        }
+        for place, week in enumerate(asked)
+    ]
+    found: list[list[TypeOfDay]] = [[] for _ in asked]
+    async with conn.cursor(row_factory=args_row(_placed)) as cursor:
+        await cursor.execute(_SQL["weeks"], {"asked": db.records(spans)})
+        async for place, day in cursor:
+            found[place].append(day)
+    return found
+
+
+def _placed(place: int, *of_day: Any) -> tuple[int, TypeOfDay]:
+    return place, TypeOfDay(*of_day)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from activelog import db, outbox, recap, runs, tickets
-from activelog.db import Conn
+from activelog import db, outbox, runs, tickets
 from activelog.mail import domain_of
 from activelog.outbox import PATIENT, Claim
-from activelog.period import Selection, Span, days_span, midnight
+from activelog.period import midnight
 from activelog.queue import Blueprint, Context
-from activelog.recap import Recap, change
 from activelog.services import Services, of_job
 from activelog.summaries import queries
+from activelog.summaries.week import WeekOf, make_week, tell, week_until
 
 WEEKLY = outbox.Kind(
     "weekly_summary", "activelog.summaries.weekly_mail", "default", list="weekly_summary"
@@ -75,9 +74,12 @@ async def weekly_mail(
 
     asked_for = ticket_id is not None
 
-    async def load(conn: Conn, claim: Claim) -> Mapping[str, Any] | None:
-        span = days_span(until - timedelta(days=7), until)
-        return await _week(conn, user_id, span, asked_for=asked_for)
+    async def load(claim: Claim) -> Mapping[str, Any] | None:
+        wanted = WeekOf(user_id, week_until(until))
+        week = make_week(wanted.span, await services.together(queries.weeks, wanted))
+        if week.totals.activities or asked_for or await _wants_idle_weeks(services, user_id):
+            return tell(week)
+        return None
 
     # Who asks for it gets it, whatever their settings say of Sundays.
     kind = replace(WEEKLY, list=None) if asked_for else WEEKLY
@@ -148,38 +150,6 @@ async def _missing_days(services: Services, today: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((today - first).days)]
 
 
-async def _week(
-    conn: Conn, user_id: int, span: Span, *, asked_for: bool
-) -> Mapping[str, Any] | None:
-    """What the mail tells; None after a week without activities for who wants no mail then."""
-    found = await recap.read(conn, Selection(user_id, span.period), span)
-    if not found.totals.activities and not asked_for:
-        wanted = await outbox.preferences(conn, user_id)
-        if not wanted["weekly_idle"]:
-            return None
-    return {"week": found, "bars": _bars(found), "changes": _changes(found)}
-
-
-def _bars(week: Recap) -> list[dict[str, Any]]:
-    """Seven bars of a chart, their heights in pixels."""
-    top = max(slot.minutes for slot in week.slots) or 1
-    return [
-        {
-            "label": f"{slot.first:%a}",
-            "minutes": slot.minutes,
-            "height": max(2, round(88 * slot.minutes / top)) if slot.minutes else 0,
-        }
-        for slot in week.slots
-    ]
-
-
-def _changes(week: Recap) -> dict[str, str]:
-    """Against the week before, in words."""
-    now, before = week.totals, week.totals_before
-    found = {}
-    for name in ("activities", "minutes", "kilometres", "calories"):
-        words, _ = change(getattr(now, name), getattr(before, name))
-        found[name] = {"": "", "new since": "new this week", "as in": "as last week"}.get(
-            words, f"{words} last week"
-        )
-    return found
+async def _wants_idle_weeks(services: Services, user_id: int) -> bool:
+    async with services.pool.connection() as conn:
+        return (await outbox.preferences(conn, user_id))["weekly_idle"]

@@ -100,7 +100,7 @@ ORDER BY j.id DESC LIMIT %(limit)s
 
 -- name: ids
 -- Of the first job and behind the last one that came within a time.
-SELECT CASE WHEN %(since)s::timestamptz IS NULL THEN 0 ELSE first_job_since(%(since)s) END AS first,
+SELECT CASE WHEN %(start)s::timestamptz IS NULL THEN 0 ELSE first_job_since(%(start)s) END AS first,
        CASE WHEN %(until)s::timestamptz IS NULL THEN coalesce(max(id), 0) + 1
             ELSE first_job_since(%(until)s) END AS last
 FROM procrastinate_jobs

@@ -99,6 +99,19 @@ FROM (
 ) AS types
 GROUP BY day ORDER BY day
 
+-- name: weeks
+-- What many people did, each in a time of their own, by day and type.
+SELECT asked.place, found.* FROM jsonb_to_recordset(%(asked)s) AS asked (
+    place integer, user_id bigint, start timestamptz, until timestamptz)
+CROSS JOIN LATERAL (
+    SELECT activity_date::date, activity_type, count(*)::integer, sum(duration_minutes)::bigint,
+           sum(distance_km)::double precision, coalesce(sum(calories), 0)::bigint
+    FROM activities a
+    WHERE a.user_id = asked.user_id AND a.deleted_at IS NULL
+      AND a.activity_date >= asked.start AND a.activity_date < asked.until
+    GROUP BY 1, 2
+) AS found
+
 -- name: fan_out
 -- A page of users who are to get the week's mail: the mails and their jobs, spread over %(spread)s.
 -- A mail that was written before is not written again.

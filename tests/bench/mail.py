@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from activelog.mail import Message, Recipient, Templates, compose
 from tests.bench.data import quietly
 from tests.bench.http import SECRET
@@ -31,6 +33,18 @@ SELECT count(procrastinate_defer_jobs_v1((
     SELECT array_agg(ROW('critical', 'activelog.accounts.welcome', 0, NULL, NULL,
                          jsonb_build_object('user_id', id), NULL)::procrastinate_job_to_defer_v1)
     FROM (SELECT id FROM users ORDER BY id LIMIT %s) AS chosen)))"""
+WEEKLY = 100_000
+ACTIVE = """
+INSERT INTO activities (user_id, activity_date, duration_minutes, distance_km, activity_type,
+                        calories)
+SELECT id, now() - n * interval '47 hours', 20 + (id + n) %% 60, (id + n) %% 20,
+       (ARRAY['running', 'ride', 'yoga'])[(id + n) %% 3 + 1], 300
+FROM users, generate_series(1, 6) AS n"""
+DEFER_WEEKLY = """
+SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
+    'default', 'activelog.summaries.weekly', 0, NULL, NULL, '{}', NULL
+)::procrastinate_job_to_defer_v1])"""
+SENT = "SELECT sum(count) FROM mail_counts WHERE outcome = 'sent'"
 SPAN = (
     "SELECT extract(epoch FROM max(finished_at) - min(claimed_at)) FROM mails WHERE state = 'sent'"
 )
@@ -53,6 +67,7 @@ def measure() -> Iterator[Result]:
                 f" peak {memory:.0f} MB"
             )
             yield Result(case, median(rates), "mails/s", alone, True, note)
+        yield from _weekly(ours, port, alone)
 
 
 def _message() -> Message:
@@ -86,36 +101,76 @@ def _smtplib(port: int) -> float:
 
 def _path(place: Place, port: int, slots: int) -> tuple[float, float, float]:
     """Mails per second; the worker's µs of CPU a mail and its peak memory in MB."""
-    place.execute("TRUNCATE procrastinate_jobs, mails CASCADE")
+    place.execute("TRUNCATE procrastinate_jobs, mails, mail_counts CASCADE")
+    with _worker(place, port, "critical", slots) as worker:
+        before = cpu_seconds([worker.pid])
+        place.execute(DEFER, MAILS)
+        _await_sent(place, MAILS)
+        used = cpu_seconds([worker.pid]) - before
+        memory = _peak_memory(worker)
+    return MAILS / float(str(place.one(SPAN))), used / MAILS * 1e6, memory
+
+
+def _weekly(place: Place, port: int, alone: float) -> Iterator[Result]:
+    """The schedule of a Sunday for everybody, to the last mail."""
+    place.execute("TRUNCATE procrastinate_jobs, mails, mail_counts CASCADE")
+    quietly(place, USERS, WEEKLY)
+    quietly(place, ACTIVE)
+    place.execute("VACUUM ANALYZE users, activities")
+    with _worker(place, port, "default", max(SLOTS)) as worker:
+        place.execute(DEFER_WEEKLY)
+        _await_sent(place, WEEKLY // 10)
+        early = _peak_memory(worker)
+        _await_sent(place, WEEKLY)
+        late, used = _peak_memory(worker), cpu_seconds([worker.pid]) / WEEKLY * 1e6
+    rate = WEEKLY / float(str(place.one(SPAN)))
+    note = f"{WEEKLY:,} mails by one worker; {used:.0f} µs of its CPU a mail"
+    yield Result("mail.weekly_vs_smtplib", rate, "mails/s", alone, True, note)
+    note = "its peak at the end; against that after a tenth and 10 MB more"
+    yield Result("mail.weekly_memory", late, "MB", early + 10, False, note)
+
+
+@contextmanager
+def _worker(place: Place, port: int, queue: str, slots: int) -> Iterator["subprocess.Popen[bytes]"]:
     with tempfile.TemporaryDirectory(prefix="activelog-bench-") as folder:
         env = dict(os.environ) | {
             "ACTIVELOG_DATABASE_URL": place.url,
             "ACTIVELOG_SECRET": SECRET,
             "ACTIVELOG_STORAGE_URL": Path(folder).as_uri(),
             "ACTIVELOG_SMTP_URL": f"smtp://127.0.0.1:{port}",
+            "ACTIVELOG_WEEKLY_SPREAD_MINUTES": "0",
             "PROCRASTINATE_APP": "activelog.jobs.app",
         }
         worker = subprocess.Popen(
             [PYTHON, "-m", "procrastinate", "--log-level", "warning", "worker",
-             "--queues", "critical", "--concurrency", str(slots)],
+             "--queues", queue, "--concurrency", str(slots)],
             env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             while place.one("SELECT count(*) FROM procrastinate_workers") == 0:
                 time.sleep(0.05)
             time.sleep(1)
-            before = cpu_seconds([worker.pid])
-            place.execute(DEFER, MAILS)
-            while place.one("SELECT count(*) FROM mails WHERE state = 'sent'") != MAILS:
-                time.sleep(0.1)
-            used = cpu_seconds([worker.pid]) - before
-            status = Path(f"/proc/{worker.pid}/status").read_text()
+            yield worker
         finally:
             worker.kill()
             worker.wait()
             place.execute("DELETE FROM procrastinate_workers")
-    seconds = float(str(place.one(SPAN)))
-    return MAILS / seconds, used / MAILS * 1e6, int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _await_sent(place: Place, mails: int) -> None:
+    with psycopg.connect(place.url, autocommit=True) as conn:
+        while True:
+            row = conn.execute(SENT).fetchone()
+            assert row is not None
+            if (row[0] or 0) >= mails:
+                return
+            time.sleep(0.1)
+
+
+def _peak_memory(process: "subprocess.Popen[bytes]") -> float:
+    """MB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 # The sink

@@ -40,10 +40,11 @@ def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
 
     page.goto("/admin/jobs?status=failed&text=isoformat")
     photograph(page, "admin-jobs")
-    page.get_by_label("Came since (UTC)").fill(f"{datetime.now(UTC):%Y-%m-%dT00:00}")
+    page.get_by_label("Came from (UTC)").fill(f"{datetime.now(UTC):%Y-%m-%dT00:00}")
     page.get_by_role("button", name="Find").click()
     expect(page.locator("tbody tr")).to_have_count(7)
-    page.get_by_label("and before").fill(f"{datetime.now(UTC):%Y-%m-%dT00:00}")
+    page.get_by_label("Came from (UTC)").fill("2024-01-01T00:00")
+    page.get_by_label("to", exact=True).fill("2024-01-02T00:00")
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_text("No such jobs")).to_be_visible()
     page.goto("/admin/jobs?status=failed&text=isoformat")
