@@ -17,7 +17,7 @@ from activelog.errors import Permanent
 
 _SPECIALS = frozenset('()<>@,:;".[]\\')
 _LINE_ENDS = frozenset("\r\n\0")
-_LONGEST_ASCII = 900  # bytes of a header line; 998 are allowed
+_LONGEST_ASCII = 900  # bytes of a line; 998 are allowed
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,30 @@ def compose(
             raise Permanent(f"the header {key} would hold a line break")
     head = "".join(f"{key}: {value}\r\n" for key, value in lines.items()).encode("ascii")
     mark = f"--{boundary}".encode()
-    parts = [_part("plain", text), _part("html", html)]
+    # (Letters outside ASCII as entities, so that nearly all HTML needs no encoding.)
+    ascii_html = html.encode("ascii", "xmlcharrefreplace").decode()
+    parts = [_part("plain", text), _part("html", ascii_html)]
     body = b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts)
     return Message(message_id, sender, recipient.email, head + b"\r\n" + body + mark + b"--\r\n")
 
 
 def _part(subtype: str, text: str) -> bytes:
-    lines = text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    text = text.replace("\r\n", "\n")
+    body = text.replace("\n", "\r\n").encode()
+    encoding = "7bit"
+    if not _is_plain(text):  # encoding takes as long as all the rest, and most mails need none
+        encoding, body = "quoted-printable", b2a_qp(body, istext=True)
     head = (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
-    return head.encode() + b2a_qp(lines, istext=True)
+    return head.encode() + body
+
+
+def _is_plain(text: str) -> bool:
+    if not text.isascii() or "\r" in text or "\0" in text:
+        return False
+    return max(map(len, text.split("\n"))) <= _LONGEST_ASCII
 
 
 def _address(name: str, address: str) -> str:

@@ -60,6 +60,23 @@ def test_long_lines_dots_and_every_letter_arrive() -> None:
     assert mail["List-Unsubscribe"].count("t" * 300) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Hi Ada,\n.\nFrom here on\ntrailing \n", "7bit"),
+        ("x" * 901 + "\n", "quoted-printable"),
+        ("a\rb\n", "quoted-printable"),
+        ("a\0b\n", "quoted-printable"),
+        ("晚\n", "quoted-printable"),
+    ],
+)
+def test_what_any_relay_takes_is_sent_as_it_is(text: str, encoding: str) -> None:
+    plain = parsed(message(text=text)).get_body(("plain",))
+    assert plain is not None
+    assert plain["Content-Transfer-Encoding"] == encoding
+    assert plain.get_content().replace("\r\n", "\n") == text
+
+
 @pytest.mark.parametrize("bad", ["a\nBcc: x@y.z", "a\rb", "a\r\nb", "a\0b"])
 def test_nothing_ends_a_header_early(bad: str) -> None:
     with pytest.raises(Permanent):
