@@ -59,10 +59,10 @@ def page(chromium: Browser, up: Up) -> Iterator[Page]:
     assert [text for text in problems if "status of 4" not in text] == []
 
 
-def photograph(page: Page, name: str) -> None:
+def photograph(page: Page, name: str, looks: list[tuple[str, int]] = LOOKS) -> None:
     """The page that is open, in every look; and axe's opinion of it, where axe is there."""
     ARTIFACTS.mkdir(exist_ok=True)
-    for look, width in LOOKS:
+    for look, width in looks:
         page.emulate_media(color_scheme="dark" if look == "dark" else "light")
         page.set_viewport_size({"width": width, "height": 900})
         page.screenshot(path=ARTIFACTS / f"{name}-{look}-{width}.png", full_page=True)

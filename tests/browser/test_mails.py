@@ -1,0 +1,48 @@
+"""Every mail as a mailbox shows it: light and dark, on a desktop and on the narrowest phone."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from activelog.mail import Templates
+from activelog.outbox.preview import fixtures
+from tests.browser.conftest import photograph
+
+pytestmark = pytest.mark.xdist_group("local")
+
+LOOKS = [("light", 640), ("dark", 640), ("light", 320), ("dark", 320)]
+NAMES = {
+    "long": "x" * 300,
+    "hebrew": "שרה כהן",
+    "emoji": "🎉" * 40,
+    "script": "<script>document.title = 'hacked'</script>",
+}
+
+
+def mails() -> dict[str, tuple[str, dict[str, Any]]]:
+    """By the name of the picture: kind of mail, and what it tells."""
+    found = {f"mail-{kind}": (kind, {"name": "Ada"} | data) for kind, data in fixtures().items()}
+    idle = fixtures()["weekly_summary"]
+    idle["week"].totals = SimpleNamespace(activities=0, minutes=0, kilometres=0.0, calories=0)
+    found["mail-weekly_summary-idle"] = ("weekly_summary", {"name": "Ada"} | idle)
+    for name, text in NAMES.items():
+        found[f"mail-to-{name}"] = ("welcome", {"name": text})
+    friends = {"name": NAMES["long"], "names": list(NAMES.values())}
+    found["mail-friend_request-hostile"] = ("friend_request", friends)
+    return found
+
+
+@pytest.mark.parametrize("name", mails())
+def test_a_mail_fits_every_screen(chromium: Browser, name: str) -> None:
+    kind, data = mails()[name]
+    data["unsubscribe_url"] = "https://activelog.example/unsubscribe?token=" + "x" * 60
+    _, _, html = Templates(None, "https://activelog.example").render(kind, data)
+    page = chromium.new_page()
+    try:
+        page.set_content(html)
+        photograph(page, name, LOOKS)
+        assert page.title() != "hacked"
+    finally:
+        page.close()
