@@ -18,8 +18,10 @@ from tests.bench.data import make_user
 from tests.bench.http import PORT, SECRET, api
 from tests.bench.measure import Place, Result, median, places
 from tests.processes import PYTHON
+from tests.real import radosgw
 
 ROUNDS, ROWS, FEW = 3, 1_000_000, 10_000
+S3_PORT = 17980
 PATH = f"http://127.0.0.1:{PORT}/api/v1/activities/export/csv/download"
 
 # What the usual schema makes of it: a table of tags, and a correlated string_agg for each row.
@@ -47,6 +49,8 @@ def measure() -> Iterator[Result]:
             yield from _downloads(ours, folder, copy, many)
             yield _memory(pid, few, many)
         yield from _jobs(ours, folder, copy, few, many)
+        if radosgw.is_installed():
+            yield _s3_memory(ours, folder, few, many)
         yield _query(ours, folder, copy, many)
 
 
@@ -96,11 +100,24 @@ def _jobs(place: Place, folder: Path, copy: str, few: int, many: int) -> Iterato
     yield Result("csv.job_memory", median(peaks), "MB", small + 10, False, note)
 
 
-def _job(place: Place, folder: Path, user_id: int) -> tuple[int, float, float]:
+def _s3_memory(place: Place, folder: Path, few: int, many: int) -> Result:
+    """The same job to a real S3 server, which takes the file in parts."""
+    with radosgw.radosgw(folder / "radosgw", S3_PORT) as server:
+        _, _, small = _job(place, folder, few, server.storage_url)
+        size, seconds, large = _job(place, folder, many, server.storage_url)
+    note = f"the same with an object store: {size / 1e6:.0f} MB at {size / seconds / 1e6:.0f} MB/s"
+    return Result("csv.s3_job_memory", large, "MB", small + 10, False, note)
+
+
+def _job(
+    place: Place, folder: Path, user_id: int, storage_url: str | None = None
+) -> tuple[int, float, float]:
     """Bytes, seconds, peak MB."""
+    env = _environment(place, folder)
+    env["ACTIVELOG_STORAGE_URL"] = storage_url or env["ACTIVELOG_STORAGE_URL"]
     done = subprocess.run(
         [PYTHON, "-m", "tests.bench.csv_job", str(user_id)],
-        env=_environment(place, folder), capture_output=True, text=True, check=True,
+        env=env, capture_output=True, text=True, check=True,
     )  # fmt: skip
     size, seconds, peak = done.stdout.split()
     return int(size), float(seconds), float(peak)
