@@ -21,7 +21,7 @@ from tests.bench.measure import Place, Result, cpu_seconds, median, places
 from tests.processes import PYTHON
 
 ROUNDS, MAILS, ALONE = 3, 3_000, 3_000
-SLOTS = (1, 4, 16)
+SLOTS = (1, 4, 16, 64)
 
 USERS = """
 INSERT INTO users (email, name, password_hash, verified_at)

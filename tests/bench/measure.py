@@ -1,6 +1,5 @@
 """What a benchmark says, and the places that it measures in."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import psycopg
 from activelog.embedded import EmbeddedPostgres
 from activelog.migrate import migrate, migration_files
 from tests.conftest import remove_data
+from tests.processes import cpu_seconds
 
 __all__ = ["Place", "Result", "cpu_seconds", "median", "places"]
 
@@ -67,15 +67,3 @@ def places() -> Iterator[tuple[Place, Place]]:
     finally:
         remove_data(folder / "postgres")
         shutil.rmtree(folder)
-
-
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system time that the processes and their finished children used so far."""
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += sum(int(fields[index]) for index in (11, 12, 13, 14))
-    return total / _TICKS

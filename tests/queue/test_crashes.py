@@ -12,7 +12,7 @@ from activelog.embedded import EmbeddedPostgres
 from activelog.migrate import migrate
 from tests import processes
 from tests.conftest import remove_data
-from tests.processes import PYTHON, until
+from tests.processes import PYTHON, cpu_seconds, until
 from tests.queue.conftest import MakeQueue, Queue
 
 Own = tuple[EmbeddedPostgres, Queue]
@@ -159,10 +159,13 @@ def test_an_outcome_waits_for_postgres_instead_of_running_again(own: Own) -> Non
         job = queue.defer("in_thread", args={"seconds": 1})
         queue.until_status(job, "doing")
         server.stop()
-        time.sleep(8)  # longer than the silence after which a worker counts as dead
+        used = cpu_seconds([worker.pid])
+        time.sleep(60)  # far longer than the silence after which a worker counts as dead
+        assert cpu_seconds([worker.pid]) - used < 6, "it waits and does not spin"
         server.start()
         queue.until_status(job, "succeeded", 10)
         assert worker.poll() is None
+        queue.until_status(queue.defer("noop"), "succeeded", 3)
     assert queue.events(job).count("started") == 1
     assert queue.all("SELECT * FROM job_errors") == []
 
