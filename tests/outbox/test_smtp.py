@@ -20,7 +20,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from activelog.errors import Permanent
 from activelog.jobs import make_app
-from activelog.mail import Recipient, compose
+from activelog.mail import Recipient, compose, relay
 from activelog.mail import smtp as smtp_client
 from activelog.settings import Settings, Smtp
 from tests.conftest import World, missing, running
@@ -28,6 +28,7 @@ from tests.real import postfix
 from tests.real.postfix import Postfix
 
 ADA = "ada@x.test"
+CONTENT = ("Hi", "Hi Ada\n", "<p>Hi Ada</p>")
 
 
 @dataclass
@@ -178,9 +179,8 @@ async def test_connections_are_reused(settings: Settings) -> None:
             await greet(world, f"ada{number}@x.test")
         assert len(server.mails) == 5
         server.connections = 0
-        content = services.templates.render("welcome", {"name": "Ada", "unsubscribe_url": ""})
         for number in range(3):
-            message = compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", content)
+            message = compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", CONTENT)
             await services.mailer.send(message)
         assert server.connections == 1
 
@@ -257,10 +257,23 @@ async def test_a_dead_mailbox_is_not_mailed_to_again(settings: Settings) -> None
         assert len(server.mails) == 1
 
 
+@pytest.mark.parametrize(("limit", "value"), [("_MAILS_PER_CONNECTION", 1), ("_IDLE_SECONDS", 0)])
+async def test_a_connection_is_not_used_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(relay, limit, value)
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.connections = 0
+        for number in range(3):
+            message = compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", CONTENT)
+            await world.services.mailer.send(message)
+        assert server.connections == 3
+        assert len(server.mails) == 3
+
+
 async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Settings) -> None:
     async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
-        content = world.services.templates.render("welcome", {"name": "A", "unsubscribe_url": ""})
-        message = compose("a@x.test", Recipient("Ada", ADA), "<1@x.test>", content)
+        message = compose("a@x.test", Recipient("Ada", ADA), "<1@x.test>", CONTENT)
         await world.services.mailer.send(message)
         server.once["MAIL"] = "421 too many mails on this connection"
         await world.services.mailer.send(message)
@@ -326,21 +339,20 @@ async def test_a_relay_that_is_away_delays_the_mail(settings: Settings) -> None:
         assert "relay is away" in await world.value("SELECT answer FROM mails")
 
 
+@pytest.mark.parametrize("excluded", [[], ["PLAIN"]])
 async def test_starttls_and_auth(
-    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch, excluded: list[str]
 ) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-
     def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
         assert isinstance(data, LoginPassword)
         return AuthResult(success=data.password == b"right", handled=False)
 
     options: dict[str, Any] = {
-        "tls_context": context,
+        "tls_context": server_context(certificate),
         "require_starttls": True,
         "auth_required": True,
         "authenticator": authenticate,
+        "auth_exclude_mechanism": excluded,
     }
     async with sink(**options) as (server, plain):
         good = Smtp("localhost", plain.port, "starttls", "app", "right")
@@ -355,6 +367,57 @@ async def test_starttls_and_auth(
             await greet(world, "bob@x.test")
             answers = await world.rows("SELECT state, answer FROM mails WHERE state <> 'sent'")
             assert answers == [("queued", "the mail relay does not accept our credentials")]
+
+
+async def test_tls_from_the_first_byte(
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        sink(ssl_context=server_context(certificate)) as (server, plain),
+        running(replace(settings, mail=replace(plain, security="tls"))) as world,
+    ):
+        await greet(world)
+        assert server.mails == []
+        assert "SSLCertVerificationError" in await world.value("SELECT answer FROM mails")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+        await run_due(world)
+        assert await state(world) == ("sent", 2)
+
+
+async def test_words_put_in_before_the_encryption_are_not_heard(
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody in the middle answers the client's next commands before it is encrypted."""
+    monkeypatch.setattr(smtp_client, "STEP_SECONDS", 1)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    heard = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test\r\n")
+        await reader.readline()
+        writer.write(b"250-hello\r\n250 STARTTLS\r\n")
+        await reader.readline()
+        writer.write(b"220 go\r\n250 injected\r\n250 injected\r\n250 injected\r\n354 injected\r\n")
+        await writer.drain()
+        await writer.start_tls(server_context(certificate))
+        while line := await reader.readline():
+            heard.append(line[:4])
+
+    server = await asyncio.start_server(serve, "localhost", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        running(replace(settings, mail=Smtp("localhost", port, "starttls"))) as world,
+    ):
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+        assert heard == [b"EHLO"], "it waits for the answer that is encrypted"
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return context
 
 
 async def test_an_override_wins_at_once_and_a_broken_one_falls_back_to_ours(
