@@ -90,7 +90,8 @@ def certificate() -> Iterator[Path]:
 
 @asynccontextmanager
 async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
-    """A relay that goes wrong at one step: it hangs up, says nonsense, says nothing or is slow."""
+    """A relay that goes wrong at one step: it hangs up, says nonsense, says nothing, is slow, or
+    answers with the code that is the fault's name."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def answer(now: str, text: str) -> bool:
@@ -102,6 +103,8 @@ async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
                 return False
             if now == step and fault == "garbage":
                 text = "\x00\xff what?"
+            if now == step and fault.isdigit():
+                text = f"{fault} no"
             if now == step and fault == "slow":
                 for letter in text:
                     writer.write(letter.encode())
@@ -115,7 +118,7 @@ async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
         while alive and (line := await reader.readline()):
             verb = line[:4].decode("latin-1").upper()
             alive = await answer(verb, steps.get(verb, "250 ok"))
-            if verb == "DATA" and alive:
+            if verb == "DATA" and alive and not (step == "DATA" and fault.isdigit()):
                 with suppress(asyncio.IncompleteReadError):
                     await reader.readuntil(b"\r\n.\r\n")
                 alive = await answer("final dot", "250 kept")
@@ -292,6 +295,16 @@ async def test_every_fault_at_every_step_only_delays(
         # Nonsense after EHLO is answered by HELO, and then all is well.
         is_harmless = (step, fault) == ("EHLO", "garbage")
         assert await state(world) == ("sent" if is_harmless else "queued", 1)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "final dot"])
+@pytest.mark.parametrize("code", ["421", "451", "550"])
+async def test_every_refusal_at_every_step(settings: Settings, step: str, code: str) -> None:
+    async with misbehaving(step, code) as smtp, running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        is_final = code == "550" and step != "MAIL"
+        assert await state(world) == ("failed" if is_final else "queued", 1)
+        assert f"{code} {step}: no" in await world.value("SELECT answer FROM mails")
 
 
 async def test_slow_bytes_are_waited_for(settings: Settings) -> None:
