@@ -108,6 +108,8 @@ class Worker(stock.Worker):
 
     def stop(self) -> None:
         super().stop()  # type: ignore[no-untyped-call]
+        # Also what waits for Postgres now waits no longer than jobs may run.
+        self._line.patience = min(self._line.patience, max(self._grace, 1.0))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._new_job_event.set)
 
@@ -391,12 +393,14 @@ class Worker(stock.Worker):
 
     # The end
 
+    @property
+    def _grace(self) -> float:
+        grace = self.shutdown_graceful_timeout
+        return DEFAULT_GRACE if grace is None else grace
+
     async def _drain(self) -> None:
         """Lets running jobs finish for the grace time, then hands the rest back unspent."""
-        grace = self.shutdown_graceful_timeout
-        grace = DEFAULT_GRACE if grace is None else grace
-        self._line.patience = min(self._line.patience, max(grace, 1.0))
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + self._grace
         while self._running_jobs and not self._hurry and time.monotonic() < deadline:
             self._new_job_event.clear()
             await self._turn(0)

@@ -170,12 +170,13 @@ def test_an_outcome_waits_for_postgres_instead_of_running_again(own: Own) -> Non
     assert queue.all("SELECT * FROM job_errors") == []
 
 
-def test_sigterm_ends_a_worker_whose_database_is_away(own: Own) -> None:
+@pytest.mark.parametrize("seconds", [1, 7])  # before it asks Postgres again, and while it does
+def test_sigterm_ends_a_worker_whose_database_is_away(own: Own, seconds: float) -> None:
     server, queue = own
     with queue.worker("--shutdown-graceful-timeout", "2") as worker:
         queue.until_status(queue.defer("noop"), "succeeded")
         server.stop()
-        time.sleep(1)
+        time.sleep(seconds)
         worker.send_signal(signal.SIGTERM)
         worker.wait(timeout=10)
 
