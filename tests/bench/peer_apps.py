@@ -50,10 +50,10 @@ class PgQueuer:
         pool = await asyncpg.create_pool(url, min_size=2, max_size=4)
         app = pgqueuer.PgQueuer(AsyncpgPoolDriver(pool))
 
-        @app.entrypoint("noop")
         async def noop(job: object) -> None:
             runs.add()
 
+        app.entrypoint("noop")(noop)
         await app.run(batch_size=slots)
 
 

@@ -370,12 +370,7 @@ async def test_starttls_and_auth(
     async with sink(**options) as (server, plain):
         good = Smtp("localhost", plain.port, "starttls", "app", "right")
         async with running(replace(settings, mail=good)) as world:
-            await greet(world)
-            assert server.mails == []
-            assert "SSLCertVerificationError" in await world.value("SELECT answer FROM mails")
-            monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
-            await run_due(world)
-            assert await state(world) == ("sent", 2)
+            await is_sent_once_the_certificate_is_trusted(world, server, certificate, monkeypatch)
         async with running(replace(settings, mail=replace(good, password="wrong"))) as world:
             await greet(world, "bob@x.test")
             answers = await world.rows("SELECT state, answer FROM mails WHERE state <> 'sent'")
@@ -389,12 +384,7 @@ async def test_tls_from_the_first_byte(
         sink(ssl_context=server_context(certificate)) as (server, plain),
         running(replace(settings, mail=replace(plain, security="tls"))) as world,
     ):
-        await greet(world)
-        assert server.mails == []
-        assert "SSLCertVerificationError" in await world.value("SELECT answer FROM mails")
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
-        await run_due(world)
-        assert await state(world) == ("sent", 2)
+        await is_sent_once_the_certificate_is_trusted(world, server, certificate, monkeypatch)
 
 
 async def test_words_put_in_before_the_encryption_are_not_heard(
@@ -425,6 +415,17 @@ async def test_words_put_in_before_the_encryption_are_not_heard(
         await greet(world)
         assert await state(world) == ("queued", 1)
         assert heard == [b"EHLO"], "it waits for the answer that is encrypted"
+
+
+async def is_sent_once_the_certificate_is_trusted(
+    world: World, server: Sink, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greet(world)
+    assert server.mails == []
+    assert "SSLCertVerificationError" in await world.value("SELECT answer FROM mails")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    await run_due(world)
+    assert await state(world) == ("sent", 2)
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
