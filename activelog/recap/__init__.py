@@ -1,8 +1,8 @@
 """What somebody did in a span of time: figures against the span before, slots, types, rows.
 
-Exports and monthly reports tell it, each in its own form; the figures come from here, so they cannot
-disagree. They are read from the activities themselves, not from daily statistics: a filter by type or
-tag must hold too. (Weekly mails, which go to millions, read many people's weeks at once.)
+Exports and monthly reports tell it, each in its own form; the figures come from here, so they
+cannot disagree. They are read from the activities themselves, not from daily statistics: a filter
+by type or tag must hold too. (Weekly mails, which go to millions, read many people's weeks at once.)
 """
 
 from activelog.recap.document import change, make_document
