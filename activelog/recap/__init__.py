@@ -2,7 +2,7 @@
 
 Exports and monthly reports tell it, each in its own form; the figures come from here, so they
 cannot disagree. They are read from the activities themselves, not from daily statistics: a filter
-by type or tag must hold too. (Weekly mails, which go to millions, read many people's weeks at once.)
+by type or tag must hold too. (Weekly mails, which go to millions, read many weeks at once.)
 """
 
 from activelog.recap.document import change, make_document
