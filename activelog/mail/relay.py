@@ -119,7 +119,7 @@ class SmtpMailer:
             pooled = self._idle.pop()
             if await _is_alive(pooled):
                 return pooled
-            pooled.connection.abort()
+            pooled.connection.quit()
         return _Pooled(await self._connect(), 0, time.monotonic())
 
     def _put_back(self, pooled: _Pooled) -> None:
