@@ -9,6 +9,8 @@ import asyncio
 import sys
 import time
 
+import uvloop
+
 
 class Runs:
     def __init__(self) -> None:
@@ -92,4 +94,4 @@ async def _main(name: str, what: str, url: str, number: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(*sys.argv[1:]))
+    uvloop.run(_main(*sys.argv[1:]))  # as pgqueuer's own command does
