@@ -243,17 +243,23 @@ async def test_a_worker_never_takes_more_than_it_has_slots(queue: Queue) -> None
 
 
 async def test_jobs_that_come_while_all_slots_are_taken_follow_at_once(queue: Queue) -> None:
-    for _ in range(30):
-        queue.defer("marked", args={"seconds": 0.05})
+    def is_busy() -> bool:
+        return bool(queue.all("SELECT 1 FROM busy_workers"))
+
+    taking = [queue.defer("marked", args={"seconds": 3}) for _ in range(2)]
     async with working(queue, concurrency=2):
-        deadline = time.monotonic() + 10
-        while not queue.all("SELECT 1 FROM busy_workers") and time.monotonic() < deadline:  # noqa: ASYNC110
+        for job in taking:
+            await until_status(queue, job, "doing")
+        for _ in range(100):
+            if is_busy():
+                break
+            queue.defer("noop")
             await asyncio.sleep(0.02)
-        assert queue.all("SELECT 1 FROM busy_workers"), "it says that it is busy"
+        assert is_busy(), "it says so when jobs keep coming for which it has no slot"
         last = queue.defer("noop")
         await until_status(queue, last, "succeeded", 10)
         await asyncio.sleep(0.3)
-        assert queue.all("SELECT 1 FROM busy_workers") == [], "and that it is free again"
+        assert not is_busy(), "and that it is free again"
         began = time.monotonic()
         after = queue.defer("noop")
         await until_status(queue, after, "succeeded", 10)
