@@ -5,6 +5,8 @@ import re
 from activelog.errors import AppError
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_AMBIGUOUS = frozenset("ßẞς\u200c\u200d")
+_LONGEST_DOMAIN = 253
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -13,14 +15,24 @@ def clean_email(text: str) -> str:
     local, at, domain = text.strip().rpartition("@")
     if not at or not _LOCAL.fullmatch(local) or len(local) > 64:
         raise AppError.invalid("email", _why(local) if at else "must be like name@example.com")
-    try:
-        ascii_domain = domain.encode("idna").decode().lower()
-    except UnicodeError:
-        ascii_domain = ""
-    labels = ascii_domain.split(".")
-    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+    ascii_domain = ascii_form(domain)
+    if ascii_domain is None:
         raise AppError.invalid("email", f"{domain[:80]!r} is not the name of a mail domain")
     return f"{local}@{ascii_domain}"
+
+
+def ascii_form(domain: str) -> str | None:
+    """Of a domain's name; None for what is none. Names with letters for which the standard library
+    (of 2003) gives another domain than registries do (since 2008) count as none."""
+    if not _AMBIGUOUS.isdisjoint(domain):
+        return None
+    try:
+        name = domain.encode("idna").decode().lower()
+    except UnicodeError:
+        return None
+    labels = name.split(".")
+    is_name = len(labels) >= 2 and all(_LABEL.fullmatch(label) for label in labels)
+    return name if is_name and len(name) <= _LONGEST_DOMAIN else None
 
 
 def _why(local: str) -> str:

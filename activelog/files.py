@@ -26,4 +26,5 @@ async def serve(request: Request) -> Response:
     except ObjectMissing:
         raise AppError.not_found("file") from None
     headers = {"Content-Disposition": content_disposition(name), "Cache-Control": "no-store"}
-    return FileResponse(path, headers=headers)
+    packed = "application/gzip" if path.suffix == ".gz" else None  # the file, not its encoding
+    return FileResponse(path, headers=headers, media_type=packed)

@@ -125,15 +125,14 @@ def parse_year(year: int) -> Span:
 
 
 def parse_days(start: str, end: str) -> Span:
-    """Whole days; the times of moments do not count."""
-    period = parse_period(start[:10], end[:10])
+    """Whole days, in UTC; the times of moments do not count."""
+    first, last = (
+        _moment(field, text)[0].date() for field, text in (("start_date", start), ("end_date", end))
+    )
+    period = parse_period(first.isoformat(), last.isoformat())
     assert period.start is not None
     assert period.until is not None
     return days_span(period.start.date(), period.until.date())
-
-
-def _in_words(day: date) -> str:
-    return f"{day.day} {day:%B} {day.year}"
 
 
 def _next_month(first: date) -> date:

@@ -176,8 +176,11 @@ def _mail(environ: Mapping[str, str]) -> Smtp | Folder:
 
 def _mail_from(environ: Mapping[str, str]) -> str:
     value = environ.get("ACTIVELOG_MAIL_FROM", "ActiveLog <activelog@localhost>")
-    if "@" not in parseaddr(value)[1] or "\n" in value:
+    address = parseaddr(value)[1]
+    if "@" not in address or "\n" in value:
         raise SettingsError("ACTIVELOG_MAIL_FROM must be like ActiveLog <hello@example.com>")
+    if not address.isascii():
+        raise SettingsError("ACTIVELOG_MAIL_FROM: write its domain in the ASCII form, xn--…")
     return value
 
 
@@ -192,6 +195,8 @@ def _http_url(environ: Mapping[str, str], name: str, default: str | None) -> str
     url = _split(name, value)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise SettingsError(f"{name} must be an http:// or https:// URL")
+    if not value.isascii():
+        raise SettingsError(f"{name}: write the host in its ASCII form, xn--…, the rest as %XX")
     return value.rstrip("/")
 
 

@@ -37,6 +37,8 @@ def test_two_settings_are_enough() -> None:
         ("SMTP_URL", "imap://host"),
         ("SMTP_URL", "smtp://"),
         ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "ActiveLog <hello@müller.example>"),
+        ("BASE_URL", "https://müller.example"),
         ("BASE_URL", "activelog.example"),
         ("TEMPLATES", "/no/such/folder"),
         ("QUEUES", "fair"),

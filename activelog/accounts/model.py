@@ -1,3 +1,4 @@
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from activelog.errors import AppError
+
+_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 
 Email = Annotated[str, Meta(max_length=254, examples=["john@example.com"])]
 Password = Annotated[
@@ -88,6 +91,9 @@ def clean_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text).strip()
     if not name or any(_breaks_a_line(letter) for letter in name):
         raise AppError.invalid("name", "must be one line of text without control characters")
+    if _LINK.search(name):
+        # Or anybody could have us mail their advertisement to any address.
+        raise AppError.invalid("name", "must be a name and not a link")
     return name
 
 

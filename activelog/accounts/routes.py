@@ -21,6 +21,7 @@ from activelog.accounts.model import (
     clean_name,
 )
 from activelog.addresses import clean_email, findable
+from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.services import Services, of_request
@@ -60,15 +61,19 @@ async def resend_verification(request: Request) -> Response:
     """Mails another verification link. Takes the token that registering gave."""
     services = of_request(request)
     user_id = _registration(services, api.bearer(request))
-    async with db.transaction(services.pool) as conn:
-        pending = await queries.pending(conn, user_id)
-        if pending is None:
-            raise AppError("unauthorized", "the registration is gone; register again", 401)
-        if pending.verified_at is not None:
-            raise AppError("conflict", "the address is verified already; sign in", 409)
-        await limits.take(conn, RESEND, pending.email.lower())
-        await mails.write_verification(services, conn, pending.user_id)
-    return api.json(Resent("verification email queued", pending.email), 202)
+
+    async def start(conn: Conn) -> Response:
+        async with conn.transaction():
+            pending = await queries.pending(conn, user_id)
+            if pending is None:
+                raise AppError("unauthorized", "the registration is gone; register again", 401)
+            if pending.verified_at is not None:
+                raise AppError("conflict", "the address is verified already; sign in", 409)
+            await limits.take(conn, RESEND, pending.email.lower())
+            await mails.write_verification(services, conn, pending.user_id)
+        return api.json(Resent("verification email queued", pending.email), 202)
+
+    return await api.once(request, user_id, None, start)
 
 
 async def verify_email(request: Request, query: VerifyQuery) -> Response:

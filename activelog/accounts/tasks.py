@@ -11,21 +11,21 @@ from activelog.accounts.mails import (
     verification_token,
 )
 from activelog.accounts.model import Pending
-from activelog.outbox import PATIENT
+from activelog.outbox import PATIENT, TIMEOUT
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
 
 blueprint = Blueprint()
 
 
-@blueprint.job(WELCOME.task, queue=WELCOME.queue, timeout=90, retry=PATIENT)
+@blueprint.job(WELCOME.task, queue=WELCOME.queue, timeout=TIMEOUT, retry=PATIENT)
 async def welcome(context: Context, user_id: int) -> None:
     """Greets a new user, unless the address has an account already. A second run finds the mail
     sent or skipped."""
     await outbox.deliver(context, WELCOME, user_id)
 
 
-@blueprint.job(VERIFICATION.task, queue=VERIFICATION.queue, timeout=90, retry=PATIENT)
+@blueprint.job(VERIFICATION.task, queue=VERIFICATION.queue, timeout=TIMEOUT, retry=PATIENT)
 async def verification(context: Context, user_id: int, verification_id: str) -> None:
     """Mails the link that verifies an address; to the owner of one that has its account already
     a note instead, once a day at most. A second run finds the mail sent or skipped; a link that
@@ -44,7 +44,7 @@ async def verification(context: Context, user_id: int, verification_id: str) -> 
         await outbox.deliver(context, ALREADY_REGISTERED, pending.owner_id, occasion=day)
 
 
-@blueprint.job(DELETION.task, queue=DELETION.queue, timeout=90, retry=PATIENT)
+@blueprint.job(DELETION.task, queue=DELETION.queue, timeout=TIMEOUT, retry=PATIENT)
 async def deletion(context: Context, user_id: int, occasion: str) -> None:
     """Mails that an account will be deleted, and how to keep it. A second run finds the mail
     sent."""

@@ -1,10 +1,12 @@
 """Reads activities from CSV: a row becomes Values, or a line number and a reason."""
 
 import csv
+import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -14,12 +16,20 @@ from activelog.activities.model import NewActivity, Values, clean
 from activelog.errors import AppError, Permanent
 
 LONGEST_LINE = 200_000  # characters
+LONGEST_FILE = 1024**3  # bytes, unpacked
 
 
 @dataclass(frozen=True)
 class Refused:
     line: int  # in the file, the header being 1
     reason: str
+
+
+def unpacked(file: BinaryIO) -> BinaryIO:
+    """What is in a gzip file; any other file as it is."""
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
 
 
 def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
@@ -43,7 +53,9 @@ def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
 
 def detect_format(file: BinaryIO) -> str:
     """Whose file it is, by its first line. Raises Permanent when it is nobody's."""
-    return _detect(csv.reader(_Lines(file))).name
+    found = _detect(csv.reader(_Lines(file))).name
+    file.seek(0)
+    return found
 
 
 def _detect(reader: Iterator[list[str]]) -> Format:
@@ -69,12 +81,16 @@ def _read_lines(file: BinaryIO, flags: _Lines) -> Iterator[str]:
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     try:
         while line := text.readline(LONGEST_LINE):
+            if file.tell() > LONGEST_FILE:
+                raise Permanent("the file is too large")
             if len(line) == LONGEST_LINE and not line.endswith("\n"):
                 flags.too_long = True
                 while (rest := text.readline(LONGEST_LINE)) and not rest.endswith("\n"):
                     pass
                 line = "\n"
             yield line
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise Permanent("the packed file is damaged") from None
     finally:
         if not file.closed:
             text.detach()  # or it would close the caller's file

@@ -162,12 +162,26 @@ _KINDS = {
 
 _DATES = (
     "%b %d, %Y, %I:%M:%S %p",  # Strava: Jan 15, 2024, 6:30:00 AM
-    "%d %b %Y, %H:%M:%S",  # Strava, British
     "%d.%m.%Y, %H:%M:%S",  # Strava, German
     "%d/%m/%Y, %H:%M:%S",  # Strava, French and Italian
     "%Y/%m/%d %H:%M:%S",  # Strava, Japanese
+    "%Y年%m月%d日 %H:%M:%S",  # Strava, Chinese
     "%m/%d/%Y %H:%M:%S",
 )
+
+
+# Strava in most other languages: 15 Sept 2024, 06:30:00; 15 janv. 2024 à 06:30:00; 15 de ene. de …
+_BY_NAME = re.compile(
+    r"(\d{1,2})\.? (?:de )?([^\W\d]+)\.? (?:de )?(\d{4}),? (?:\w{1,2} )?(\d{1,2}:\d\d:\d\d)"
+)
+_MONTHS = {
+    beginning: number
+    for number, beginnings in enumerate(
+        ("jan gen ene", "feb fév fev", "mar mär mrt", "apr avr abr", "mai may mag mei",
+         "jun juin giu", "jul juil lug", "aug aoû ago", "sep set", "oct okt ott out", "nov",
+         "dec déc dez dic"), start=1)
+    for beginning in beginnings.split()
+}  # fmt: skip
 
 
 def _kind(text: str) -> str:
@@ -191,6 +205,11 @@ def _localised(text: str) -> datetime:
             return datetime.strptime(text, pattern).replace(tzinfo=UTC)
         except ValueError:
             continue
+    if found := _BY_NAME.fullmatch(text):
+        day, name, year, time = found.groups()
+        if month := _MONTHS.get(name[:4].lower()) or _MONTHS.get(name[:3].lower()):
+            said = f"{year}-{month}-{day} {time} +0000"
+            return datetime.strptime(said, "%Y-%m-%d %H:%M:%S %z")
     raise AppError.invalid("date", f"{text[:40]!r} is not a date that we can read")
 
 

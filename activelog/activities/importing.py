@@ -8,7 +8,7 @@ from psycopg import Rollback
 
 from activelog import db, tickets
 from activelog.activities import queries
-from activelog.activities.csv_rows import Refused, detect_format, read_rows
+from activelog.activities.csv_rows import Refused, detect_format, read_rows, unpacked
 from activelog.activities.model import Values
 from activelog.tickets import Work
 
@@ -57,8 +57,8 @@ class Report:
 async def import_file(work: Work, file: BinaryIO, size: int, *, dry_run: bool) -> bool:
     """All good rows and the ticket's completion in one transaction. False when the ticket was
     finished or cancelled meanwhile: then nothing was imported."""
+    file = unpacked(file)
     report = Report(detect_format(file), dry_run)
-    file.seek(0)
     completed = False
     async with work.services.pool.connection() as conn, conn.transaction() as transaction:
         await queries.make_incoming(conn)

@@ -54,10 +54,10 @@ async def delete(conn: Conn, activity_id: int, user_id: int) -> bool:
 
 async def request_import(
     conn: Conn, object_key: str, opening: dict[str, Any], *, dry_run: bool
-) -> None:
-    """`opening` is its ticket's."""
+) -> bool:
+    """False when too many wait already. `opening` is its ticket's."""
     params = opening | {"object_key": object_key, "dry_run": dry_run}
-    await db.execute(conn, _SQL["request_import"], params)
+    return await db.execute(conn, _SQL["request_import"], params) == 1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from activelog import api, db, logs, tickets
 from activelog.activities import queries
-from activelog.activities.csv_rows import detect_format
+from activelog.activities.csv_rows import detect_format, unpacked
 from activelog.activities.model import (
     Activity,
     ActivityPage,
@@ -30,6 +30,7 @@ from activelog.tickets.routes import accept
 
 UPLOAD_LIMIT = 200 * 1024 * 1024  # bytes
 IMPORT = "import"
+WAITING_IMPORTS = 10  # of one user, behind the one that runs
 
 Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
@@ -80,9 +81,9 @@ async def delete(request: Request, user_id: int, activity_id: int) -> Response:
 
 
 async def import_upload(request: Request, user_id: int, query: ImportQuery) -> Response:
-    """Imports a CSV file, sent as the body, in the background: ours, or Strava's activities.csv, or
-    what Garmin Connect and RunKeeper export. Good rows are imported, those that are there already
-    are skipped, the others reported by line in the job's result."""
+    """Imports a CSV file, sent as the body, plain or packed by gzip, in the background: ours, or
+    Strava's activities.csv, or what Garmin Connect and RunKeeper export. Good rows are imported,
+    those that are there already are skipped, the others reported by line in the job's result."""
     services = of_request(request)
     with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
         path = Path(folder, "upload.csv")
@@ -110,16 +111,22 @@ def import_key(user_id: int, ticket_id: UUID) -> str:
 
 
 async def open_import(conn: Conn, ticket_id: UUID, user_id: int, *, dry_run: bool = False) -> None:
-    """Its file must be in the storage already."""
-    opening = tickets.opening(ticket_id, user_id, IMPORT, import_csv)
-    await queries.request_import(conn, import_key(user_id, ticket_id), opening, dry_run=dry_run)
+    """Its file must be in the storage already. Somebody's imports run one after another, or two of
+    one file would not see each other's activities."""
+    line = tickets.Line(f"imports of {user_id}", slots=1, waiting=WAITING_IMPORTS)
+    opening = tickets.opening(ticket_id, user_id, IMPORT, import_csv, line)
+    if not await queries.request_import(
+        conn, import_key(user_id, ticket_id), opening, dry_run=dry_run
+    ):
+        refused = f"{1 + WAITING_IMPORTS} of your imports are unfinished; wait for one"
+        raise AppError("too many requests", refused, 429, retry_after=30)
 
 
 async def _receive(request: Request, path: Path) -> str:
     digest = await api.save_body(request, path, UPLOAD_LIMIT)
     with path.open("rb") as file:
         try:
-            detect_format(file)
+            detect_format(unpacked(file))
         except Permanent as error:
             raise AppError(
                 "invalid request", f"the body is no CSV of activities: {error}"

@@ -66,6 +66,10 @@ async def delete_depths(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["delete_depths"], {"now": now, "page": page})
 
 
+async def delete_words(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_words"], {"page": page})
+
+
 async def expired_exports(conn: Conn, now: datetime, page: int) -> list[str]:
     """Keys of objects that are still there."""
     cursor = await conn.execute(_SQL["expired_exports"], {"now": now, "page": page})

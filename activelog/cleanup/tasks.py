@@ -25,6 +25,7 @@ _TABLES: dict[str, Delete] = {
     "mails given up": queries.give_up_mails,
     "job counts": queries.delete_counts,
     "queue depths": queries.delete_depths,
+    "words of jobs": queries.delete_words,
 }
 
 blueprint = Blueprint()

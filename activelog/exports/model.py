@@ -69,19 +69,35 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
     include_charts: bool = True
     include_photos: bool = False
 
-    def span(self, today: date) -> Span:
-        """Raises AppError when the fields do not say one."""
+    @property
+    def suffix(self) -> str:
+        return "pdf"
+
+    def of_a_time(self, today: date) -> "PdfRequest":
+        """The same, and its month or year is said: not the one in which the job happens to run.
+        Raises AppError when its fields do not say a time."""
         self._check_fields()
-        if self.report_type == "monthly":
-            return parse_month(self.month or f"{today:%Y-%m}")
-        if self.report_type == "yearly":
-            return parse_year(self.year or today.year)
+        month, year = self.month, self.year
+        if self.report_type == "monthly" and month is None:
+            month = f"{today:%Y-%m}"
+        if self.report_type == "yearly" and year is None:
+            year = today.year
+        said = msgspec.structs.replace(self, month=month, year=year)
+        said.span()
+        return said
+
+    def span(self) -> Span:
+        """Of one of a time. Raises AppError for a time that is none."""
+        if self.month is not None:
+            return parse_month(self.month)
+        if self.year is not None:
+            return parse_year(self.year)
         if not self.start_date or not self.end_date:
             raise AppError.invalid("start_date", "a range has a start_date and an end_date")
         return parse_days(self.start_date, self.end_date)
 
-    def selection(self, user_id: int, span: Span) -> Selection:
-        return Selection(user_id, span.period, self.type, self.tag)
+    def selection(self, user_id: int) -> Selection:
+        return Selection(user_id, self.span().period, self.type, self.tag)
 
     def _check_fields(self) -> None:
         belongs = {"monthly": ("month",), "yearly": ("year",), "range": ("start_date", "end_date")}
@@ -93,6 +109,10 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
 
 class ZipRequest(msgspec.Struct, forbid_unknown_fields=True):
     """All that is somebody's; there is nothing to choose."""
+
+    @property
+    def suffix(self) -> str:
+        return "zip"
 
 
 class AnyRequest(msgspec.Struct, forbid_unknown_fields=True):

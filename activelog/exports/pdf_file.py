@@ -7,7 +7,6 @@ from activelog import db, pdf, recap
 from activelog.errors import Permanent
 from activelog.exports import queries
 from activelog.exports.model import PdfRequest
-from activelog.period import Selection, Span
 from activelog.pictures import clean_picture
 from activelog.recap import Photo
 from activelog.services import Services
@@ -22,10 +21,9 @@ TOO_MANY = (
 )
 
 
-async def write_pdf(
-    services: Services, selection: Selection, wanted: PdfRequest, span: Span, path: Path
-) -> int:
+async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: Path) -> int:
     """Writes the file; returns the number of activities in it."""
+    span, selection = wanted.span(), wanted.selection(user_id)
     most_photos = MOST_PHOTOS + 1 if wanted.include_photos else 0
     async with db.snapshot(services.pool) as conn:
         if await queries.has_more_than(conn, selection, recap.MOST_ROWS):

@@ -30,7 +30,11 @@ from activelog.services import Services, of_request
 from activelog.tickets import Line
 from activelog.tickets.routes import accept, status_of
 
-CSV, PDF, EVERYTHING = "export csv", "export pdf", "export everything"
+_KINDS: dict[AnyFormat, str] = {
+    "csv": "export csv",
+    "pdf": "export pdf",
+    "zip": "export everything",
+}
 AT_ONCE, WAITING = 2, 10  # exports of one user
 PRESIGNED_SECONDS = 600
 
@@ -63,36 +67,41 @@ async def request_any(
 async def request_everything(request: Request, user_id: int) -> Response:
     """Starts an export of all that is yours as one ZIP: activities, photos, reports, friends,
     notifications, mails."""
-    message = "export job started"
-    return await _start(request, user_id, "zip", ZipRequest(), "zip", EVERYTHING, message)
+
+    async def start(conn: Conn) -> Response:
+        return await _start(request, conn, user_id, "zip", ZipRequest(), "export job started")
+
+    return await api.once(request, user_id, ZipRequest(), start)
 
 
 async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: str) -> Response:
-    await check_known(of_request(request), body.selection(user_id))
-    return await _start(request, user_id, "csv", body, body.suffix, CSV, message)
+    selection = body.selection(user_id)
+
+    async def start(conn: Conn) -> Response:
+        await check_known(conn, selection)
+        return await _start(request, conn, user_id, "csv", body, message)
+
+    return await api.once(request, user_id, body, start)
 
 
 async def _start_pdf(request: Request, user_id: int, body: PdfRequest, message: str) -> Response:
-    services = of_request(request)
-    span = body.span(services.clock().date())
-    if body.report_type == "monthly":  # not the month in which the job happens to run
-        body.month = f"{span.first:%Y-%m}"
-    elif body.report_type == "yearly":
-        body.year = span.first.year
-    selection = body.selection(user_id, span)
-    await check_known(services, selection)
-    async with services.pool.connection() as conn:
+    wanted = body.of_a_time(of_request(request).clock().date())
+    selection = wanted.selection(user_id)
+
+    async def start(conn: Conn) -> Response:
+        await check_known(conn, selection)
         if await queries.has_more_than(conn, selection, MOST_ROWS):
             raise AppError("too large", TOO_MANY)
-    return await _start(request, user_id, "pdf", body, "pdf", PDF, message)
+        return await _start(request, conn, user_id, "pdf", wanted, message)
+
+    return await api.once(request, user_id, body, start)
 
 
-async def check_known(services: Services, selection: Selection) -> None:
+async def check_known(conn: Conn, selection: Selection) -> None:
     """A misspelt type or tag would give an empty file."""
     if selection.type is None and selection.tag is None:
         return
-    async with services.pool.connection() as conn:
-        known = await queries.known(conn, selection)
+    known = await queries.known(conn, selection)
     if not known.type:
         raise AppError.invalid("type", f"you have no activities of the type {selection.type!r}")
     if not known.tag:
@@ -101,25 +110,21 @@ async def check_known(services: Services, selection: Selection) -> None:
 
 async def _start(
     request: Request,
+    conn: Conn,
     user_id: int,
     format: AnyFormat,  # noqa: A002 - the API's own word
     body: CsvRequest | PdfRequest | ZipRequest,
-    suffix: str,
-    kind: str,
     message: str,
 ) -> Response:
-    async def start(conn: Conn) -> Response:
-        export_id = uuid4()
-        key = f"exports/{user_id}/{export_id}.{suffix}"
-        export = Export(export_id, user_id, format, msgspec.to_builtins(body), key)
-        line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
-        opening = tickets.opening(export_id, user_id, kind, generate, line)
-        if not await queries.request(conn, export, opening):
-            refused = f"{AT_ONCE + WAITING} of your exports are unfinished; wait for one"
-            raise AppError("too many requests", refused, 429, retry_after=30)
-        return await accept(request, conn, export_id, kind, generate, message)
-
-    return await api.once(request, user_id, body, start)
+    export_id, kind = uuid4(), _KINDS[format]
+    key = f"exports/{user_id}/{export_id}.{body.suffix}"
+    export = Export(export_id, user_id, format, msgspec.to_builtins(body), key)
+    line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
+    opening = tickets.opening(export_id, user_id, kind, generate, line)
+    if not await queries.request(conn, export, opening):
+        refused = f"{AT_ONCE + WAITING} of your exports are unfinished; wait for one"
+        raise AppError("too many requests", refused, 429, retry_after=30)
+    return await accept(request, conn, export_id, kind, generate, message)
 
 
 async def download(request: Request, export_id: UUID, query: DownloadQuery) -> Response:
@@ -155,6 +160,7 @@ async def find_history(services: Services, user_id: int, query: HistoryQuery) ->
     items = [
         ExportItem(export.id, export.format, export.filters, status_of(services, jobs[export.id]))
         for export in shown
+        if export.id in jobs  # not deleted meanwhile
     ]
     more = len(found) > query.limit
     cursor = api.encode_cursor(shown[-1].created_at, shown[-1].id) if more else None
@@ -181,7 +187,7 @@ def _file_name(export: Export, requested: datetime) -> str:
         return f"activities-{requested:%Y-%m-%d}.{export.suffix}"
     if export.format == "zip":
         return f"activelog-{requested:%Y-%m-%d}.zip"
-    span = export.pdf().span(requested.date())
+    span = export.pdf().span()
     return f"report-{span.first}-{span.last}.pdf"
 
 

@@ -23,12 +23,16 @@ async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Respo
     both sides."""
     services = of_request(request)
     selection = query.selection(user_id)
-    await check_known(services, selection)
+    file_name = _file_name(selection.period, query.suffix)
+    async with services.pool.connection() as conn:
+        await check_known(conn, selection)
+    if request.method == "HEAD":
+        return Response(None, 200, _headers(file_name), CONTENT_TYPES[query.suffix])
     if services.streams.locked():
         raise AppError("busy", "too many downloads at the moment; try again", 503, retry_after=5)
     chunks = _chunks(services, selection, query)
     first = await anext(chunks)  # whatever fails before it is an ordinary error
-    return _CsvResponse(first, chunks, _file_name(selection.period, query.suffix), query.suffix)
+    return _CsvResponse(first, chunks, file_name, query.suffix)
 
 
 async def _chunks(
@@ -52,8 +56,7 @@ class _CsvResponse(StreamingResponse):
         self, first: bytes, rest: AsyncGenerator[bytes, None], file_name: str, suffix: str
     ) -> None:
         self._source = rest
-        headers = {"Content-Disposition": content_disposition(file_name)}
-        super().__init__(self._all(first), 200, headers, CONTENT_TYPES[suffix])
+        super().__init__(self._all(first), 200, _headers(file_name), CONTENT_TYPES[suffix])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -65,6 +68,10 @@ class _CsvResponse(StreamingResponse):
         yield first
         async for chunk in self._source:
             yield chunk
+
+
+def _headers(file_name: str) -> dict[str, str]:
+    return {"Content-Disposition": content_disposition(file_name)}
 
 
 def _file_name(period: Period, suffix: str) -> str:

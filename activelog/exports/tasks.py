@@ -54,7 +54,7 @@ async def generate(context: Context, ticket_id: str) -> None:
         await _finish(work, export, written)
 
 
-@blueprint.job(READY.task, queue=READY.queue, timeout=90, retry=outbox.PATIENT)
+@blueprint.job(READY.task, queue=READY.queue, timeout=outbox.TIMEOUT, retry=outbox.PATIENT)
 async def announce(context: Context, user_id: int, ticket_id: str) -> None:
     """Mails that an export can be downloaded. A second run finds the mail sent; an export that
     has expired or is gone is not announced any more."""
@@ -78,7 +78,7 @@ async def announce(context: Context, user_id: int, ticket_id: str) -> None:
     )
 
 
-@blueprint.job(FAILED.task, queue=FAILED.queue, timeout=90, retry=outbox.PATIENT)
+@blueprint.job(FAILED.task, queue=FAILED.queue, timeout=outbox.TIMEOUT, retry=outbox.PATIENT)
 async def announce_failure(context: Context, user_id: int, ticket_id: str) -> None:
     """Mails that an export failed for good. A second run finds the mail sent; one that was
     retried by hand and succeeded meanwhile is not told of."""
@@ -140,11 +140,8 @@ async def _watched(work: Work, chunks: AsyncIterator[bytes], total: int) -> Asyn
 
 
 async def _write_pdf(work: Work, export: Export, path: Path) -> int:
-    wanted = export.pdf()
-    span = wanted.span(work.services.clock().date())
-    selection = wanted.selection(export.user_id, span)
     await work.report(10, "Drawing the report...")
-    return await write_pdf(work.services, selection, wanted, span, path)
+    return await write_pdf(work.services, export.user_id, export.pdf(), path)
 
 
 async def _write_zip(work: Work, export: Export, path: Path) -> int:

@@ -72,10 +72,19 @@ class NotificationPage(msgspec.Struct):
 
 
 @dataclass(frozen=True)
+class Asking:
+    """Who a mail says would like to be a friend; `total`: as many do."""
+
+    name: str
+    total: int
+
+
+@dataclass(frozen=True)
 class Activity:
-    """What a mail tells of a friend's activity."""
+    """What a mail tells of a friend's activity; `total`: there are as many."""
 
     name: str
     activity_type: str
     duration_minutes: int
     distance_km: float
+    total: int

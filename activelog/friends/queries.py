@@ -3,7 +3,7 @@ from typing import Any
 
 from activelog import db
 from activelog.db import Conn
-from activelog.friends.model import Activity, Friend, FriendRequest, Notification
+from activelog.friends.model import Activity, Asking, Friend, FriendRequest, Notification
 
 _SQL = db.queries("friends")
 
@@ -67,13 +67,13 @@ async def notify(conn: Conn, activity_id: int, after: int, limit: int) -> list[i
     return found
 
 
-async def take_requests(conn: Conn, user_id: int, mail_id: int) -> list[str]:
-    """Names of those who ask, for that mail."""
+async def take_requests(conn: Conn, user_id: int, mail_id: int) -> list[Asking]:
+    """For that mail: the first ones."""
     params = {"user_id": user_id, "mail_id": mail_id}
-    cursor = await conn.execute(_SQL["take_requests"], params)
-    return [name for (name,) in await cursor.fetchall()]
+    return await db.many(conn, _SQL["take_requests"], params, Asking)
 
 
 async def take_activities(conn: Conn, user_id: int, mail_id: int) -> list[Activity]:
+    """For that mail: the newest ones."""
     params = {"user_id": user_id, "mail_id": mail_id}
     return await db.many(conn, _SQL["take_activities"], params, Activity)

@@ -6,7 +6,7 @@ from activelog import outbox
 from activelog.db import Conn
 from activelog.friends import queries
 from activelog.mail import domain_of
-from activelog.outbox import PATIENT, Claim
+from activelog.outbox import PATIENT, TIMEOUT, Claim
 from activelog.queue import Blueprint, Context
 from activelog.services import Services, of_job
 
@@ -27,20 +27,21 @@ async def write_request(services: Services, conn: Conn, request_id: int, to_id: 
     await outbox.gather(conn, REQUEST, [to_id], str(request_id), REQUESTS_GATHER, domain)
 
 
-@blueprint.job(REQUEST.task, queue=REQUEST.queue, timeout=90, retry=PATIENT)
+@blueprint.job(REQUEST.task, queue=REQUEST.queue, timeout=TIMEOUT, retry=PATIENT)
 async def request(context: Context, user_id: int, occasion: str) -> None:
     """Mails who wants to be a friend: all that came since the last such mail. A second run finds
     the mail sent, or tells the same."""
 
     async def load(claim: Claim) -> Mapping[str, Any] | None:
         async with of_job(context).pool.connection() as conn:
-            names = await queries.take_requests(conn, user_id, claim.id)
-        return {"names": names} if names else None
+            asking = await queries.take_requests(conn, user_id, claim.id)
+        names = [one.name for one in asking]
+        return {"names": names, "total": asking[0].total} if asking else None
 
     await outbox.deliver(context, REQUEST, user_id, occasion=occasion, load=load)
 
 
-@blueprint.job(ACTIVITY.task, queue=ACTIVITY.queue, timeout=90, retry=PATIENT)
+@blueprint.job(ACTIVITY.task, queue=ACTIVITY.queue, timeout=TIMEOUT, retry=PATIENT)
 async def activity(context: Context, user_id: int, occasion: str) -> None:
     """Mails what friends did since the last such mail. A second run finds the mail sent, or tells
     the same."""
@@ -48,7 +49,7 @@ async def activity(context: Context, user_id: int, occasion: str) -> None:
     async def load(claim: Claim) -> Mapping[str, Any] | None:
         async with of_job(context).pool.connection() as conn:
             found = await queries.take_activities(conn, user_id, claim.id)
-        return {"activities": found} if found else None
+        return {"activities": found, "total": found[0].total} if found else None
 
     await outbox.deliver(context, ACTIVITY, user_id, occasion=occasion, load=load)
 

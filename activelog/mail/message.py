@@ -108,7 +108,7 @@ def _address(name: str, address: str) -> str:
         raise Permanent("an address with letters outside ASCII cannot be mailed to yet")
     if not name:
         return address
-    if not name.isascii() or len(name) > _LONGEST_ASCII:
+    if not _needs_no_encoding(name):
         return f"{_encoded(name, 'From: ')} <{address}>"
     if _SPECIALS.isdisjoint(name):
         return f"{name} <{address}>"
@@ -118,9 +118,14 @@ def _address(name: str, address: str) -> str:
 
 def _encoded(text: str, header: str) -> str:
     """RFC 2047 where it is needed, folded."""
-    if text.isascii() and len(text) <= _LONGEST_ASCII:
+    if _needs_no_encoding(text):
         return text
     return Header(text, "utf-8", header_name=header).encode(linesep="\r\n")
+
+
+def _needs_no_encoding(text: str) -> bool:
+    """What looks encoded already would be decoded by who reads it."""
+    return text.isascii() and len(text) <= _LONGEST_ASCII and "=?" not in text
 
 
 def _is_unsafe(value: str) -> bool:

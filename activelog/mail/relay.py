@@ -1,5 +1,6 @@
 """Where messages go: to a relay over SMTP, or into a folder as .eml files."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Protocol
@@ -73,14 +74,20 @@ class _Pooled:
     sent: int
     used_at: float
 
+    @property
+    def unused_for(self) -> float:
+        """Seconds."""
+        return time.monotonic() - self.used_at
+
 
 class SmtpMailer:
-    """Connections are reused and kept for a while; a broken one is replaced at the next mail.
-    There are as many as mails are sent at once."""
+    """Connections are reused, and closed when they were idle for twenty seconds; a broken one is
+    replaced at the next mail. There are as many as mails are sent at once."""
 
     def __init__(self, relay: Smtp) -> None:
         self._relay = relay
-        self._idle: list[_Pooled] = []
+        self._idle: list[_Pooled] = []  # the one that was used last at the end
+        self._closing: asyncio.TimerHandle | None = None
 
     async def send(self, message: Message) -> str:
         while True:
@@ -110,6 +117,8 @@ class SmtpMailer:
         return None
 
     def close(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
         idle, self._idle = self._idle, []
         for pooled in idle:
             pooled.connection.quit()
@@ -127,8 +136,21 @@ class SmtpMailer:
         pooled.used_at = time.monotonic()
         if pooled.sent < _MAILS_PER_CONNECTION:
             self._idle.append(pooled)
+            self._close_idle_ones()
         else:
             pooled.connection.quit()
+
+    def _close_idle_ones(self) -> None:
+        """Now, and again when the next one is due."""
+        while self._idle and self._idle[0].unused_for > _IDLE_SECONDS:
+            self._idle.pop(0).connection.quit()
+        if self._idle and self._closing is None:
+            seconds = _IDLE_SECONDS - self._idle[0].unused_for
+            self._closing = asyncio.get_running_loop().call_later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._closing = None
+        self._close_idle_ones()
 
     async def _connect(self) -> Connection:
         try:
@@ -143,10 +165,7 @@ class SmtpMailer:
 
 
 async def _is_alive(pooled: _Pooled) -> bool:
-    unused = time.monotonic() - pooled.used_at
-    if unused > _IDLE_SECONDS:
-        return False
-    return unused < _FRESH_SECONDS or await pooled.connection.is_alive()
+    return pooled.unused_for < _FRESH_SECONDS or await pooled.connection.is_alive()
 
 
 def _sorted_out(refused: Refused) -> JobError:

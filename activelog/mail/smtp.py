@@ -10,7 +10,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +18,9 @@ from activelog.mail.message import Message
 from activelog.settings import Smtp
 
 STEP_SECONDS = 20.0  # for connecting, for TLS and for every answer
+# A relay that scans a mail before it takes it needs time, and who gives up sends the mail twice.
+# (RFC 5321 wants ten minutes here, which would hold a slot for too long.)
+CONTENT_SECONDS = 120.0
 _LONGEST_ANSWER = 65_536  # bytes
 _COMMANDS = (("MAIL", (250,)), ("RCPT", (250, 251)), ("DATA", (354,)))
 
@@ -79,7 +82,7 @@ class Connection:
         await self._announce(message)
         self._wire.write(message.data.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         try:
-            answer = await self._wire.answer()
+            answer = await self._wire.answer(CONTENT_SECONDS)
         except Lost as lost:
             raise Lost(str(lost), before_content=False) from lost.__cause__
         if answer.code == 421:
@@ -143,9 +146,10 @@ class Connection:
                 raise Lost(f"421 {step}: {answer.text}")
             if answer.code in good:
                 continue
-            if len(answers) == 3 and answers[2].code == 354:
-                await self._say(".")  # DATA was accepted without a recipient: a mail to nobody
-            await self._say("RSET")
+            with suppress(Lost):  # a relay may hang up after a refusal, which still holds
+                if len(answers) == 3 and answers[2].code == 354:
+                    await self._say(".")  # DATA was accepted without a recipient: a mail to nobody
+                await self._say("RSET")
             raise Refused(step, answer)
 
     async def _envelope(self, message: Message) -> list[Answer]:
@@ -221,11 +225,11 @@ class _Wire(asyncio.Protocol):
         assert encrypted is not None
         self.transport = encrypted
 
-    async def answer(self) -> Answer:
+    async def answer(self, seconds: float | None = None) -> Answer:
         """The next one, its lines joined. Raises Lost when none comes."""
         lines: list[str] = []
         with _losses():
-            async with asyncio.timeout(STEP_SECONDS):
+            async with asyncio.timeout(seconds or STEP_SECONDS):
                 while not lines or lines[-1][3:4] == "-":
                     lines.append(await self._line())
         code = lines[-1][:3]

@@ -1,7 +1,7 @@
 """The texts of mails, from templates/mail and a folder that may override single files."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ class Templates:
 
     def __init__(self, override: Path | None, base_url: str) -> None:
         ours = resources.folder("templates") / "mail"
-        self.folder = ours
         self._ours = _environment([ours], base_url, auto_reload=False)
         self._first = (
             _environment([override, ours], base_url, auto_reload=True) if override else self._ours
@@ -40,9 +39,24 @@ class Templates:
         return _render(self._ours, kind, data)
 
 
+class _Folders(jinja2.FileSystemLoader):
+    """Also a template that comes in front of a loaded one is a change of it."""
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        source, found, is_same = super().get_source(environment, template)
+
+        def is_first() -> bool:
+            first = next((p for p in self.searchpath if Path(p, template).is_file()), None)
+            return first is not None and Path(first, template) == Path(found)
+
+        return source, found, lambda: is_same() and is_first()
+
+
 def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=_Folders(folders),
         autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

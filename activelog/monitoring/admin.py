@@ -1,5 +1,6 @@
 """The face of sql/queries/admin.sql: what the jobs page reads and does."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -29,8 +30,7 @@ from activelog.period import parse_period
 from activelog.queue.store import queue_names
 
 _SQL = db.queries("admin")
-_INDEXED = ("doing", "failed", "aborted", "cancelled")
-_WINDOW = 200_000  # jobs that a page looks through without an index
+_INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
 
 
 async def queues(conn: Conn) -> list[Queue]:
@@ -53,12 +53,12 @@ async def failures(conn: Conn) -> list[Failure]:
 
 
 async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
+    """Newest first. Raises QueryCanceled in a `db.searching` when too much is to be read."""
     ids = await came_within(conn, wanted)
-    last = min(ids.last, ids.last if wanted.before is None else wanted.before)
-    first = ids.first if wanted.status in _INDEXED else max(ids.first, last - _WINDOW)
-    params = wanted.what() | {"limit": limit, "first": first, "last": last}
-    searches = wanted.text is not None
-    return await db.many(conn, _SQL["search" if searches else "jobs"], params, JobRow)
+    last = ids.last if wanted.before is None else min(ids.last, wanted.before)
+    params = _what(wanted) | {"limit": limit, "first": ids.first, "last": last}
+    by_words = wanted.text or (wanted.status not in _INDEXED and (wanted.task or wanted.queue))
+    return await db.many(conn, _SQL["search" if by_words else "jobs"], params, JobRow)
 
 
 async def came_within(conn: Conn, wanted: JobFilter) -> Ids:
@@ -90,7 +90,7 @@ async def act(conn: Conn, action: Action, ids: list[int]) -> int:
 
 
 async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit: int) -> list[int]:
-    params = wanted.what() | {"after": after, "until": until, "limit": limit}
+    params = _what(wanted) | {"after": after, "until": until, "limit": limit}
     found: list[int] = await db.value(conn, _SQL["matching"], params)
     return found
 
@@ -98,7 +98,7 @@ async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit:
 async def count_matching(conn: Conn, wanted: JobFilter) -> int:
     """Up to 100,000."""
     ids = await came_within(conn, wanted)
-    params = wanted.what() | {"first": ids.first, "last": ids.last}
+    params = _what(wanted) | {"first": ids.first, "last": ids.last}
     return int(await db.value(conn, _SQL["count_matching"], params))
 
 
@@ -140,3 +140,17 @@ async def note(conn: Conn, user_id: int, action: str, subject: str) -> None:
 async def run_schedule(conn: Conn, task: str) -> bool:
     """False for a task that is no schedule."""
     return await db.value(conn, _SQL["run_schedule"], {"task": task}) is not None
+
+
+def _what(wanted: JobFilter) -> dict[str, Any]:
+    """Of the text all `parts` must be there; `words` are what their blocks are found by."""
+    text = wanted.text or ""
+    words = re.findall(r"[^\W_]+", text.lower())
+    return wanted.what() | {
+        "parts": [f"%{_literally(part)}%" for part in text.split()],
+        "words": [word[:100] for word in words] + [*filter(None, (wanted.task, wanted.queue))],
+    }
+
+
+def _literally(part: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", part)

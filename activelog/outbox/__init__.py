@@ -13,13 +13,14 @@ Whether it is still wanted and possible is asked when it is claimed: a person ma
 from its list, have had enough of the kind today, or have an address that a relay refused for good.
 """
 
-from activelog.outbox.deliver import PATIENT, deliver, skip
+from activelog.outbox.deliver import PATIENT, TIMEOUT, deliver, skip
 from activelog.outbox.model import LISTS, Claim, Kind
 from activelog.outbox.queries import gather, preferences, set_preferences, write
 
 __all__ = [
     "LISTS",
     "PATIENT",
+    "TIMEOUT",
     "Claim",
     "Kind",
     "deliver",

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from activelog.services import Services, of_job
 
 # Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
 PATIENT = Backoff(base=60, factor=8, cap=3600)
+TIMEOUT = 240.0  # seconds; longer than the relay may take for all of its answers
 _TURN_PATIENCE = 2.0  # seconds that a mail waits in its slot for its turn under the rate limit
 _NOT_YET = 5.0  # seconds until it asks again
 
@@ -32,14 +34,14 @@ async def deliver(
     **data: Any,
 ) -> bool:
     """Claims, renders, sends and records one mail; True when this run sent it. A second run finds
-    it sent and stops.
+    it sent and stops, and so does another job that comes while it is being sent.
 
     `load` reads what the mail tells once it is sure that it is wanted; None means that there is
     nothing to tell. Raises Permanent when it can never be sent, JobError when later may be better.
     """
     services = of_job(context)
     message_id = mail.make_message_id(services.settings.mail_from)
-    wanted = Wanted(kind, user_id, occasion, message_id)
+    wanted = Wanted(kind, user_id, occasion, context.job.id or 0, message_id)
     claim = await services.together(queries.claim, wanted)
     if claim is None or claim.state != "sending":
         return False
@@ -112,5 +114,5 @@ def _without_address(error: Exception, address: str) -> Exception:
     """Relays repeat the address in their answers; job rows and logs are not the place for it."""
     if not isinstance(error, JobError):
         return error
-    text = str(error).replace(address, "<recipient>")
+    text = re.sub(re.escape(address), "<recipient>", str(error), flags=re.IGNORECASE)
     return Permanent(text) if isinstance(error, Permanent) else JobError(text)

@@ -33,6 +33,7 @@ class Wanted:
     kind: Kind
     user_id: int
     occasion: str
+    job_id: int
     message_id: str
 
 
@@ -48,6 +49,7 @@ class Claim:
     kind: str
     user_id: int
     occasion: str
+    job_id: int
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,14 @@ def fixtures() -> dict[str, dict[str, Any]]:
         "welcome": {},
         "verification": {"token": "x" * 43},
         "already_registered": {},
-        "friend_request": {"names": ["Grace Hopper", "שרה כהן", "陈小姐"]},
+        "friend_request": {"names": ["Grace Hopper", "שרה כהן", "陈小姐"], "total": 25},
         "friend_activity": {
+            "total": 3,
             "activities": [
                 _activity("Grace Hopper", "running", 45, 7.5),
                 _activity("Alan Turing", "marathon", 166, 42.195),
                 _activity("陈小姐", "瑜伽", 60, 0.0),
-            ]
+            ],
         },
         "weekly_summary": _week(),
         "export_ready": {

@@ -49,15 +49,22 @@ async def gather(
 
 
 async def claim(conn: Conn, wanted: Sequence[Wanted]) -> list[Claim | None]:
-    """None where nothing is left to do."""
+    """None where nothing is left to do, or another job is at it."""
     asked = [
         _key(want.kind, want.user_id, want.occasion)
-        | {"message_id": want.message_id, "list": want.kind.list, "cap": want.kind.cap}
+        | {
+            "job_id": want.job_id,
+            "message_id": want.message_id,
+            "list": want.kind.list,
+            "cap": want.kind.cap,
+        }
         for want in wanted
     ]
     found = await db.many(conn, _SQL["claim"], {"wanted": db.records(asked)}, Claim)
-    claims = {(claim.kind, claim.user_id, claim.occasion): claim for claim in found}
-    return [claims.get((want.kind.name, want.user_id, want.occasion)) for want in wanted]
+    claims = {(claim.job_id, claim.kind, claim.user_id, claim.occasion): claim for claim in found}
+    return [
+        claims.get((want.job_id, want.kind.name, want.user_id, want.occasion)) for want in wanted
+    ]
 
 
 async def finish(conn: Conn, outcomes: Sequence[Outcome]) -> Sequence[None]:

@@ -1,6 +1,6 @@
 """An A4 page in ActiveLog's colours, with text at exact places."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +29,7 @@ SERIES: tuple[Colour, ...] = (
 )  # fmt: skip
 
 _POINT = 72 / 25.4  # points in a millimetre
+_LONGEST_LINE = 400  # letters that are looked at: more fit on no line of a page
 
 
 class Canvas(FPDF):
@@ -73,7 +74,7 @@ class Canvas(FPDF):
             self._put_foreign(x, y, text, align, width)
             return
         if width is not None:
-            text = self._fit(text, width)
+            text = self._fit(text, width, self.width_of)
         if align != "left":
             taken = self.width_of(text)
             x -= taken if align == "right" else taken / 2
@@ -86,15 +87,16 @@ class Canvas(FPDF):
         units = sum([widths[ord(letter)] for letter in text])
         return units * self.font_size_pt / 1000 / _POINT
 
-    def _fit(self, text: str, width: float) -> str:
+    def _fit(self, text: str, width: float, width_of: Callable[[str], float]) -> str:
         """The longest beginning of it that fits, with an ellipsis if something is missing."""
-        if self.width_of(text) <= width:
+        text, whole = text[:_LONGEST_LINE], len(text) <= _LONGEST_LINE
+        if whole and width_of(text) <= width:
             return text
-        room = width - self.width_of("…")
+        room = width - width_of("…")
         low, high = 0, len(text)
         while low < high:
             middle = (low + high + 1) // 2
-            if self.width_of(text[:middle]) <= room:
+            if width_of(text[:middle]) <= room:
                 low = middle
             else:
                 high = middle - 1
@@ -108,7 +110,7 @@ class Canvas(FPDF):
         self.set_text_shaping(True)
         try:
             if width is not None:
-                text = self._fit_foreign(text, width)
+                text = self._fit(text, width, self.get_string_width)
             taken = self.get_string_width(text)
             x -= {"left": 0.0, "right": taken, "center": taken / 2}[align]
             # cell() centres a line in its height; this puts the baseline at y.
@@ -116,13 +118,6 @@ class Canvas(FPDF):
             self.cell(taken, self.font_size, text, new_x=XPos.RIGHT, new_y=YPos.TOP)
         finally:
             self.set_text_shaping(False)
-
-    def _fit_foreign(self, text: str, width: float) -> str:
-        if self.get_string_width(text) <= width:
-            return text
-        while text and self.get_string_width(text + "…") > width:
-            text = text[: max(0, min(len(text) - 1, len(text) * 9 // 10))]
-        return text + "…"
 
     def box(
         self, x: float, y: float, width: float, height: float, colour: Colour, radius: float = 0

@@ -43,7 +43,7 @@ def _latin() -> frozenset[int]:
 
 def is_latin(text: str) -> bool:
     """Whether the two fonts that are always loaded can draw it."""
-    return text.isascii() or _latin().issuperset(map(ord, text))
+    return (text.isascii() and text.isprintable()) or _latin().issuperset(map(ord, text))
 
 
 def smallest(texts: Iterable[str]) -> tuple[Path, Path]:
@@ -76,4 +76,5 @@ def substitute(text: str, loaded: Sequence[Path]) -> str:
 
 
 def _is_drawn(code: int, loaded: Sequence[Path]) -> bool:
-    return code in _latin() or any(code in coverage(path) for path in loaded)
+    is_control = code < 0x20  # for which some fonts have a glyph without a picture
+    return not is_control and (code in _latin() or any(code in coverage(path) for path in loaded))

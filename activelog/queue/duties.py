@@ -17,6 +17,7 @@ DEATHS = 3  # a job that took so many workers with it is not rescued again
 _RESCUE_INTERVAL = 1.0
 _UNKNOWN_INTERVAL = 60.0
 _DEPTHS_INTERVAL = 60.0  # more often than there is a line in the table, so that none is missed
+_WORDS_INTERVAL = 60.0  # a job with a lower id may still be on its way for so long
 _KEEPALIVE = 15.0
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,15 @@ async def note_depths(line: Line) -> None:
     while True:
         await line(store.note_depths)
         await asyncio.sleep(_DEPTHS_INTERVAL)
+
+
+async def note_words(line: Line) -> None:
+    """Makes jobs findable by their words, a minute after the last of their block came."""
+    while True:
+        seen = await line(store.newest_job)
+        await asyncio.sleep(_WORDS_INTERVAL)
+        while await line(lambda conn, until=seen + 1: store.note_words(conn, until)):  # type: ignore[misc]
+            pass
 
 
 async def report_unknown(line: Line, queues: Collection[str] | None, tasks: list[str]) -> None:

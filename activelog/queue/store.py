@@ -58,6 +58,15 @@ async def note_depths(conn: Conn) -> None:
     await db.execute(conn, _SQL["note_depths"], {"queues": await queue_names(conn)})
 
 
+async def newest_job(conn: Conn) -> int:
+    return int(await db.value(conn, _SQL["newest_job"], {}))
+
+
+async def note_words(conn: Conn, until: int) -> bool:
+    """Makes some more jobs with ids below `until` findable by their words. False: none are left."""
+    return await db.value(conn, _SQL["note_words"], {"until": until}) is not None
+
+
 async def turn(
     conn: Conn,
     *,

@@ -183,6 +183,7 @@ class Worker(stock.Worker):
             duties.watch_aborts(line, interval, self._running_ids, self._abort),
             duties.report_unknown(line, self._named_queues(), self._tasks),
             duties.note_depths(line),
+            duties.note_words(line),
             schedule.keep(self.app, line),
         ]
         if self.listen_notify:

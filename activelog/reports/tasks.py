@@ -7,7 +7,7 @@ from typing import Any
 from activelog import db, outbox, pdf, recap, runs
 from activelog.errors import Permanent
 from activelog.mail import make_message_id
-from activelog.outbox import PATIENT, Claim
+from activelog.outbox import PATIENT, TIMEOUT, Claim
 from activelog.period import Selection, Span, month_span, parse_month
 from activelog.queue import Blueprint, Context
 from activelog.reports import queries
@@ -64,7 +64,7 @@ async def render(context: Context, user_id: int, month: str) -> None:
             )
 
 
-@blueprint.job(READY.task, queue=READY.queue, timeout=90, retry=PATIENT)
+@blueprint.job(READY.task, queue=READY.queue, timeout=TIMEOUT, retry=PATIENT)
 async def announce(context: Context, user_id: int, month: str) -> None:
     """Mails that a report is there. A second run finds the mail sent."""
     services = of_job(context)

@@ -4,7 +4,8 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, db, limits
+from activelog import api, limits
+from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.mail import make_message_id
@@ -49,7 +50,8 @@ async def request_weekly(request: Request, user_id: int) -> Response:
     now = services.clock().replace(microsecond=0)
     ticket_id = uuid4()
     until = now.date() + timedelta(days=1)
-    async with db.transaction(services.pool) as conn:
+
+    async def start(conn: Conn) -> Response:
         await limits.take(conn, REQUESTS, str(user_id))
         await queries.request(
             conn,
@@ -61,8 +63,12 @@ async def request_weekly(request: Request, user_id: int) -> Response:
             task=WEEKLY.task,
             queue=WEEKLY.queue,
         )
-    body = WeeklyAccepted("weekly summary email queued", str(ticket_id), now + DELAY)
-    return api.json(body, 202, {"Location": f"/api/v1/jobs/{ticket_id}"})
+        body = WeeklyAccepted("weekly summary email queued", str(ticket_id), now + DELAY)
+        retry_after = str(round(DELAY.total_seconds()))
+        location = f"/api/v1/jobs/{ticket_id}"
+        return api.json(body, 202, {"Location": location, "Retry-After": retry_after})
+
+    return await api.once(request, user_id, None, start)
 
 
 async def _stats(request: Request, user_id: int, query: StatsQuery, unit: str) -> Response:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from activelog import db, outbox, runs, tickets
 from activelog.mail import domain_of
-from activelog.outbox import PATIENT, Claim
+from activelog.outbox import PATIENT, TIMEOUT, Claim
 from activelog.period import midnight
 from activelog.queue import Blueprint, Context
 from activelog.services import Services, of_job
@@ -62,7 +62,7 @@ async def weekly(context: Context, timestamp: int | None = None, day: str | None
         counts["mails queued"] += await fan_out(services, until)
 
 
-@blueprint.job(WEEKLY.task, queue=WEEKLY.queue, timeout=90, retry=PATIENT)
+@blueprint.job(WEEKLY.task, queue=WEEKLY.queue, timeout=TIMEOUT, retry=PATIENT)
 async def weekly_mail(
     context: Context, user_id: int, occasion: str = "", ticket_id: str | None = None
 ) -> None:

@@ -102,14 +102,20 @@ class Ticket:
             status=status,
             progress=self.progress,
             created_at=self.created_at,
-            message=self.message if status in ("pending", "processing") else "",
-            result=self._result(download_url) if status == "completed" else None,
+            message=self.message if self._message_tells() else "",
+            result=self._result(download_url) if status == "completed" and self.result else None,
             error=self.error or "internal error" if status == "failed" else "",
             retry_count=self.retry_count,
             completed_at=self.completed_at,
             failed_at=(self.failed_at or self.created_at) if status == "failed" else None,
             cancelled_at=self.cancelled_at,
         )
+
+    def _message_tells(self) -> bool:
+        """What goes on, or how it ended where there is no result to say so."""
+        if self.status == "completed":
+            return not self.result
+        return self.status in ("pending", "processing")
 
     def _result(self, download_url: str) -> Result:
         result = msgspec.convert(self.result or {}, Result)

@@ -45,6 +45,8 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
     if _is_over(ticket) and _event(services, ticket)[0] == seen:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return Response(None, 200, headers, "text/event-stream")
     stream = _events(services, job_id, user_id, seen)
     return StreamingResponse(stream, 200, headers, "text/event-stream")
 

@@ -1,5 +1,5 @@
--- What the jobs page finds by an index: jobs that came at a time, and words of the arguments of those
--- that ended badly.
+-- What the jobs page finds by an index: jobs that came at a time, jobs of a task or a queue, and jobs
+-- with some words in their arguments.
 
 -- The first job that came at a time or later. Ids follow the time at which jobs came, so it halves
 -- the ids, with two look-ups each time; jobs whose transactions overlapped may be on either side.
@@ -25,6 +25,11 @@ BEGIN
 END;
 $$;
 
--- (Only of these: an index of all arguments would cost each job more than running it does.)
-CREATE INDEX job_arguments_words ON procrastinate_jobs USING gin (to_tsvector('simple', args::text))
-    WHERE status IN ('failed', 'aborted', 'cancelled');
+-- Which words the jobs of a block have: blocks of a thousand ids, one line each. An index entry for
+-- each word of each job would cost more than running the job does; here the jobs of a block share
+-- it, workers write it a minute or two later, and who looks for a word reads the blocks that have it.
+CREATE TABLE job_words (
+    block bigint PRIMARY KEY,               -- the jobs' ids, divided by a thousand
+    words text[] NOT NULL                   -- of arguments; tasks and queues, whole
+);
+CREATE INDEX job_words_words ON job_words USING gin (words);

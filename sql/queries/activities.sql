@@ -63,7 +63,7 @@ SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, no
 FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL FOR UPDATE
 
 -- name: request_import
--- The import, its ticket and its job, in one round trip.
+-- The import, its ticket and its job, in one round trip. No row when the line is full.
 WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
                        %(line)s, %(line_slots)s, %(waiting)s, %(request_id)s) AS is_open

@@ -64,27 +64,40 @@ WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
 ORDER BY j.id DESC LIMIT %(limit)s
 
 -- name: search
--- The same among jobs whose errors have these words, those that ended badly and have them in their
--- arguments, and among the newest 10,000 of the others those whose arguments have the text.
-WITH found AS (
+-- The same by words: jobs whose errors have them, and jobs whose arguments have all parts of the text.
+-- Those are looked for in the blocks of jobs that have the words (and the task, and the queue), and
+-- among the newest ones, which are in no block yet or have only a part of a word.
+WITH newest AS (
+    SELECT least(%(last)s - 10000, (SELECT coalesce(max(block) + 1, 0) * 1000 FROM job_words)) AS first
+),
+found AS (
     (SELECT job_id AS id FROM job_errors
      WHERE to_tsvector('simple', error) @@ plainto_tsquery('simple', %(text)s)
        AND job_id >= %(first)s AND job_id < %(last)s
      ORDER BY at DESC LIMIT 1000)
     UNION
-    (SELECT id FROM procrastinate_jobs
-     WHERE to_tsvector('simple', args::text) @@ plainto_tsquery('simple', %(text)s)
-       AND status IN ('failed', 'aborted', 'cancelled') AND id >= %(first)s AND id < %(last)s
-     LIMIT 1000)
+    (SELECT j.id FROM newest JOIN procrastinate_jobs j
+         ON j.id >= greatest(newest.first, %(first)s) AND j.id < %(last)s
+     WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+       AND j.args::text LIKE ALL (%(parts)s::text[])
+     ORDER BY j.id DESC LIMIT %(limit)s)
     UNION
-    (SELECT recent.id FROM (
-         SELECT j.id, j.args FROM procrastinate_jobs j
-         WHERE j.id >= %(first)s AND j.id < %(last)s
+    (SELECT job.id FROM (
+         SELECT block FROM job_words
+         WHERE words @> %(words)s::text[] AND block BETWEEN %(first)s / 1000 AND %(last)s / 1000
+         ORDER BY block DESC
+     ) AS b CROSS JOIN LATERAL (
+         SELECT j.id FROM procrastinate_jobs j
+         WHERE j.id >= greatest(b.block * 1000, %(first)s)
+           AND j.id < least(b.block * 1000 + 1000, %(last)s)
            AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
            AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
            AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
-         ORDER BY j.id DESC LIMIT 10000) AS recent
-     WHERE strpos(recent.args::text, %(text)s) > 0 LIMIT 1000)
+           AND j.args::text LIKE ALL (%(parts)s::text[])
+         ORDER BY j.id DESC
+     ) AS job LIMIT %(limit)s)
 )
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
        j.args::text AS args, j.attempts, j.scheduled_at,
@@ -149,8 +162,7 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
-           OR to_tsvector('simple', j.args::text) @@ plainto_tsquery('simple', %(text)s)
-           OR strpos(j.args::text, %(text)s) > 0)
+           OR j.args::text LIKE ALL (%(parts)s::text[]))
     ORDER BY j.id LIMIT %(limit)s
 ) AS page
 
@@ -164,8 +176,7 @@ SELECT count(*) FROM (
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
-           OR to_tsvector('simple', j.args::text) @@ plainto_tsquery('simple', %(text)s)
-           OR strpos(j.args::text, %(text)s) > 0)
+           OR j.args::text LIKE ALL (%(parts)s::text[]))
     LIMIT 100000
 ) AS counted
 

@@ -73,8 +73,9 @@ WHERE NOT EXISTS (SELECT FROM exports e WHERE e.object_key = k.key AND e.removed
   AND NOT EXISTS (SELECT FROM photos p WHERE p.object_key = k.key)
   AND NOT EXISTS (SELECT FROM reports r WHERE r.object_key = k.key)
   AND NOT EXISTS (SELECT FROM imports i JOIN job_tickets t ON t.id = i.id
-                  JOIN procrastinate_jobs j ON j.id = t.job_id AND j.status IN ('todo', 'doing')
-                  WHERE i.object_key = k.key AND t.completed_at IS NULL AND t.cancelled_at IS NULL)
+                  LEFT JOIN procrastinate_jobs j ON j.id = t.job_id
+                  WHERE i.object_key = k.key AND t.completed_at IS NULL AND t.cancelled_at IS NULL
+                    AND (t.job_id IS NULL OR j.status IN ('todo', 'doing')))
 
 -- name: close_accounts
 -- A page of accounts whose time has come. From here on nobody can sign in and restore them, so what
@@ -140,3 +141,10 @@ DELETE FROM job_counts WHERE (hour, slot, task_name, queue_name, event) IN (
 DELETE FROM queue_depths WHERE (at, queue_name) IN (
     SELECT at, queue_name FROM queue_depths WHERE at < %(now)s::timestamptz - interval '40 days'
     ORDER BY at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: delete_words
+-- Of blocks whose jobs are all gone.
+DELETE FROM job_words WHERE block IN (
+    SELECT block FROM job_words
+    WHERE block < (SELECT coalesce(min(id) / 1000, 0) FROM procrastinate_jobs)
+    ORDER BY block LIMIT %(page)s)

@@ -1,14 +1,13 @@
 -- name: profile
-COPY (SELECT id, email, name, created_at, verified_at, delete_after FROM users
+COPY (SELECT id, email, guarded(name) AS name, created_at, verified_at, delete_after FROM users
       WHERE id = %(user_id)s) TO STDOUT (FORMAT csv, HEADER)
 
 -- name: friends
-COPY (SELECT CASE WHEN u.name ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END || u.name AS name, f.since FROM friendships f JOIN users u ON u.id = f.friend_id
+COPY (SELECT guarded(u.name) AS name, f.since FROM friendships f JOIN users u ON u.id = f.friend_id
       WHERE f.user_id = %(user_id)s ORDER BY f.since) TO STDOUT (FORMAT csv, HEADER)
 
 -- name: notifications
-COPY (SELECT n.kind,
-             CASE WHEN u.name ~ '^''*[=+\-@\t\r\n]' THEN '''' ELSE '' END || u.name AS about, n.created_at, n.read_at
+COPY (SELECT n.kind, guarded(u.name) AS about, n.created_at, n.read_at
       FROM notifications n JOIN users u ON u.id = n.actor_id
       WHERE n.user_id = %(user_id)s ORDER BY n.id) TO STDOUT (FORMAT csv, HEADER)
 

@@ -58,27 +58,18 @@ SELECT activity_type FROM (
 ) AS latest GROUP BY activity_type ORDER BY count(*) DESC, activity_type LIMIT 30
 
 -- name: copy_csv
--- The columns of the API's CSV, newest first. A text that a spreadsheet would take for a formula
--- gets a ' in front, and so does one that has such a ' already: the import takes exactly one off.
--- (Looking at the first letter's number first spares most rows the regular expression; ::text is
+-- The columns of the API's CSV, newest first, texts guarded. (Of tags the first one decides; ::text is
 -- faster than to_char; and it is a.activity_date by which the index is in order, not the text.)
 COPY (
     SELECT id,
-           CASE WHEN NOT %(raw)s AND ascii(activity_type) BETWEEN 9 AND 64
-                     AND activity_type ~ '^''*[=+\-@\t\r\n]'
-                THEN '''' || activity_type ELSE activity_type END AS activity_type,
+           CASE WHEN %(raw)s THEN activity_type ELSE guarded(activity_type) END AS activity_type,
            duration_minutes,
            distance_km,
            replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
            CASE WHEN cardinality(tags) = 0 THEN NULL
-                WHEN NOT %(raw)s AND ascii(tags[1]) BETWEEN 9 AND 64
-                     AND tags[1] ~ '^''*[=+\-@\t\r\n]'
-                THEN '''' || array_to_string(tags, ',')
+                WHEN NOT %(raw)s AND tags[1] <> guarded(tags[1]) THEN '''' || array_to_string(tags, ',')
                 ELSE array_to_string(tags, ',') END AS tags,
-           CASE WHEN notes = '' THEN NULL
-                WHEN NOT %(raw)s AND ascii(notes) BETWEEN 9 AND 64
-                     AND notes ~ '^''*[=+\-@\t\r\n]'
-                THEN '''' || notes ELSE notes END AS notes
+           CASE WHEN notes = '' THEN NULL WHEN %(raw)s THEN notes ELSE guarded(notes) END AS notes
     FROM activities AS a
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
@@ -91,16 +82,11 @@ COPY (
 -- name: copy_csv_without_tags
 COPY (
     SELECT id,
-           CASE WHEN NOT %(raw)s AND ascii(activity_type) BETWEEN 9 AND 64
-                     AND activity_type ~ '^''*[=+\-@\t\r\n]'
-                THEN '''' || activity_type ELSE activity_type END AS activity_type,
+           CASE WHEN %(raw)s THEN activity_type ELSE guarded(activity_type) END AS activity_type,
            duration_minutes,
            distance_km,
            replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
-           CASE WHEN notes = '' THEN NULL
-                WHEN NOT %(raw)s AND ascii(notes) BETWEEN 9 AND 64
-                     AND notes ~ '^''*[=+\-@\t\r\n]'
-                THEN '''' || notes ELSE notes END AS notes
+           CASE WHEN notes = '' THEN NULL WHEN %(raw)s THEN notes ELSE guarded(notes) END AS notes
     FROM activities AS a
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)

@@ -100,22 +100,26 @@ written AS (
 SELECT coalesce(array_agg(friend_id ORDER BY friend_id), '{}') FROM told
 
 -- name: take_requests
--- Those that no other mail tells of, and those that this one took before.
+-- Those that no other mail tells of, and those that this one took before: the first twenty, and how
+-- many there are.
 WITH taken AS (
     UPDATE friend_requests SET mail_id = %(mail_id)s
     WHERE to_id = %(user_id)s AND state = 'pending' AND (mail_id IS NULL OR mail_id = %(mail_id)s)
     RETURNING from_id, id
 )
-SELECT u.name FROM taken JOIN users u ON u.id = taken.from_id ORDER BY taken.id LIMIT 20
+SELECT u.name, count(*) OVER () AS total
+FROM taken JOIN users u ON u.id = taken.from_id ORDER BY taken.id LIMIT 20
 
 -- name: take_activities
+-- Likewise; of those who are friends still.
 WITH taken AS (
     UPDATE notifications SET mail_id = %(mail_id)s
     WHERE user_id = %(user_id)s AND kind = 'friend_activity'
       AND (mail_id IS NULL OR mail_id = %(mail_id)s)
     RETURNING activity_id, actor_id, id
 )
-SELECT u.name, a.activity_type, a.duration_minutes, a.distance_km
+SELECT u.name, a.activity_type, a.duration_minutes, a.distance_km, count(*) OVER () AS total
 FROM taken JOIN users u ON u.id = taken.actor_id
+JOIN friendships f ON f.user_id = %(user_id)s AND f.friend_id = taken.actor_id
 JOIN activities a ON a.id = taken.activity_id AND a.deleted_at IS NULL
 ORDER BY taken.id DESC LIMIT 20

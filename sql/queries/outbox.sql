@@ -13,11 +13,13 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 SELECT gather_mails(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(occasion)s, %(delay)s, %(domain)s)
 
 -- name: claim
--- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone or
--- the mail has its end already; a state other than `sending` is that end.
+-- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone, the
+-- mail has its end already or another job is sending it; a state other than `sending` is its end now.
 WITH wanted AS (
-    SELECT * FROM jsonb_to_recordset(%(wanted)s) AS w (
-        kind text, user_id bigint, occasion text, message_id text, list text, cap integer)
+    SELECT DISTINCT ON (user_id, kind, occasion) * FROM jsonb_to_recordset(%(wanted)s) AS w (
+        kind text, user_id bigint, occasion text, job_id bigint, message_id text, list text,
+        cap integer)
+    ORDER BY user_id, kind, occasion, job_id
 ),
 recipient AS (
     SELECT w.*, u.name, u.email,
@@ -43,18 +45,21 @@ verdict AS (
     FROM recipient
 ),
 claimed AS (
-    INSERT INTO mails AS m (kind, user_id, occasion, message_id, state, answer, attempts, claimed_at,
-                            finished_at)
-    SELECT kind, user_id, occasion, message_id, state, answer, (state = 'sending')::integer, now(),
-           CASE WHEN state <> 'sending' THEN now() END
+    INSERT INTO mails AS m (kind, user_id, occasion, job_id, message_id, state, answer, attempts,
+                            claimed_at, finished_at)
+    SELECT kind, user_id, occasion, job_id, message_id, state, answer, (state = 'sending')::integer,
+           now(), CASE WHEN state <> 'sending' THEN now() END
     FROM verdict ORDER BY user_id, kind, occasion
     ON CONFLICT (user_id, kind, occasion) DO UPDATE
         SET state = excluded.state, answer = coalesce(excluded.answer, m.answer), claimed_at = now(),
-            attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at
-        WHERE m.state IN ('queued', 'sending')
-    RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.occasion
+            attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at,
+            job_id = excluded.job_id
+        WHERE m.state = 'queued' OR m.state = 'sending' AND (
+            m.job_id = excluded.job_id OR NOT EXISTS (
+                SELECT FROM procrastinate_jobs j WHERE j.id = m.job_id AND j.status = 'doing'))
+    RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.occasion, m.job_id
 )
-SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.occasion
+SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.occasion, c.job_id
 FROM claimed c JOIN recipient r USING (kind, user_id, occasion)
 
 -- name: finish

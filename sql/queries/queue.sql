@@ -155,3 +155,26 @@ WITH noted AS (
     ON CONFLICT DO NOTHING RETURNING 1
 )
 SELECT fold_job_counts(now() - interval '3 hours') WHERE EXISTS (SELECT FROM noted)
+
+-- name: note_words
+-- What the next ten blocks of jobs hold, of those that lie below %(until)s as a whole; no row when
+-- there are none, or when another worker is at it.
+WITH next AS (
+    SELECT (SELECT j.id / 1000 FROM procrastinate_jobs j
+            WHERE j.id >= coalesce((SELECT max(block) + 1 FROM job_words), 0) * 1000
+            ORDER BY j.id LIMIT 1) AS block
+    WHERE pg_try_advisory_xact_lock('job_words'::regclass::oid::bigint)
+)
+INSERT INTO job_words (block, words)
+SELECT j.id / 1000, array_agg(DISTINCT word)
+FROM next JOIN procrastinate_jobs j
+    ON j.id >= next.block * 1000 AND j.id < least(next.block + 10, %(until)s / 1000) * 1000
+CROSS JOIN LATERAL (
+    SELECT left(word, 100) AS word
+    FROM regexp_split_to_table(lower(left(j.args::text, 1000)), '[^[:alnum:]]+') AS word
+    UNION ALL VALUES (j.task_name), (j.queue_name)
+) AS found
+GROUP BY 1 ON CONFLICT DO NOTHING RETURNING block
+
+-- name: newest_job
+SELECT coalesce(max(id), 0) FROM procrastinate_jobs

@@ -35,7 +35,8 @@ WHERE user_id = %(user_id)s AND deleted_at IS NULL
 GROUP BY activity_type ORDER BY minutes DESC, activities DESC, activity_type LIMIT %(limit)s
 
 -- name: rows
-SELECT activity_date, activity_type, duration_minutes, distance_km, tags, notes
+-- (Of notes as much as a line of a table can show.)
+SELECT activity_date, activity_type, duration_minutes, distance_km, tags, left(notes, 400) AS notes
 FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND activity_date >= %(start)s AND activity_date < %(until)s

@@ -147,3 +147,34 @@ async def test_odd_cells_are_refused_by_line_and_the_others_come_in(world: World
     header = "Activity ID,Activity Date,Activity Name,Activity Type\n"
     short = await ada.post("/api/v1/activities/import", content=header + "1,2,3,4\n")
     assert short.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "15 Sept 2024, 06:30:00",
+        "15 Sep 2024, 06:30:00",
+        "15 sept. 2024 à 06:30:00",
+        "15 de set. de 2024, 06:30:00",
+        "15. September 2024, 6:30:00",
+        "15 set 2024, 06:30:00",
+        "15.09.2024, 06:30:00",
+        "Sep 15, 2024, 6:30:00 AM",
+        "2024/9/15 6:30:00",
+        "2024年9月15日 6:30:00",
+    ],
+)
+async def test_dates_of_many_languages(world: World, date: str) -> None:
+    ada = await world.user()
+    text = file(ENGLISH, strava(date, "Run", "7.5", "2700.0", "7500.0"))
+    await finish(ada, await upload(ada, text))
+    [activity] = (await ada.get("/api/v1/activities")).json()["activities"]
+    assert activity["activity_date"] == "2024-09-15T06:30:00Z"
+
+
+@pytest.mark.parametrize("date", ["15 Foo 2024, 06:30:00", "31 Feb 2024, 06:30:00"])
+async def test_dates_that_are_none_cost_their_row(world: World, date: str) -> None:
+    ada = await world.user()
+    text = file(ENGLISH, strava(date, "Run", "7.5", "2700.0", "7500.0"))
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert (result["imported"], result["rejected"]) == (0, 1)

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ async def test_nothing_of_an_upload_stays_behind(world: World, tmp_path: Path) -
     other = await ada.post("/api/v1/activities/import", content=text.encode() * 2, headers=key)
     assert other.status_code == 422
     await upload(ada, text)
-    await world.rows("UPDATE job_tickets SET cancelled_at = now()")
+    await world.rows("UPDATE job_tickets SET cancelled_at = now() WHERE job_id IS NOT NULL")
     await world.work()
     assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file()] == []
 
@@ -148,3 +149,38 @@ async def test_the_real_file_survives_there_and_back(world: World) -> None:
     ada = await world.user()
     result = (await finish(ada, await upload(ada, file.read_bytes())))["result"]
     assert (result["imported"], result["rejected"]) == (1280, 0)
+
+
+async def test_two_imports_of_one_file_at_once_import_it_once(world: World) -> None:
+    ada = await world.user()
+    text = HEADER + "".join(f"{n},ride,1,1,2024-01-01T{n:02}:00:00Z,,\r\n" for n in range(24))
+    jobs = [await upload(ada, text) for _ in range(3)]
+    await world.work()
+    results = [(await ada.get(job["status_url"])).json()["result"] for job in jobs]
+    assert sorted(result["duplicates"] for result in results) == [0, 24, 24]
+    assert await world.value("SELECT count(*) FROM activities") == 24
+
+
+async def test_more_imports_than_may_wait_are_refused(world: World) -> None:
+    ada = await world.user()
+    text = HEADER + "1,ride,1,1,2024-01-01T00:00:00Z,,\r\n"
+    for _ in range(11):
+        await upload(ada, text)
+    refused = await ada.post("/api/v1/activities/import", content=text.encode())
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == "30"
+    assert await world.value("SELECT count(*) FROM imports") == 11
+
+
+async def test_a_packed_file_is_unpacked(world: World) -> None:
+    ada = await world.user()
+    packed = gzip.compress((HEADER + "1,ride,1,1,2024-01-01T00:00:00Z,,\r\n" * 5000).encode())
+    accepted = await ada.post("/api/v1/activities/import", content=packed)
+    assert (await finish(ada, accepted.json()))["result"]["imported"] == 5000
+    refused = await ada.post("/api/v1/activities/import", content=packed[:20])
+    assert refused.status_code == 400
+    assert "damaged" in refused.text
+    accepted = await ada.post("/api/v1/activities/import", content=packed[:-20])
+    status = await finish(ada, accepted.json())
+    assert status["status"] == "failed"
+    assert "damaged" in status["error"]

@@ -29,7 +29,7 @@ def mails() -> dict[str, tuple[str, dict[str, Any]]]:
     found["mail-weekly_summary-idle"] = ("weekly_summary", {"name": "Ada"} | idle)
     for name, text in NAMES.items():
         found[f"mail-to-{name}"] = ("welcome", {"name": text})
-    friends = {"name": NAMES["long"], "names": list(NAMES.values())}
+    friends = {"name": NAMES["long"], "names": list(NAMES.values()), "total": 30}
     found["mail-friend_request-hostile"] = ("friend_request", friends)
     return found
 

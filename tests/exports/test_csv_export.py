@@ -62,7 +62,7 @@ async def test_it_is_announced_by_mail_once_it_is_there(world: World) -> None:
     await ada.log()
     status = await finish(ada, await request(ada))
     [mail] = world.mails(ada.address)
-    assert mail["Subject"] == "Your export is ready: 1 activities"
+    assert mail["Subject"] == "Your export is ready: 1 activity"
     assert status["result"]["download_url"] in mail.get_body(("plain",)).get_content()
 
 
@@ -247,6 +247,37 @@ async def _until_job(world: World, status: str) -> None:
     raise AssertionError(f"the engine's job is not {status} after 30 s")
 
 
+async def test_deleting_those_that_run_lets_the_waiting_ones_in(world: World) -> None:
+    ada = await world.user()
+    jobs = [await request(ada) for _ in range(3)]
+    for job in jobs[:2]:
+        deleted = await ada.call("DELETE", f"/api/v1/export/{job['job_id']}")
+        assert deleted.status_code == 204
+    await world.work()
+    assert (await ada.get(jobs[2]["status_url"])).json()["status"] == "completed"
+
+
+async def test_deleting_a_running_one_lets_a_waiting_one_in(world: World) -> None:
+    ada = await world.user()
+    jobs = [await request(ada) for _ in range(3)]
+    await world.rows("UPDATE procrastinate_jobs SET status = 'doing' WHERE id IN (1, 2)")
+    await ada.call("DELETE", f"/api/v1/export/{jobs[0]['job_id']}")
+    assert await world.value("SELECT abort_requested FROM procrastinate_jobs WHERE id = 1")
+    await world.work()
+    assert (await ada.get(jobs[2]["status_url"])).json()["status"] == "completed"
+
+
+async def test_a_repeated_request_gets_its_answer_also_when_things_have_changed(
+    world: World,
+) -> None:
+    ada = await world.user()
+    tagged, key = await ada.log(tags=["hills"]), {"Idempotency-Key": "one"}
+    first = await ada.post("/api/v1/activities/export/csv", json={"tag": "hills"}, headers=key)
+    await ada.call("DELETE", f"/api/v1/activities/{tagged['id']}")
+    again = await ada.post("/api/v1/activities/export/csv", json={"tag": "hills"}, headers=key)
+    assert (again.status_code, again.json()) == (202, first.json())
+
+
 async def test_a_failed_export_lets_the_next_one_in(world: World, tmp_path: Path) -> None:
     ada = await world.user()
     jobs = [await request(ada) for _ in range(3)]
@@ -297,8 +328,11 @@ async def test_options_of_the_file(world: World) -> None:
     assert await download(ada, await finish(ada, await request(ada, bom=True))) == (
         b"\xef\xbb\xbf" + plain
     )
-    packed = await download(ada, await finish(ada, await request(ada, gzip=True)))
-    assert gzip.decompress(packed) == plain
+    status = await finish(ada, await request(ada, gzip=True))
+    assert gzip.decompress(await download(ada, status)) == plain
+    link = await world.http.get(status["result"]["download_url"])
+    file = await world.http.get(link.headers["Location"])
+    assert file.headers["Content-Type"] == "application/gzip"
     raw = await download(ada, await finish(ada, await request(ada, raw=True)))
     assert raw == plain.replace(b"'=1+1", b"=1+1")
     only_yoga = await download(ada, await finish(ada, await request(ada, type=" yoga ")))

@@ -66,9 +66,25 @@ async def test_a_client_that_goes_away_frees_the_connection(world: World) -> Non
         await response(scope, receive, send)
     assert sent < 400_000
     assert not world.services.streams.locked()
-    busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%%' AND state = 'active'"
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%COPY (%%' AND state = 'active'"
+    )
+    busy += " AND pid <> pg_backend_pid()"
     assert await world.value(busy) == 0
     assert (await ada.get(PATH)).status_code == 200
+
+
+async def test_asking_for_the_headers_reads_nothing(world: World) -> None:
+    ada = await world.user()
+    await fill(ada, 10)
+    shown = await ada.call("HEAD", f"{PATH}?gzip=true")
+    assert shown.status_code == 200
+    assert shown.headers["Content-Type"] == "application/gzip"
+    assert "activities.csv.gz" in shown.headers["Content-Disposition"]
+    job = await request(ada)
+    with anyio.fail_after(5):
+        followed = await ada.call("HEAD", f"{job['status_url']}/events")
+    assert followed.headers["Content-Type"].startswith("text/event-stream")
 
 
 async def test_more_downloads_than_there_is_room_for_are_put_off(world: World) -> None:

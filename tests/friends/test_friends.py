@@ -62,6 +62,39 @@ async def test_requests_of_ten_minutes_are_one_mail(world: World) -> None:
     assert (await bob.get("/api/v1/notifications")).json()["unread"] == 5
 
 
+async def test_more_than_a_mail_shows_are_counted(world: World) -> None:
+    bob = await world.user("bob@example.com")
+    await world.rows(
+        "INSERT INTO users (email, name, password_hash, verified_at)"
+        " SELECT n || '@x.test', 'Ada', 'none', now() FROM generate_series(1, 24) AS n"
+    )
+    await world.rows(
+        "INSERT INTO friend_requests (from_id, to_id) SELECT id, %s FROM users WHERE name = 'Ada'"
+        " AND id <> %s",
+        bob.id,
+        bob.id,
+    )
+    await ask(await world.user(), bob.address)
+    await world.make_due()
+    await world.work()
+    [mail] = world.mails(bob.address)
+    assert mail["Subject"] == "25 friend requests, from Ada and others"
+    assert "and 5 more" in mail.get_body(("plain",)).get_content()
+    assert "and 5 more" in mail.get_body(("html",)).get_content()
+
+
+async def test_who_is_no_friend_any_more_is_not_told_of(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await befriend(ada, bob)
+    await ada.log()
+    await world.work()
+    await world.rows("DELETE FROM procrastinate_jobs WHERE task_name = 'activelog.friends.request'")
+    assert (await ada.call("DELETE", f"/api/v1/friends/{bob.id}")).status_code == 204
+    await world.make_due()
+    await world.work()
+    assert world.mails(bob.address) == []
+
+
 async def test_declining_and_blocking(world: World) -> None:
     ada, bob = await world.user(), await world.user("bob@example.com")
     for answer, asked_again in (("decline", 1), ("block", 0)):

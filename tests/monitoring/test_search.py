@@ -1,8 +1,10 @@
 """Finding jobs on the admins' page, and doing something to all that were found."""
 
+import asyncio
 import re
 from datetime import timedelta
 
+from activelog.queue import store
 from tests.conftest import World
 from tests.test_site import browse
 
@@ -61,16 +63,73 @@ async def test_older_pages_stay_within_the_time(world: World) -> None:
     assert shown == list(range(7050, 7023, -1))
 
 
-async def test_failed_jobs_are_found_by_words_of_their_arguments_however_old(world: World) -> None:
-    await admin(world)
-    # 10,000 newer ones: what does not end badly is looked through no further back.
+async def note_words(world: World, until: int) -> None:
+    """As workers do, for jobs with lower ids."""
+    async with world.pool.connection() as conn:
+        while await store.note_words(conn, until):
+            pass
+
+
+async def bury(world: World) -> None:
+    """10,000 newer jobs: those before are looked through no more, but found by their words."""
     await world.rows(
         "INSERT INTO procrastinate_jobs (queue_name, task_name)"
-        " SELECT 'default', 'activelog.bench' FROM generate_series(1, 10000)"
+        " SELECT 'default', 'activelog.other' FROM generate_series(1, 11000)"
     )
-    assert await found(world, 'text="user_id": 7010') == [7010]
-    assert await found(world, "text=7011") == []
-    assert await found(world, "text=7011&end_date=2024-04-01T00:00") == [7011]
+    await note_words(world, 12_000)
+    assert await world.value("SELECT count(*) FROM job_words") >= 11
+
+
+async def test_jobs_are_found_by_words_of_their_arguments_however_old(world: World) -> None:
+    await admin(world)
+    for _ in range(2):
+        assert await found(world, 'text="user_id": 7010') == [7010]
+        assert await found(world, "text=7011 user_id") == [7011]
+        assert await found(world, "text=7012&status=failed") == []
+        assert await found(world, "text=7020&status=failed") == [7020]
+        assert await found(world, "text=user_id&end_date=2024-03-01T02:00") == [7002, 7001]
+        assert await found(world, "text=10_") == await found(world, "text=7%25") == []
+        await bury(world)
+
+
+async def test_a_part_of_a_word_is_found_among_the_newest(world: World) -> None:
+    await admin(world)
+    assert await found(world, "text=710") == [7100]
+    await bury(world)
+    assert await found(world, "text=710") == []
+
+
+async def test_jobs_of_a_task_are_found_however_old(world: World) -> None:
+    await admin(world)
+    await bury(world)
+    newest = list(range(7100, 7050, -1))
+    assert await found(world, "task=activelog.bench") == newest
+    assert await found(world, "task=activelog.bench&queue=low") == []
+    assert await found(world, "task=activelog.bench&queue=default") == newest
+    succeeded = [user for user in newest if user % 10]
+    assert (await found(world, "task=activelog.bench&status=succeeded"))[:45] == succeeded
+
+
+async def test_words_go_with_the_last_job_that_has_them(world: World) -> None:
+    await admin(world)
+    await bury(world)
+    await world.rows("DELETE FROM procrastinate_jobs WHERE id < 3000")
+    await world.jobs_defer("activelog.cleanup.nightly")
+    await world.work()
+    assert await world.value("SELECT min(block) FROM job_words") == 3
+
+
+async def test_words_are_noted_once_and_only_of_whole_blocks(world: World) -> None:
+    await admin(world)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (id, queue_name, task_name, args) VALUES"
+        """ (2000, 'q', 't', '{"n": ["Größe", 5]}'), (9999, 'q', 't', '{}')"""
+    )
+    await asyncio.gather(*(note_words(world, 3000) for _ in range(4)))
+    await note_words(world, 9999)
+    blocks = dict(await world.rows("SELECT block, words FROM job_words"))
+    assert set(blocks) == {0, 2}
+    assert set(blocks[2]) == {"", "größe", "5", "n", "q", "t"}
 
 
 async def test_a_bulk_action_keeps_to_the_time(world: World) -> None:

@@ -19,6 +19,7 @@ NAMES = [
     "אדה",
     "x" * 300,
     "<script>alert(1)</script>",
+    "=?utf-8?q?=E2=80=AEevil?=",
 ]
 
 

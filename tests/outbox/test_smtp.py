@@ -20,7 +20,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from activelog.errors import Permanent
 from activelog.jobs import make_app
-from activelog.mail import Recipient, compose, relay
+from activelog.mail import Recipient, Templates, compose, relay
 from activelog.mail import smtp as smtp_client
 from activelog.settings import Settings, Smtp
 from tests.conftest import World, missing, running
@@ -39,6 +39,7 @@ class Sink:
     once: dict[str, str] = field(default_factory=dict)
     mails: list[Envelope] = field(default_factory=list)
     connections: int = 0
+    gone: int = 0  # of them
 
     async def handle_EHLO(self, server: Any, session: Session, envelope: Envelope, hostname: str, responses: list[str]) -> list[str]:  # fmt: skip  # noqa: N802, E501
         session.host_name = hostname
@@ -71,7 +72,15 @@ class Sink:
 class Counting(Controller):
     def factory(self) -> Any:
         self.handler.connections += 1
-        return super().factory()  # type: ignore[no-untyped-call]
+        server = super().factory()  # type: ignore[no-untyped-call]
+        lost = server.connection_lost
+
+        def connection_lost(error: Exception | None) -> None:
+            self.handler.gone += 1
+            lost(error)
+
+        server.connection_lost = connection_lost
+        return server
 
 
 @pytest.fixture(scope="session")
@@ -274,6 +283,51 @@ async def test_a_connection_is_not_used_for_ever(
         assert len(server.mails) == 3
 
 
+async def test_connections_that_nobody_uses_are_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_IDLE_SECONDS", 0.5)
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        mailer = world.services.mailer
+        messages = [
+            compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", CONTENT)
+            for number in range(8)
+        ]
+        await asyncio.gather(*map(mailer.send, messages))
+        assert server.connections - server.gone >= 8
+        for _ in range(100):
+            if server.gone == server.connections:
+                break
+            await asyncio.sleep(0.1)
+        assert server.gone == server.connections
+
+
+async def test_a_relay_that_hangs_up_after_its_refusal_has_refused(settings: Settings) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"RCPT"):
+                writer.write(b"550 5.1.1 no such mailbox\r\n")
+                writer.close()
+                return
+            writer.write(b"250 ok\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    smtp = Smtp("127.0.0.1", server.sockets[0].getsockname()[1], "plain")
+    async with server, running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        assert await state(world) == ("failed", 1)
+        assert await world.rows("SELECT address FROM suppressed_addresses") == [(ADA,)]
+
+
+async def test_a_relays_answer_leaves_no_address_in_job_rows(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = "451 ada.l@X.test is busy"
+        await greet(world, "Ada.L@x.test")
+        [(error,)] = await world.rows("SELECT error FROM job_errors")
+        assert error == "JobError: 451 RCPT: <recipient> is busy"
+
+
 async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Settings) -> None:
     async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
         message = compose("a@x.test", Recipient("Ada", ADA), "<1@x.test>", CONTENT)
@@ -290,6 +344,7 @@ async def test_every_fault_at_every_step_only_delays(
     settings: Settings, step: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp_client, "STEP_SECONDS", 0.5)
+    monkeypatch.setattr(smtp_client, "CONTENT_SECONDS", 0.5)
     async with misbehaving(step, fault) as smtp, running(replace(settings, mail=smtp)) as world:
         await greet(world)
         # Nonsense after EHLO is answered by HELO, and then all is well.
@@ -452,10 +507,21 @@ async def test_an_override_wins_at_once_and_a_broken_one_falls_back_to_ours(
         assert "welcome/body.txt, line 3" in caplog.text
 
 
+def test_a_template_that_comes_or_goes_later_is_noticed(tmp_path: Path) -> None:
+    templates = Templates(tmp_path, "https://x.test")
+    data = {"name": "Ada", "unsubscribe_url": ""}
+    ours = templates.render("welcome", data)
+    (tmp_path / "welcome").mkdir()
+    (tmp_path / "welcome" / "subject.txt").write_text("Ahoy {{ name }}")
+    assert templates.render("welcome", data) == ("Ahoy Ada", *ours[1:])
+    (tmp_path / "welcome" / "subject.txt").unlink()
+    assert templates.render("welcome", data) == ours
+
+
 async def test_an_error_in_a_template_fails_its_mail_and_names_the_line(world: World) -> None:
     templates = world.services.templates
     with pytest.raises(
-        Permanent, match=r"friend_request/subject.txt, line 1: 'names' is undefined"
+        Permanent, match=r"friend_request/subject.txt, line 1: 'total' is undefined"
     ):
         templates.render("friend_request", {"name": "Ada", "unsubscribe_url": ""})
 

@@ -112,3 +112,26 @@ async def test_hostile_names_stay_text(world: World, name: str) -> None:
     assert "<script>" not in html
     assert "<b>" not in html
     assert len(mail.as_bytes()) < 90_000
+
+
+async def test_the_same_request_again_sends_one_mail(world: World) -> None:
+    ada = await world.user()
+    key = {"Idempotency-Key": "one"}
+    first, again = [await ada.post(PATH, headers=key) for _ in range(2)]
+    assert first.json() == again.json()
+    assert first.headers["Retry-After"] == "300"
+    assert await world.value("SELECT count(*) FROM mails") == 1
+
+
+async def test_it_says_when_nothing_was_sent(world: World) -> None:
+    ada = await world.user()
+    await world.rows(
+        "INSERT INTO suppressed_addresses (address, answer) VALUES (%s, '550 5.1.1 gone')",
+        ada.address,
+    )
+    job = (await ada.post(PATH)).json()["job_id"]
+    await world.make_due()
+    await world.work()
+    status = (await ada.get(f"/api/v1/jobs/{job}")).json()
+    assert status["status"] == "completed"
+    assert "does not take mails" in status["message"]
