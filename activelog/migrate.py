@@ -1,5 +1,8 @@
 """Brings a database to this version's schema: forward only, one transaction a file.
 
+Tables are changed by migrations, each applied once. Functions and views are code: their files say
+how they are now, and are applied anew.
+
 Two that start at once queue on an advisory lock. A ledger keeps the checksum of every applied
 file and refuses one that was edited afterwards.
 """
@@ -34,12 +37,21 @@ def migrate(url: str) -> list[str]:
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
             _apply(conn, path)
-        _rebuild_views(conn)
+        for path in _files("functions"):
+            with conn.transaction():
+                conn.execute(path.read_bytes())
+        for path in _files("views"):
+            if new or not _is_current(path, applied):
+                _rebuild(conn, path)
     return [path.name for path in new]
 
 
 def migration_files() -> list[Path]:
-    return sorted(resources.folder("sql").joinpath("migrations").glob("*.sql"))
+    return _files("migrations")
+
+
+def _files(folder: str) -> list[Path]:
+    return sorted(resources.folder("sql").joinpath(folder).glob("*.sql"))
 
 
 def _is_applied(path: Path, applied: dict[str, str]) -> bool:
@@ -59,11 +71,20 @@ def _apply(conn: psycopg.Connection, path: Path) -> None:
         )
 
 
-def _rebuild_views(conn: psycopg.Connection) -> None:
-    """They hold nothing, so they are made anew from their files every time."""
-    for path in sorted(resources.folder("sql").joinpath("views").glob("*.sql")):
-        with conn.transaction():
-            conn.execute(path.read_bytes())
+def _is_current(path: Path, applied: dict[str, str]) -> bool:
+    return applied.get(f"views/{path.name}") == _checksum(path)
+
+
+def _rebuild(conn: psycopg.Connection, path: Path) -> None:
+    """Views hold nothing, so they are made anew; but only when they or what is below them may have
+    changed, since people's own views that stand on them go, too."""
+    with conn.transaction():
+        conn.execute(path.read_bytes())
+        conn.execute(
+            "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
+            [f"views/{path.name}", _checksum(path)],
+        )
 
 
 def _checksum(path: Path) -> str:

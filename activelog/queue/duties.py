@@ -10,8 +10,8 @@ from procrastinate.manager import get_channel_for_queues
 from psycopg import sql
 
 from activelog.queue import store
-from activelog.queue.heart import SILENCE
-from activelog.queue.line import Line
+from activelog.queue.heart import SILENCE, STOCK_SILENCE, Heart
+from activelog.queue.line import CONNECTION, Line
 
 DEATHS = 3  # a job that took so many workers with it is not rescued again
 _RESCUE_INTERVAL = 1.0
@@ -29,8 +29,8 @@ async def listen(
     on_job: Callable[[], None],
     on_abort: Callable[[int], None],
 ) -> None:
-    """Calls back for each notification of the engine; after a break it listens anew and calls
-    `on_job` once, for what it may have missed."""
+    """Calls back for each notification on the engine's channels; after a break it listens anew and
+    calls `on_job` once, for what it may have missed."""
     while True:
         try:
             await _listen_once(url, queues, on_job, on_abort)
@@ -45,47 +45,60 @@ async def _listen_once(
     on_job: Callable[[], None],
     on_abort: Callable[[int], None],
 ) -> None:
-    async with await psycopg.AsyncConnection.connect(
-        url, autocommit=True, application_name="activelog listener", connect_timeout=3
-    ) as conn:
+    listener = CONNECTION | {"application_name": "activelog listener"}
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True, **listener) as conn:
         for channel in get_channel_for_queues(queues):
             await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         on_job()
         while True:
             async for notify in conn.notifies(timeout=_KEEPALIVE):
-                notification = json.loads(notify.payload)
-                if notification["type"] == "abort_job_requested":
-                    on_abort(notification["job_id"])
-                else:
-                    on_job()
+                aborted = _job_to_abort(notify.payload)
+                on_job() if aborted is None else on_abort(aborted)
             # A connection that died without a word (a firewall, a failover) shows here.
             await conn.execute("SELECT 1")
 
 
-async def rescue(line: Line, on_rescued: Callable[[], None]) -> None:
-    """Puts the jobs of dead workers back in line, in every worker, every second.
+def _job_to_abort(payload: str) -> int | None:
+    """None for all that is no request of the engine's to abort a job: then there may be a new one.
+    (Anybody can send on its channels.)"""
+    try:
+        notification = json.loads(payload)
+        is_abort = notification["type"] == "abort_job_requested"
+        return int(notification["job_id"]) if is_abort else None
+    except (ValueError, TypeError, LookupError):
+        return None
 
-    It waits out the threshold first and after each outage: when Postgres was away, every
-    worker's last beat is old, and none of them is dead.
-    """
+
+async def rescue(
+    line: Line,
+    heart: Callable[[], Heart],
+    worker_id: Callable[[], int | None],
+    on_rescued: Callable[[], None],
+    on_lost: Callable[[], None],
+) -> None:
+    """Puts the jobs of dead workers back in line, in every worker, every second; and asks whether
+    others took this one for dead, in case that its heart has not heard of it."""
     while True:
-        await _all_had_time_to_beat(line)
-        while not line.broke:
-            rescued = await line(lambda conn: store.rescue(conn, SILENCE, DEATHS))
-            for job in rescued:
-                outcome = "failed" if job.failed else "back in line"
-                logger.warning(
-                    "Job %s[%s] of a dead worker: %s", job.task_name, job.job_id, outcome
-                )
-            if rescued:
-                on_rescued()
-            await asyncio.sleep(_RESCUE_INTERVAL)
+        await asyncio.sleep(_RESCUE_INTERVAL)
+        own_id = worker_id()
+        if own_id is None or not heart().has_been_steady:
+            continue
+        if not await line(lambda conn, own_id=own_id: store.is_registered(conn, own_id)):  # type: ignore[misc]
+            on_lost()
+            continue
+        for job in await _rescued(line, own_id):
+            outcome = "failed" if job.failed else "back in line"
+            logger.warning("Job %s[%s] of a dead worker: %s", job.task_name, job.job_id, outcome)
+            on_rescued()
 
 
-async def _all_had_time_to_beat(line: Line) -> None:
-    await line(store.database_time)
-    line.broke = False
-    await asyncio.sleep(SILENCE)
+async def _rescued(line: Line, own_id: int) -> list[store.Rescued]:
+    try:
+        return await line(lambda conn: store.rescue(conn, own_id, SILENCE, STOCK_SILENCE, DEATHS))
+    except psycopg.errors.UniqueViolation as error:
+        # A job with the same queueing lock came in this very moment: it is seen next time.
+        logger.warning("Rescuing is tried again: %s", error)
+        return []
 
 
 async def watch_aborts(

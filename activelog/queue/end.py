@@ -1,7 +1,10 @@
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from procrastinate.jobs import Job
+
+Status = Literal["todo", "succeeded", "failed", "aborted"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class End:
     """
 
     job: Job
-    status: str
+    status: Status
     retry_at: datetime | None = None
     spent: bool = True
     error: BaseException | None = None
@@ -32,3 +35,11 @@ class End:
 class Claimed:
     job: Job
     waited: float  # seconds since it could have started
+
+
+def words_of(error: BaseException) -> str:
+    """What it says; anybody's exception may fail at that, too."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown)"

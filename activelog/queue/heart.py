@@ -2,26 +2,32 @@
 
 A thread with a connection of its own, so neither a busy event loop nor a draining worker falls
 silent: stock procrastinate beats from the event loop and stops when it drains, and its jobs are
-then run a second time.
+then run a second time. Only when a job blocks the event loop for a minute it stops: nothing of
+what this worker has runs any more, no timeout either, and others had better take it.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 import psycopg
 
 from activelog import db
+from activelog.queue.line import CONNECTION
 
 INTERVAL = 1.0
 SILENCE = 6.0  # without a beat for so long, a worker is dead
+STOCK_SILENCE = 30.0  # one of the engine's own, which beats every ten seconds
+BLOCKED = 60.0
 
 _BEAT = db.queries("queue")["beat"]
 logger = logging.getLogger(__name__)
 
 
 class Heart:
-    """Beats until `stop`; calls `on_lost` (from its thread) once if others took us for dead."""
+    """Beats until `stop`; calls `on_lost` (from its thread) once if others took us for dead.
+    The event loop calls `tick` at least once a second."""
 
     def __init__(self, url: str, worker_id: int, on_lost: Callable[[], None]) -> None:
         self._url = url
@@ -29,6 +35,7 @@ class Heart:
         self._on_lost = on_lost
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._ticked_at = self._beat_at = self._steady_since = time.monotonic()
 
     def start(self) -> None:
         self._thread.start()
@@ -36,10 +43,21 @@ class Heart:
     def stop(self) -> None:
         self._stopped.set()
 
+    def tick(self) -> None:
+        self._ticked_at = time.monotonic()
+
+    @property
+    def has_been_steady(self) -> bool:
+        """Whether others that are alive had the time to say so: our own beats came through without
+        a gap for as long as makes a worker dead. After an outage, a stall of commits or a pause of
+        this process every worker's last beat is old."""
+        now = time.monotonic()
+        return now - self._beat_at < 2 * INTERVAL and now - self._steady_since > SILENCE
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as conn:
+                with psycopg.connect(self._url, autocommit=True, **CONNECTION) as conn:
                     if not self._beat(conn):
                         self._on_lost()
                         return
@@ -50,7 +68,17 @@ class Heart:
     def _beat(self, conn: psycopg.Connection) -> bool:
         """Returns when stopped (True) or when the worker's row is gone (False)."""
         while not self._stopped.is_set():
-            if conn.execute(_BEAT, {"worker_id": self._worker_id}).rowcount == 0:
+            if time.monotonic() - self._ticked_at > BLOCKED:
+                logger.error("A job blocks the event loop: no heartbeat until it goes on")
+            elif conn.execute(_BEAT, {"worker_id": self._worker_id}).rowcount == 0:
                 return False
+            else:
+                self._note_beat()
             self._stopped.wait(INTERVAL)
         return True
+
+    def _note_beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beat_at > 2 * INTERVAL:
+            self._steady_since = now
+        self._beat_at = now

@@ -4,13 +4,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
 from activelog.db import Conn
 
 OUTAGE_LIMIT = 300.0  # seconds; then the worker gives up and its supervisor decides
+LONGEST_WORK = 60.0  # seconds; then the connection counts as broken: nothing else would tell
+
+# So that a connection whose other side vanished without a word is noticed.
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "activelog worker",
+}
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -25,38 +36,34 @@ class DatabaseGone(Exception):
 
 class Line:
     """`await line(work)` runs `work(conn)`, and again after reconnecting if the connection
-    breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break;
-    `broke` stays True from a break until somebody resets it. After `patience` seconds without a
-    connection it raises DatabaseGone.
+    breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break.
+    After `patience` seconds without a connection it raises DatabaseGone.
     """
 
     def __init__(self, url: str, on_reconnect: Callable[[Conn], Awaitable[None]] | None = None):
-        self.broke = False
         self.patience = OUTAGE_LIMIT
+        self.is_broken = False
         self._url = url
         self._on_reconnect = on_reconnect
         self._conn: Conn | None = None
         self._busy = asyncio.Lock()
-        self._mended = True
 
     async def __call__(self, work: Callable[[Conn], Awaitable[T]]) -> T:
         async with self._busy:
             began, pause = time.monotonic(), _FIRST_PAUSE
             while True:
                 try:
-                    return await work(await self._connected())
-                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                    self.broke, self._mended = True, False
+                    async with asyncio.timeout(LONGEST_WORK):
+                        return await work(await self._connected())
+                except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+                    self.is_broken = True
                     await self.close()
+                    reason = str(error).strip() or "no answer"
                     if time.monotonic() - began > self.patience:
-                        raise DatabaseGone(f"Postgres is gone: {str(error).strip()}") from error
-                    logger.warning("Waiting for Postgres: %s", str(error).strip())
+                        raise DatabaseGone(f"Postgres is gone: {reason}") from error
+                    logger.warning("Waiting for Postgres: %s", reason)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE)
-
-    @property
-    def is_broken(self) -> bool:
-        return not self._mended
 
     async def close(self) -> None:
         if self._conn is not None:
@@ -72,11 +79,10 @@ class Line:
                 # an index; a table that filled up a second ago has no statistics that say so.
                 options="-c timezone=UTC -c plan_cache_mode=force_generic_plan"
                 " -c enable_seqscan=off",
-                application_name="activelog worker",
                 prepare_threshold=0,
-                connect_timeout=3,
+                **CONNECTION,
             )
-        if not self._mended and self._on_reconnect is not None:
+        if self.is_broken and self._on_reconnect is not None:
             await self._on_reconnect(self._conn)
-        self._mended = True
+        self.is_broken = False
         return self._conn

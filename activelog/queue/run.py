@@ -12,12 +12,13 @@ from typing import Any
 
 from procrastinate import exceptions, middleware
 from procrastinate.job_context import AbortReason, JobContext
+from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 from procrastinate.worker import Worker
 
 from activelog import logs
 from activelog.errors import JobError, Permanent, Postponed
-from activelog.queue.end import End
+from activelog.queue.end import End, words_of
 
 AnyTask = Task[Any, Any, Any]
 
@@ -31,6 +32,10 @@ class TimedOut(JobError):
 class ThreadHangs(TimedOut):
     """So did a job in a thread, which nothing can stop: the thread runs on."""
 
+    def __init__(self, message: str, thread: threading.Thread) -> None:
+        super().__init__(message)
+        self.thread = thread
+
 
 async def run(
     context: JobContext,
@@ -38,26 +43,31 @@ async def run(
     task: AnyTask,
     timeout: float,  # noqa: ASYNC109 - a thread needs more than a cancelled scope
 ) -> End:
-    """Runs `context.job`. Raises CancelledError only when neither a person nor a shutdown asked."""
+    """Runs `context.job` and says how it ended, whatever it raised."""
     job = context.job
-    request_id = job.task_kwargs.get("request_id")
-    logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
     try:
+        request_id = job.task_kwargs.get("request_id")
+        logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
         _check_arguments(task, context)
         call = middleware.compose(
             worker.worker_middleware, lambda: _call(context, worker, task, timeout), context, worker
         )
         await call()
-    except asyncio.CancelledError:
-        return _cancelled(context)
-    except exceptions.JobAborted:
-        return End(job, "aborted")
-    except Postponed as postponed:
-        later = datetime.now(UTC) + timedelta(seconds=postponed.seconds)
-        return End(job, "todo", retry_at=later, spent=False)
-    except Exception as error:
-        return _failed(context, task, error)
+    except BaseException as error:  # also SystemExit: a job does not end its worker
+        return _ended(context, task, error)
     return End(job, "succeeded")
+
+
+def _ended(context: JobContext, task: AnyTask, error: BaseException) -> End:
+    job, reason = context.job, context.abort_reason()
+    if reason is AbortReason.SHUTDOWN:
+        return End(job, "todo", spent=False)
+    if reason is AbortReason.USER_REQUEST or isinstance(error, exceptions.JobAborted):
+        return End(job, "aborted")
+    if isinstance(error, Postponed):
+        later = datetime.now(UTC) + timedelta(seconds=error.seconds)
+        return End(job, "todo", retry_at=later, spent=False)
+    return _failed(context, task, error)
 
 
 def _check_arguments(task: AnyTask, context: JobContext) -> None:
@@ -101,19 +111,25 @@ async def _in_thread(call: Callable[[], Any], timeout: float) -> Any:  # noqa: A
     copied = contextvars.copy_context()
 
     def work() -> None:
+        result: Any = None
+        error: BaseException | None = None
         try:
-            result, error = copied.run(call), None
+            result = copied.run(call)
+        except StopIteration as caught:  # which no future takes
+            error = RuntimeError(f"the task raised {caught!r}")
         except BaseException as caught:
-            result, error = None, caught
+            error = caught
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle, done, result, error)
 
-    threading.Thread(target=work, name="job", daemon=True).start()
+    thread = threading.Thread(target=work, name="job", daemon=True)
+    thread.start()
     try:
         return await asyncio.wait_for(done, timeout)
     except TimeoutError:
         if done.cancelled():
-            raise ThreadHangs(f"it took longer than {timeout:g} s and cannot be stopped") from None
+            message = f"it took longer than {timeout:g} s and cannot be stopped"
+            raise ThreadHangs(message, thread) from None
         raise
 
 
@@ -126,20 +142,22 @@ def _settle(done: asyncio.Future[Any], result: Any, error: BaseException | None)
         done.set_exception(error)
 
 
-def _cancelled(context: JobContext) -> End:
-    if context.abort_reason() is AbortReason.USER_REQUEST:
-        return End(context.job, "aborted")
-    return End(context.job, "todo", spent=False)
-
-
-def _failed(context: JobContext, task: AnyTask, error: Exception) -> End:
-    retry = task.get_retry_exception(exception=error, job=context.job)
-    if retry is None:
+def _failed(context: JobContext, task: AnyTask, error: BaseException) -> End:
+    job, retry_at = context.job, _retry_at(task, context.job, error)
+    if retry_at is None:
         shown = None if isinstance(error, Permanent) else error
-        logger.error("Job %s failed: %s", context.job.call_string, error, exc_info=shown)
-        return End(context.job, "failed", error=error)
+        logger.error("Job %s failed: %s", job.call_string, words_of(error), exc_info=shown)
+        return End(job, "failed", error=error)
     cause = error.__cause__ or error
-    logger.warning(
-        "Job %s will be retried: %s: %s", context.job.call_string, type(cause).__name__, cause
-    )
-    return End(context.job, "todo", retry_at=retry.retry_decision.retry_at, error=error)
+    name = type(cause).__name__
+    logger.warning("Job %s will be retried: %s: %s", job.call_string, name, words_of(cause))
+    return End(job, "todo", retry_at=retry_at, error=error)
+
+
+def _retry_at(task: AnyTask, job: Job, error: BaseException) -> datetime | None:
+    try:
+        retry = task.get_retry_exception(exception=error, job=job)
+    except Exception:
+        logger.exception("The retry strategy of %s failed: no retry", task.name)
+        return None
+    return retry.retry_decision.retry_at if retry else None

@@ -16,6 +16,7 @@ import procrastinate
 from croniter import croniter
 from procrastinate.jobs import Job
 from procrastinate.periodic import PeriodicTask
+from psycopg.errors import UniqueViolation
 
 from activelog.db import Conn
 from activelog.queue import store
@@ -78,7 +79,14 @@ def _last_tick(cron: str, until: int) -> int:
 
 
 async def _defer(conn: Conn, schedule: PeriodicTask, tick: int) -> None:  # type: ignore[type-arg]
-    job_id = await store.defer_tick(conn, _job(schedule, tick), schedule.periodic_id, tick)
+    try:
+        job_id = await store.defer_tick(conn, _job(schedule, tick), schedule.periodic_id, tick)
+    except UniqueViolation:
+        await store.skip_tick(conn, schedule.task.name, schedule.periodic_id, tick)
+        logger.warning(
+            "Schedule %s: tick %d is skipped, the last one waits yet", schedule.task.name, tick
+        )
+        return
     if job_id is not None:
         logger.info("Schedule %s: tick %d is job %d", schedule.task.name, tick, job_id)
 

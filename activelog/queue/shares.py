@@ -1,11 +1,12 @@
 """How a worker's starts are shared among queues: stride scheduling.
 
 Each start of a queue moves its `pass` forward by 1/weight; the next starts go to the queues that
-are furthest behind (claim_jobs in sql/migrations/0002_queue.sql does the choosing).
+are furthest behind (claim_jobs in sql/functions/queue.sql does the choosing).
 """
 
 from collections.abc import Iterable, Mapping
 
+_MOST = 100
 _STRICT_ORDER = ("critical", "default", "low")
 
 
@@ -17,9 +18,13 @@ class Shares:
         self.passes: dict[str, float] = {}
 
     def add(self, queues: Iterable[str]) -> bool:
-        """Learns queues; True if one is new. It starts level with the others."""
+        """Learns queues; True if one is new. It starts level with the others. Of very many only
+        these are kept: each one costs every claim a little."""
+        queues = list(queues)
         new = [queue for queue in queues if queue not in self.passes]
         level = min(self.passes.values(), default=0.0)
+        if len(self.passes) + len(new) > _MOST:
+            self.passes = {name: place for name, place in self.passes.items() if name in queues}
         self.passes |= dict.fromkeys(new, level)
         return bool(new)
 

@@ -13,7 +13,7 @@ from activelog import db
 from activelog.db import Conn
 from activelog.errors import JobError
 from activelog.queue.counts import count_params
-from activelog.queue.end import Claimed, End
+from activelog.queue.end import Claimed, End, words_of
 
 _SQL = db.queries("queue")
 _ERROR_LENGTH = 2_000
@@ -103,8 +103,15 @@ async def turn(
             )
         written = {row[0] for row in await finished.fetchall()} if ends else set()
         rows = await claimed.fetchall() if slots else []
-        jobs = [Claimed(Job.from_row(row), row["waited"] or 0.0) for row in rows]
+        jobs = [Claimed(_job(row), row["waited"] or 0.0) for row in rows]
     return written, jobs
+
+
+def _job(row: dict[str, Any]) -> Job:
+    """Arguments that are no object, as people's SQL may write them, become one that no task
+    takes."""
+    args = row["args"] if isinstance(row["args"], dict) else {"args": row["args"]}
+    return Job.from_row(row | {"args": args})
 
 
 def _finish_params(ends: Collection[End]) -> dict[str, Any]:
@@ -123,9 +130,11 @@ def _error_params(all_ends: Collection[End]) -> dict[str, Any]:
     return {
         "job_ids": [end.job.id for end in ends],
         "attempts": [end.job.attempts + 1 for end in ends],
-        "errors": [_text(f"{type(error).__name__}: {error}", _ERROR_LENGTH) for error in errors],
+        "errors": [
+            _text(f"{type(error).__name__}: {words_of(error)}", _ERROR_LENGTH) for error in errors
+        ],
         "public_errors": [
-            _text(str(error), _ERROR_LENGTH) if isinstance(error, JobError) else None
+            _text(words_of(error), _ERROR_LENGTH) if isinstance(error, JobError) else None
             for error in errors
         ],
         "tracebacks": [
@@ -151,18 +160,34 @@ async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:
     return [job_id for (job_id,) in await cursor.fetchall()]
 
 
-async def rescue(conn: Conn, silence: float, deaths: int) -> list[Rescued]:
-    """Puts jobs of workers without a heartbeat for `silence` seconds back in line."""
-    params = {"silence": f"{silence} seconds", "deaths": deaths}
+async def is_registered(conn: Conn, worker_id: int) -> bool:
+    """False when somebody took the worker for dead."""
+    return bool(await db.value(conn, _SQL["is_registered"], {"worker_id": worker_id}))
+
+
+async def rescue(
+    conn: Conn, worker_id: int, silence: float, stock_silence: float, deaths: int
+) -> list[Rescued]:
+    """Puts jobs of workers without a heartbeat for `silence` seconds (of the engine's own: for
+    `stock_silence`) back in line, if this worker's own is fresh. Raises UniqueViolation when a job
+    with the queueing lock of one of them came at the same moment."""
+    params = {
+        "worker_id": worker_id,
+        "silence": f"{silence} seconds",
+        "stock_silence": f"{stock_silence} seconds",
+        "deaths": deaths,
+    }
     rescued = await db.many(conn, _SQL["rescue"], params, Rescued)
     await db.execute(conn, _SQL["remove_dead_workers"], params)
     return rescued
 
 
-async def seconds_until_due(conn: Conn, queues: Collection[str]) -> float | None:
-    seconds: float | None = await db.value(
-        conn, _SQL["seconds_until_due"], {"queues": list(queues)}
-    )
+async def seconds_until_ready(
+    conn: Conn, queues: Collection[str], tasks: list[str]
+) -> float | None:
+    """How long until a job of these can start; 0 or less when one can now, None when none waits."""
+    params = {"queues": list(queues), "tasks": tasks}
+    seconds: float | None = await db.value(conn, _SQL["seconds_until_ready"], params)
     return seconds
 
 
@@ -190,12 +215,20 @@ async def start_schedule(conn: Conn, job: Job, periodic_id: str, cron: str, tick
         "tick": tick,
         "cron": cron,
         "queue": job.queue,
+        "lock": job.lock,
     }
     await db.execute(conn, _SQL["start_schedule"], params)
 
 
+async def skip_tick(conn: Conn, task_name: str, periodic_id: str, tick: int) -> None:
+    """As if it had become a job."""
+    params = {"task_name": task_name, "periodic_id": periodic_id, "tick": tick}
+    await db.execute(conn, _SQL["skip_tick"], params)
+
+
 async def defer_tick(conn: Conn, job: Job, periodic_id: str, tick: int) -> int | None:
-    """The job's id, or None when that tick or a later one already had its job."""
+    """The job's id, or None when that tick or a later one already had its job. Raises
+    UniqueViolation when its queueing lock is taken: the last one waits yet."""
     params = {
         "task_name": job.task_name,
         "periodic_id": periodic_id,

@@ -38,6 +38,9 @@ BUSY_TURNS = 3  # in a row without a free slot; then new jobs need not wake this
 # After it was busy, a job may have been written without a wake-up and committed a moment later.
 LATE_COMMITS = (0.05, 0.25, 1.0)  # seconds
 GATHER_SECONDS = 0.003
+LEARN_SECONDS = 1.0  # between two looks for queues that are new
+# A job that seems ready and was not to be had: another worker is claiming it, or has left it.
+FIRST_LOOK, LONGEST_LOOK = 0.01, 0.5  # seconds
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,8 @@ class Worker(stock.Worker):
         shares: Mapping[str, float] | None,
         **options: Any,
     ) -> None:
+        if options.get("delete_jobs"):
+            raise ValueError("finished jobs go by their age: set ACTIVELOG_KEEP_SUCCEEDED_DAYS")
         super().__init__(**options)
         self._url = url
         self._pool = pool
@@ -67,12 +72,16 @@ class Worker(stock.Worker):
         self._tasks = list(self.app.tasks)
         self._line = Line(url, on_reconnect=self._release_unseen)
         self._side_line = Line(url)
+        self._rescue_line = Line(url)
+        self._guards: set[asyncio.Task[None]] = set()
         self._ends: list[End] = []  # of runs, to be written
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
         self._full_turns = 0
         self._late_commits: list[float] = []
-        self._hung = 0
+        self._next_look = FIRST_LOOK
+        self._learn_at = 0.0
+        self._hung: list[threading.Thread] = []
         self._handed_back = False
         self._fatal: Exception | None = None
 
@@ -87,6 +96,8 @@ class Worker(stock.Worker):
         self.run_task = asyncio.current_task()
         self._make_room()
         await self._register()
+        if self.queues is None:
+            self._shares.add(("critical", "default", "low"))
         sides = [self._guarded(duty) for duty in self._duties()]
         living = asyncio.ensure_future(self._live())
         try:
@@ -140,6 +151,7 @@ class Worker(stock.Worker):
             await self._line(lambda conn: store.unregister_worker(conn, worker_id))
         await self._line.close()
         await self._side_line.close()
+        await self._rescue_line.close()
         logger.info("Worker %s stopped", worker_id)
 
     @contextmanager
@@ -162,9 +174,13 @@ class Worker(stock.Worker):
         self.stop()
 
     def _on_lost(self, worker_id: int) -> None:
-        """Others took this worker for dead and run its jobs. Called from the heart's thread."""
+        """Called from the heart's thread."""
         if self._loop is not None and self.worker_id == worker_id:
-            self._loop.call_soon_threadsafe(lambda: self._guarded(self._start_over()))
+            self._loop.call_soon_threadsafe(self._lost)
+
+    def _lost(self) -> None:
+        """Others took this worker for dead and run its jobs."""
+        self._guarded(self._start_over())
 
     async def _start_over(self) -> None:
         lost, self.worker_id = self.worker_id, None
@@ -179,7 +195,10 @@ class Worker(stock.Worker):
         wake = self._new_job_event.set
         line, interval = self._side_line, self.abort_job_polling_interval
         found = [
-            duties.rescue(line, wake),
+            self._tick(),
+            duties.rescue(
+                self._rescue_line, lambda: self._heart, lambda: self.worker_id, wake, self._lost
+            ),
             duties.watch_aborts(line, interval, self._running_ids, self._abort),
             duties.report_unknown(line, self._named_queues(), self._tasks),
             duties.note_depths(line),
@@ -199,7 +218,15 @@ class Worker(stock.Worker):
             except Exception as error:
                 self._give_up(error)
 
-        return asyncio.create_task(guarded())
+        guard = asyncio.create_task(guarded())
+        self._guards.add(guard)  # the event loop would forget it
+        guard.add_done_callback(self._guards.discard)
+        return guard
+
+    async def _tick(self) -> None:
+        while True:
+            self._heart.tick()
+            await asyncio.sleep(0.5)
 
     def _give_up(self, error: Exception) -> None:
         logger.error("The worker cannot go on: %s", error)
@@ -259,10 +286,12 @@ class Worker(stock.Worker):
         ends = self._writing
         if not ends and not slots:
             return
-        if not self._shares.passes:
+        if time.monotonic() > self._learn_at:  # also one that is busy hears of new queues
             await self._learn_queues()
         written, jobs = await self._write_and_claim(ends, slots)
         self._writing = []
+        if jobs:
+            self._next_look = FIRST_LOOK
         for end in ends:
             if end.job.id not in written:
                 logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
@@ -314,10 +343,15 @@ class Worker(stock.Worker):
             return self.fetch_job_polling_interval
         if await self._learn_queues():
             return 0
-        due = await self._line(lambda conn: store.seconds_until_due(conn, self._shares.passes))
+        ready = await self._line(
+            lambda conn: store.seconds_until_ready(conn, self._shares.passes, self._tasks)
+        )
+        if ready is not None and ready <= 0:
+            look, self._next_look = self._next_look, min(2 * self._next_look, LONGEST_LOOK)
+            return look
         late = self._late_commits.pop(0) if self._late_commits else None
-        waits = [seconds for seconds in (due, late) if seconds is not None]
-        return max(0.01, min([self.fetch_job_polling_interval, *waits]))
+        waits = [seconds for seconds in (ready, late) if seconds is not None]
+        return min([self.fetch_job_polling_interval, *waits])
 
     async def _sleep(self, seconds: float) -> None:
         if seconds == 0:
@@ -330,6 +364,7 @@ class Worker(stock.Worker):
         return None if self.queues is None else list(self.queues)
 
     async def _learn_queues(self) -> bool:
+        self._learn_at = time.monotonic() + LEARN_SECONDS
         names = await self._line(store.queue_names) if self.queues is None else self.queues
         return self._shares.add(names)
 
@@ -373,13 +408,14 @@ class Worker(stock.Worker):
                        "task": job.task_name, "status": end.status},
             )  # fmt: skip
         if isinstance(end.error, ThreadHangs):
-            self._replace_slot()
+            self._replace_slot(end.error.thread)
 
-    def _replace_slot(self) -> None:
-        self._hung += 1
-        logger.error("%d threads hang in this worker; their slots were replaced", self._hung)
-        if self._hung > HUNG_THREADS:
-            self._fatal = Recycle(f"{self._hung} threads hang: this worker ends to be replaced")
+    def _replace_slot(self, thread: threading.Thread) -> None:
+        self._hung = [one for one in (*self._hung, thread) if one.is_alive()]
+        count = len(self._hung)
+        logger.error("%d threads hang in this worker; their slots were replaced", count)
+        if count > HUNG_THREADS:
+            self._fatal = Recycle(f"{count} threads hang: this worker ends to be replaced")
             self.stop()
 
     def _running_ids(self) -> list[int]:

@@ -227,5 +227,5 @@ INSERT INTO audit (user_id, action, subject) VALUES (%(user_id)s, %(action)s, %(
 -- name: run_schedule
 -- No row for a task that is no schedule.
 SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
-    queue_name, task_name, 0, NULL, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])
+    queue_name, task_name, 0, lock, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])
 FROM schedule_ticks WHERE task_name = %(task)s AND queue_name IS NOT NULL LIMIT 1

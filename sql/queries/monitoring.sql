@@ -46,7 +46,7 @@ WHERE state IN ('queued', 'sending')
 
 -- name: ready
 -- What readiness asks of the database: its migrations, and a worker's heartbeat.
-SELECT (SELECT count(*) FROM schema_migrations)::integer AS migrations,
+SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE 'views/%%')::integer AS migrations,
        (SELECT extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers)
            ::double precision AS heartbeat
 

@@ -1,5 +1,9 @@
 -- name: register_worker
-INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id
+WITH worker AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)
+INSERT INTO quick_workers SELECT id FROM worker RETURNING worker_id
+
+-- name: is_registered
+SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %(worker_id)s)
 
 -- name: unregister_worker
 DELETE FROM procrastinate_workers WHERE id = %(worker_id)s
@@ -17,14 +21,18 @@ UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %
 -- name: remove_dead_workers
 -- Only when nothing is left to rescue from them.
 DELETE FROM procrastinate_workers w
-WHERE w.last_heartbeat < now() - %(silence)s::interval
+WHERE w.last_heartbeat < now() - CASE
+          WHEN EXISTS (SELECT FROM quick_workers q WHERE q.worker_id = w.id)
+          THEN %(silence)s::interval ELSE %(stock_silence)s::interval END
+  AND EXISTS (SELECT FROM procrastinate_workers me
+              WHERE me.id = %(worker_id)s AND me.last_heartbeat > now() - %(silence)s::interval / 2)
   AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing')
 
 -- name: queue_names
--- Those where jobs wait: a hop per queue through each of our three indexes, whatever the number of
+-- Those where jobs wait: a hop per queue through each of our four indexes, whatever the number of
 -- jobs.
-WITH RECURSIVE names (ready, later, locked) AS (
-    SELECT ''::varchar, ''::varchar, ''::varchar
+WITH RECURSIVE names (ready, later, locked, locked_later) AS (
+    SELECT ''::varchar, ''::varchar, ''::varchar, ''::varchar
     UNION ALL
     SELECT (SELECT j.queue_name FROM procrastinate_jobs j
             WHERE j.queue_name > names.ready AND j.status = 'todo' AND j.scheduled_at IS NULL
@@ -33,11 +41,15 @@ WITH RECURSIVE names (ready, later, locked) AS (
             WHERE j.queue_name > names.later AND j.status = 'todo' AND j.scheduled_at IS NOT NULL
               AND j.lock IS NULL ORDER BY j.queue_name LIMIT 1),
            (SELECT j.queue_name FROM procrastinate_jobs j
-            WHERE j.queue_name > names.locked AND j.status = 'todo' AND j.lock IS NOT NULL
-            ORDER BY j.queue_name LIMIT 1)
-    FROM names WHERE coalesce(ready, later, locked) IS NOT NULL
+            WHERE j.queue_name > names.locked AND j.status = 'todo' AND j.scheduled_at IS NULL
+              AND j.lock IS NOT NULL ORDER BY j.queue_name LIMIT 1),
+           (SELECT j.queue_name FROM procrastinate_jobs j
+            WHERE j.queue_name > names.locked_later AND j.status = 'todo'
+              AND j.scheduled_at IS NOT NULL AND j.lock IS NOT NULL ORDER BY j.queue_name LIMIT 1)
+    FROM names WHERE coalesce(ready, later, locked, locked_later) IS NOT NULL
 )
-SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, later, locked]) AS name WHERE name <> ''
+SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, later, locked, locked_later]) AS name
+WHERE name <> ''
 
 -- name: claim
 -- From queues that are not paused, for a worker that nobody took for dead; in the order in which they
@@ -85,7 +97,8 @@ SELECT id FROM written, counted
 -- name: rescue
 -- Deaths are counted, too.
 WITH rescued AS (
-    SELECT job_id, task_name, failed FROM rescue_jobs(%(silence)s::interval, %(deaths)s)
+    SELECT job_id, task_name, failed FROM rescue_jobs(
+        %(worker_id)s, %(silence)s::interval, %(stock_silence)s::interval, %(deaths)s)
 ),
 counted AS (
     SELECT count_jobs(0, array_agg(task_name), array_agg(queue_name), array_agg('died'::text),
@@ -97,14 +110,26 @@ counted AS (
 )
 SELECT job_id, task_name, failed FROM rescued LEFT JOIN counted ON true
 
--- name: seconds_until_due
--- How long until the next scheduled job of these queues is due.
-SELECT extract(epoch FROM min(next.scheduled_at) - now())::double precision
+-- name: seconds_until_ready
+-- How long until a job of these queues can start: some that another worker is just claiming seem to
+-- can. (Behind a lock that is held none can; its end wakes workers.)
+SELECT extract(epoch FROM min(ready.at) - clock_timestamp())::double precision
 FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL (
-    SELECT scheduled_at FROM procrastinate_jobs
-    WHERE queue_name = q.name AND status = 'todo' AND scheduled_at > now() AND lock IS NULL
-    ORDER BY scheduled_at LIMIT 1
-) AS next
+    (SELECT now() AS at FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL
+       AND task_name = ANY (%(tasks)s) ORDER BY -priority, id LIMIT 1)
+    UNION ALL
+    SELECT now() FROM lock_line_heads(q.name, %(tasks)s, 1)
+    UNION ALL
+    (SELECT scheduled_at FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NOT NULL AND lock IS NULL
+       AND task_name = ANY (%(tasks)s) ORDER BY scheduled_at, id LIMIT 1)
+    UNION ALL
+    (SELECT scheduled_at FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at > now() AND lock IS NOT NULL
+       AND task_name = ANY (%(tasks)s) ORDER BY scheduled_at, id LIMIT 1)
+) AS ready
+WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = q.name)
 
 -- name: unknown_task
 SELECT task_name::text FROM procrastinate_jobs
@@ -112,18 +137,24 @@ WHERE status = 'todo' AND NOT task_name = ANY (%(tasks)s)
   AND (%(queues)s::text[] IS NULL OR queue_name = ANY (%(queues)s)) LIMIT 1
 
 -- name: database_time
-SELECT extract(epoch FROM now())::bigint
+SELECT floor(extract(epoch FROM now()))::bigint
 
 -- name: last_ticks
 SELECT task_name, periodic_id, last_tick FROM schedule_ticks
 
 -- name: start_schedule
--- A schedule that is new starts with its next tick: nothing is made up for it.
-INSERT INTO schedule_ticks AS t (task_name, periodic_id, last_tick, cron, queue_name)
-VALUES (%(task_name)s, %(periodic_id)s, %(tick)s, %(cron)s, %(queue)s)
+-- A schedule that is new, or goes by other times now, starts with its next tick: nothing is made up.
+INSERT INTO schedule_ticks AS t (task_name, periodic_id, last_tick, cron, queue_name, lock)
+VALUES (%(task_name)s, %(periodic_id)s, %(tick)s, %(cron)s, %(queue)s, %(lock)s)
 ON CONFLICT (task_name, periodic_id) DO UPDATE
-    SET cron = excluded.cron, queue_name = excluded.queue_name
-    WHERE (t.cron, t.queue_name) IS DISTINCT FROM (excluded.cron, excluded.queue_name)
+    SET cron = excluded.cron, queue_name = excluded.queue_name, lock = excluded.lock,
+        last_tick = CASE WHEN t.cron <> excluded.cron THEN excluded.last_tick ELSE t.last_tick END
+    WHERE (t.cron, t.queue_name, t.lock)
+          IS DISTINCT FROM (excluded.cron, excluded.queue_name, excluded.lock)
+
+-- name: skip_tick
+UPDATE schedule_ticks SET last_tick = %(tick)s
+WHERE task_name = %(task_name)s AND periodic_id = %(periodic_id)s AND last_tick < %(tick)s
 
 -- name: defer_tick
 -- One job for a tick, by whichever worker comes first, never for a tick behind the last one.
@@ -141,8 +172,13 @@ SELECT id FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status = 'doing' 
 
 -- name: release_unseen
 -- Jobs that were claimed in an answer that never arrived because the connection broke.
-UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL
-WHERE worker_id = %(worker_id)s AND status = 'doing' AND NOT id = ANY (%(known)s)
+UPDATE procrastinate_jobs j
+SET status = CASE WHEN EXISTS (SELECT FROM procrastinate_jobs o
+                               WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
+                  THEN 'failed' WHEN j.abort_requested THEN 'aborted'
+                  ELSE 'todo' END::procrastinate_job_status,
+    abort_requested = false, worker_id = NULL
+WHERE j.worker_id = %(worker_id)s AND j.status = 'doing' AND NOT j.id = ANY (%(known)s)
 
 -- name: note_depths
 -- Once in five minutes, whichever worker comes first; it tidies the counts of the last hours, too.

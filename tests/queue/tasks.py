@@ -3,7 +3,10 @@
 import asyncio
 import os
 import time
+from contextlib import suppress
 from typing import Any
+
+from procrastinate.exceptions import JobAborted
 
 from activelog.queue import App, Backoff, Blueprint, Context
 
@@ -75,8 +78,80 @@ def failing_thread(context: Context) -> None:
 
 
 @blueprint.job("deadly", queue="default")
-async def deadly(context: Context) -> None:
+async def deadly(context: Context, seconds: float = 0) -> None:
+    await asyncio.sleep(seconds)
     os._exit(9)
+
+
+# Ways to end that are none
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Undecided(Backoff):
+    def get_retry_decision(self, **_: Any) -> Any:
+        raise RuntimeError("to retry or not to retry")
+
+
+@blueprint.job("unspeakable", queue="default", retry=AT_ONCE)
+async def unspeakable(context: Context) -> None:
+    raise Unspeakable
+
+
+@blueprint.job("undecided", queue="default", retry=Undecided())
+async def undecided(context: Context) -> None:
+    raise ValueError("it went wrong")
+
+
+@blueprint.job("exiting", queue="default", retry=AT_ONCE)
+async def exiting(context: Context) -> None:
+    raise SystemExit(3)
+
+
+@blueprint.job("exiting_thread", queue="default", retry=AT_ONCE)
+def exiting_thread(context: Context) -> None:
+    raise SystemExit(3)
+
+
+@blueprint.job("stopping_iteration", queue="default", retry=AT_ONCE)
+def stopping_iteration(context: Context) -> None:
+    raise StopIteration
+
+
+@blueprint.job("cancelling_itself", queue="default", retry=AT_ONCE)
+async def cancelling_itself(context: Context) -> None:
+    await mark(context, "start")
+    raise asyncio.CancelledError
+
+
+@blueprint.job("polite", queue="default", retry=AT_ONCE)
+async def polite(context: Context) -> None:
+    """As the engine's documentation has it."""
+    await mark(context, "start")
+    for _ in range(600):
+        if context.should_abort():
+            raise JobAborted
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+
+
+@blueprint.job("polite_thread", queue="default", retry=AT_ONCE)
+def polite_thread(context: Context) -> None:
+    for _ in range(600):
+        if context.should_abort():
+            raise JobAborted
+        time.sleep(0.1)
+
+
+@blueprint.job("failing_to_clean_up", queue="default", retry=Backoff(retries=0))
+async def failing_to_clean_up(context: Context) -> None:
+    try:
+        await asyncio.sleep(60)
+    finally:
+        raise RuntimeError("the clean-up went wrong")
 
 
 def make(url: str, **options: Any) -> App:

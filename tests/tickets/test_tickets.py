@@ -99,3 +99,12 @@ async def test_a_job_and_its_row_roll_back_together(world: World) -> None:
     assert "exports" not in failed.text
     assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
     assert await world.value("SELECT count(*) FROM job_tickets") == 0
+
+
+async def test_deleting_the_jobs_of_a_line_lets_the_next_ones_in(world: World) -> None:
+    ada = await world.user()
+    accepted = [(await ada.post(EXPORT, json={})).json() for _ in range(3)]
+    await world.rows("DELETE FROM procrastinate_jobs")
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 1
+    await world.work()
+    assert (await ada.get(accepted[2]["status_url"])).json()["status"] == "completed"

@@ -1,0 +1,39 @@
+-- Writes mails that gather: a user who has one of the kind still waiting gets what is new with it. The
+-- job that sends one starts _delay later. Returns how many it wrote.
+--
+-- A mail that is relied on is held until the caller's transaction is over: nobody sends it before
+-- what it is to tell is there.
+CREATE OR REPLACE FUNCTION gather_mails(
+    _users bigint[], _kind text, _task text, _queue text, _occasion text, _delay interval,
+    _domain text
+) RETURNS bigint LANGUAGE sql AS $$
+    WITH waiting AS MATERIALIZED (
+        SELECT m.user_id FROM mails m
+        WHERE m.user_id = ANY (_users) AND m.kind = _kind AND m.state = 'queued'
+          AND m.created_at > now() - interval '1 day'
+        ORDER BY m.user_id, m.occasion FOR SHARE  -- in the order of those who claim
+    ),
+    written AS (
+        INSERT INTO mails (kind, user_id, occasion, message_id)
+        SELECT _kind, u.id, _occasion, '<' || gen_random_uuid() || '@' || _domain || '>'
+        FROM unnest(_users) AS u (id)
+        WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.user_id = u.id)
+        ON CONFLICT DO NOTHING RETURNING user_id
+    )
+    SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
+        _queue, _task, 0, NULL, NULL,
+        jsonb_build_object('user_id', user_id, 'occasion', _occasion), now() + _delay
+    )::procrastinate_job_to_defer_v1])) FROM written
+$$;
+
+-- What a mail was to tell and did not, the next one tells.
+CREATE OR REPLACE FUNCTION on_mail_failed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE friend_requests SET mail_id = NULL WHERE mail_id = NEW.id;
+    UPDATE notifications SET mail_id = NULL WHERE mail_id = NEW.id;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_mail_failed AFTER UPDATE OF state ON mails FOR EACH ROW
+    WHEN (NEW.state = 'failed' AND NEW.kind IN ('friend_request', 'friend_activity'))
+    EXECUTE FUNCTION on_mail_failed();

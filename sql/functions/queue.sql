@@ -1,0 +1,325 @@
+-- The queue's functions and triggers as they are now: `activelog migrate` makes them anew, so each
+-- stands in one place. (Their copies in sql/migrations are of the past.)
+
+-- One NOTIFY a statement and queue, in the engine's channels and words, so stock workers wake, too.
+CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify(channel, json_build_object('type', 'job_inserted', 'job_id', _job)::text)
+    FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
+$$;
+
+-- The engine's row triggers, as statement triggers: the same events and notifications for a batch at
+-- the price of one. NOTIFY lets one transaction commit at a time, so it goes out only when a worker
+-- may be waiting for it (that it is silent may be an outage's fault: they wait for five minutes). Jobs are counted in a line of the session's own: nobody waits
+-- for another one's transaction.
+CREATE OR REPLACE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO procrastinate_events (job_id, type)
+    SELECT id, 'deferred' FROM new_jobs WHERE status = 'todo';
+    INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, 'scheduled', scheduled_at FROM new_jobs
+    WHERE status = 'todo' AND scheduled_at IS NOT NULL;
+    INSERT INTO job_counts AS c (hour, slot, task_name, queue_name, event, count)
+    SELECT l.hour, 1000 + pg_backend_pid() % 1024, task_name, queue_name, 'enqueued', count
+    FROM (SELECT task_name, queue_name, count(*) FROM new_jobs WHERE status = 'todo' GROUP BY 1, 2) AS n,
+         (VALUES (date_trunc('hour', now())), ('infinity')) AS l (hour)
+    ORDER BY task_name, queue_name, l.hour
+    ON CONFLICT (hour, slot, task_name, queue_name, event) DO UPDATE
+        SET count = c.count + excluded.count;
+    IF EXISTS (SELECT FROM procrastinate_workers w
+               WHERE w.last_heartbeat > now() - interval '10 minutes'
+                 AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id)) THEN
+        PERFORM notify_queue(queue_name, max(id))
+        FROM new_jobs WHERE status = 'todo' GROUP BY queue_name;
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+-- It looks once at what changed, and joins by hash whatever the first statement of a session was like:
+-- its plan is kept.
+CREATE OR REPLACE FUNCTION on_jobs_updated() RETURNS trigger LANGUAGE plpgsql
+SET enable_hashjoin = on SET enable_nestloop = off SET enable_mergejoin = off AS $$
+DECLARE
+    _told bigint;
+BEGIN
+    WITH changed AS MATERIALIZED (
+        SELECT n.id, o.status AS before, n.status AS after, n.scheduled_at, n.queue_name
+        FROM old_jobs o JOIN new_jobs n USING (id)
+    ),
+    noted AS (
+        INSERT INTO procrastinate_events (job_id, type)
+        SELECT id, (CASE
+            WHEN after = 'doing' THEN 'started'
+            WHEN before = 'doing' THEN CASE after
+                WHEN 'succeeded' THEN 'succeeded' WHEN 'failed' THEN 'failed' WHEN 'aborted' THEN 'aborted'
+                ELSE 'deferred_for_retry' END
+            WHEN before = 'failed' THEN 'retried'
+            ELSE 'cancelled' END)::procrastinate_job_event_type
+        FROM changed
+        WHERE (before = 'todo' AND after IN ('doing', 'cancelled', 'failed', 'succeeded'))
+           OR (before = 'doing' AND after IN ('todo', 'failed', 'succeeded', 'aborted'))
+           OR (before = 'failed' AND after = 'todo')
+    ),
+    scheduled AS (
+        INSERT INTO procrastinate_events (job_id, type, at)
+        SELECT id, 'scheduled', scheduled_at FROM changed
+        WHERE after = 'todo' AND scheduled_at IS NOT NULL
+    ),
+    -- The engine does not: a job that is handed back would wait for somebody's next poll.
+    freed AS (
+        SELECT queue_name, max(id) AS id FROM changed
+        WHERE before <> 'todo' AND after = 'todo' AND coalesce(scheduled_at, now()) <= now()
+        GROUP BY queue_name
+    )
+    SELECT count(notify_queue(queue_name, id)) INTO _told FROM freed;
+    RETURN NULL;
+END;
+$$;
+
+-- What foreign keys would do for each of them, and a place in its line for whoever waits behind one.
+CREATE OR REPLACE FUNCTION on_jobs_deleted() RETURNS trigger LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+BEGIN
+    DELETE FROM procrastinate_events e USING old_jobs o WHERE e.job_id = o.id;
+    PERFORM advance_line(left_by.line) FROM (
+        SELECT DISTINCT t.line FROM job_tickets t
+        WHERE t.line IS NOT NULL AND t.completed_at IS NULL AND t.cancelled_at IS NULL
+          AND t.job_id = ANY (ARRAY(SELECT id FROM old_jobs))
+        ORDER BY t.line
+    ) AS left_by;
+    RETURN NULL;
+END;
+$$;
+
+-- A worker that goes leaves running jobs without one, as the engine's foreign key did; jobs that ended
+-- are not written again.
+CREATE OR REPLACE FUNCTION on_workers_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE procrastinate_jobs j SET worker_id = NULL
+    FROM old_workers w WHERE j.worker_id = w.id AND j.status = 'doing';
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_workers_deleted AFTER DELETE ON procrastinate_workers
+    REFERENCING OLD TABLE AS old_workers FOR EACH STATEMENT EXECUTE FUNCTION on_workers_deleted();
+
+-- The jobs of a queue that are first in the line of a lock that nobody holds, _slots at most, higher
+-- priority and then the older one first. It hops from lock to lock, so the length of a line costs
+-- nothing; of very many locks it looks at 100, in the order of their names. A retry that waits for
+-- its time lets the jobs behind it pass.
+CREATE OR REPLACE FUNCTION lock_line_heads(_queue text, _tasks text[], _slots integer)
+RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 10
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE lines AS (
+        (SELECT j.lock, 1 AS place FROM procrastinate_jobs j
+         WHERE j.queue_name = _queue AND j.status = 'todo' AND j.scheduled_at IS NULL
+           AND j.lock IS NOT NULL
+         ORDER BY j.lock LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.lock FROM procrastinate_jobs j
+                WHERE j.queue_name = _queue AND j.status = 'todo' AND j.scheduled_at IS NULL
+                  AND j.lock > lines.lock
+                ORDER BY j.lock LIMIT 1), place + 1
+        FROM lines WHERE lines.lock IS NOT NULL AND place < 100
+    ),
+    candidates AS (
+        SELECT head.* FROM lines CROSS JOIN LATERAL (
+            SELECT j.id, j.lock, j.priority FROM procrastinate_jobs j
+            WHERE j.queue_name = _queue AND j.lock = lines.lock AND j.status = 'todo'
+              AND j.scheduled_at IS NULL AND j.task_name = ANY (_tasks)
+            ORDER BY -j.priority, j.id LIMIT 1
+        ) AS head
+        UNION ALL
+        (SELECT j.id, j.lock, j.priority FROM procrastinate_jobs j
+         WHERE j.queue_name = _queue AND j.status = 'todo' AND j.lock IS NOT NULL
+           AND j.scheduled_at <= now() AND j.task_name = ANY (_tasks)
+         ORDER BY j.scheduled_at, j.id LIMIT 100)
+    ),
+    heads AS (
+        SELECT DISTINCT ON (c.lock) c.id, c.priority FROM candidates c
+        WHERE NOT EXISTS (SELECT FROM procrastinate_jobs held
+                          WHERE held.lock = c.lock AND held.status = 'doing')
+        ORDER BY c.lock, c.priority DESC, c.id
+    )
+    SELECT h.id FROM heads h ORDER BY h.priority DESC, h.id LIMIT _slots;
+END;
+$$;
+
+-- Claims up to _slots jobs for a worker. Among queues that all have work the starts are shared by
+-- weight: each queue's next start lies at pass + 1/weight in virtual time (stride scheduling) and the
+-- earliest win; what an idle queue does not use goes to the others. Within a queue higher priority
+-- first, then the older job (of those that waited for their time, among the 200 that are longest due).
+-- A row that another worker is claiming is skipped, also where that one leaves it in the end: who got
+-- less than there was asks again.
+--
+-- Its plan must not follow the statistics: a queue is empty and full within a second, and a plan lives
+-- as long as its session. So our indexes are walked in their order, jobs are found by an array of ids,
+-- IS TRUE hides a condition from indexes that would be walked from end to end for it, and -priority in
+-- place of priority DESC keeps the planner from the engine's index, which has every queue's jobs in
+-- one line.
+CREATE OR REPLACE FUNCTION claim_jobs(
+    _worker bigint, _slots integer, _tasks text[],
+    _queues text[], _weights double precision[], _passes double precision[]
+) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
+    WITH shares AS (
+        SELECT * FROM unnest(_queues, _weights, _passes) AS q (queue, weight, pass)
+    ),
+    waiting AS (
+        SELECT queue, pass + row_number() OVER (PARTITION BY queue) / weight AS turn
+        FROM shares CROSS JOIN LATERAL (
+            (SELECT FROM procrastinate_jobs j
+             WHERE j.queue_name = queue AND j.status = 'todo'
+               AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+             ORDER BY -j.priority, j.id LIMIT _slots)
+            UNION ALL
+            (SELECT FROM procrastinate_jobs j
+             WHERE j.queue_name = queue AND j.status = 'todo'
+               AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+             ORDER BY j.scheduled_at, j.id LIMIT _slots)
+            UNION ALL
+            (SELECT FROM lock_line_heads(queue, _tasks, _slots))
+        ) AS job
+    ),
+    quotas AS (
+        SELECT queue, count(*) AS quota
+        FROM (SELECT queue FROM waiting ORDER BY turn LIMIT _slots) AS next_starts
+        GROUP BY queue
+    ),
+    ready AS (
+        SELECT job.* FROM quotas CROSS JOIN LATERAL (
+            SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
+            WHERE j.queue_name = queue AND j.status = 'todo'
+              AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+            ORDER BY -j.priority, j.id LIMIT quota
+            FOR UPDATE SKIP LOCKED
+        ) AS job
+    ),
+    due AS (
+        SELECT job.* FROM quotas CROSS JOIN LATERAL (
+            SELECT locked.* FROM (
+                SELECT * FROM (
+                    SELECT j.id, j.priority FROM procrastinate_jobs j
+                    WHERE j.queue_name = queue AND j.status = 'todo'
+                      AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+                    ORDER BY j.scheduled_at, j.id LIMIT greatest(quota, 200)
+                ) AS longest ORDER BY longest.priority DESC, longest.id
+            ) AS first CROSS JOIN LATERAL (
+                SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
+                WHERE j.id = first.id AND (j.status = 'todo') IS TRUE FOR UPDATE SKIP LOCKED
+            ) AS locked LIMIT quota
+        ) AS job
+    ),
+    heads AS (
+        SELECT job.* FROM quotas
+        CROSS JOIN LATERAL lock_line_heads(queue, _tasks, quota::integer) AS head (id)
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
+            WHERE j.id = head.id AND (j.status = 'todo') IS TRUE FOR UPDATE SKIP LOCKED
+        ) AS job
+    ),
+    picked AS (
+        SELECT id FROM (
+            SELECT c.id, quotas.quota,
+                   row_number() OVER (PARTITION BY c.queue_name ORDER BY c.priority DESC, c.id) AS place
+            FROM (SELECT * FROM ready
+                  UNION ALL SELECT * FROM due
+                  UNION ALL SELECT DISTINCT ON (lock) * FROM heads) AS c
+            JOIN quotas ON quotas.queue = c.queue_name
+        ) AS ranked WHERE place <= quota
+    )
+    UPDATE procrastinate_jobs AS j SET status = 'doing', worker_id = _worker
+    WHERE j.id = ANY (ARRAY(SELECT id FROM picked)) RETURNING j.*;
+END;
+$$;
+
+-- Writes the ends of runs and returns the ids it wrote. A run counts only while its job is still
+-- `doing` for the worker that claimed it: a worker that was thought dead, and whose job runs elsewhere
+-- by now, can neither finish nor fail it. _statuses holds `todo` for a retry; a retry of a job that
+-- somebody asked to abort ends as `aborted`. _spent is false where a run is handed back unfinished.
+CREATE OR REPLACE FUNCTION finish_jobs(
+    _ids bigint[], _workers bigint[], _statuses procrastinate_job_status[], _spent boolean[],
+    _retry_at timestamptz[]
+) RETURNS SETOF bigint LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
+    UPDATE procrastinate_jobs AS j
+    SET status = CASE WHEN e.status = 'todo' AND j.abort_requested THEN 'aborted' ELSE e.status END,
+        attempts = j.attempts + e.spent::integer,
+        scheduled_at = CASE WHEN e.status = 'todo' THEN e.retry_at ELSE j.scheduled_at END,
+        abort_requested = false,
+        worker_id = NULL
+    FROM unnest(_ids, _workers, _statuses, _spent, _retry_at)
+        AS e (id, worker_id, status, spent, retry_at)
+    WHERE j.id = ANY (_ids) AND (j.status = 'doing') IS TRUE
+      AND e.id = j.id AND e.worker_id = j.worker_id
+    RETURNING j.id;
+END;
+$$;
+
+-- Puts the jobs of dead workers back in line, for a worker that is itself alive: ours are dead without
+-- a heartbeat for _silence, stock ones for _stock_silence. No attempt is spent.
+--
+-- A job that _deaths workers died with is taken for their killer and fails. What ran beside it died as
+-- often, so from its second death on a suspect runs alone: all of them share a lock. If several still
+-- die at once (they have locks of their own), none is blamed until it happened three times as often.
+CREATE OR REPLACE FUNCTION rescue_jobs(
+    _worker bigint, _silence interval, _stock_silence interval, _deaths integer
+) RETURNS TABLE (job_id bigint, task_name text, failed boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+    WITH orphans AS (
+        SELECT j.id, j.worker_id, (SELECT count(*) FROM job_errors e
+                                   WHERE e.job_id = j.id AND e.kind = 'death') + 1 AS deaths
+        FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
+        WHERE j.status = 'doing'
+          AND (w.id IS NULL OR w.last_heartbeat < now() - CASE
+                   WHEN EXISTS (SELECT FROM quick_workers q WHERE q.worker_id = w.id)
+                   THEN _silence ELSE _stock_silence END)
+          AND EXISTS (SELECT FROM procrastinate_workers me
+                      WHERE me.id = _worker AND me.last_heartbeat > now() - _silence / 2)
+    ),
+    locked AS (  -- unless somebody else rescued and claimed it meanwhile
+        SELECT j.id, j.worker_id, j.queueing_lock, o.deaths
+        FROM orphans o JOIN procrastinate_jobs j USING (id)
+        WHERE j.status = 'doing' AND j.worker_id IS NOT DISTINCT FROM o.worker_id
+        FOR UPDATE OF j SKIP LOCKED
+    ),
+    judged AS (
+        SELECT l.id, l.deaths,
+               l.deaths >= _deaths AND count(*) FILTER (WHERE l.deaths >= _deaths)
+                                       OVER (PARTITION BY l.worker_id) = 1
+               OR l.deaths >= 3 * _deaths AS poisonous,
+               l.queueing_lock IS NOT NULL AND (
+                   row_number() OVER (PARTITION BY l.queueing_lock ORDER BY l.id) > 1
+                   OR EXISTS (SELECT FROM procrastinate_jobs o
+                              WHERE o.queueing_lock = l.queueing_lock AND o.status = 'todo')) AS is_second
+        FROM locked l
+    ),
+    deaths AS (
+        INSERT INTO job_errors (job_id, attempt, kind, error, public_error)
+        SELECT j.id, j.attempts + 1, 'death',
+               'the worker that ran this job died' || CASE
+                   WHEN poisonous THEN format(' (%s times: taken for the cause)', judged.deaths)
+                   WHEN is_second THEN ', and another job has its queueing lock' ELSE '' END,
+               CASE WHEN poisonous OR is_second THEN 'the job could not be finished' END
+        FROM judged JOIN procrastinate_jobs j USING (id)
+    )
+    UPDATE procrastinate_jobs j
+    SET status = CASE WHEN poisonous OR is_second THEN 'failed' WHEN j.abort_requested THEN 'aborted'
+                      ELSE 'todo' END::procrastinate_job_status,
+        lock = CASE WHEN judged.deaths > 1 THEN coalesce(j.lock, 'suspects') ELSE j.lock END,
+        abort_requested = false,
+        worker_id = NULL
+    FROM judged WHERE j.id = judged.id
+    RETURNING j.id, j.task_name::text, j.status <> 'todo';
+END;
+$$;

@@ -1,0 +1,43 @@
+-- What happens to tickets, mails and texts by themselves; `activelog migrate` makes these functions
+-- and triggers anew.
+
+-- Whoever follows a ticket is told when its job did not succeed, a failed export is told of by mail,
+-- and whatever ends a job of a line lets the next one in. The database does it, since a job that
+-- killed its workers ends without any of them.
+CREATE OR REPLACE FUNCTION on_line_jobs_ended() RETURNS trigger LANGUAGE plpgsql
+SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM new_jobs WHERE status NOT IN ('doing', 'succeeded')) THEN
+        PERFORM notify_ticket(t.id) FROM job_tickets t
+        WHERE t.job_id = ANY (ARRAY(SELECT id FROM new_jobs WHERE status NOT IN ('doing', 'succeeded')));
+        PERFORM count_export(t.id, 'failed'), procrastinate_defer_jobs_v1(ARRAY[ROW(
+            'default', 'activelog.exports.announce_failure', 0, NULL, NULL,
+            jsonb_build_object('user_id', t.user_id, 'ticket_id', t.id), NULL
+        )::procrastinate_job_to_defer_v1])
+        FROM job_tickets t
+        WHERE t.cancelled_at IS NULL AND t.job_id = ANY (ARRAY(
+            SELECT id FROM new_jobs
+            WHERE status = 'failed' AND task_name = 'activelog.exports.generate'));
+    END IF;
+    PERFORM advance_line(ended.line) FROM (
+        SELECT DISTINCT t.line FROM job_tickets t
+        WHERE t.line IS NOT NULL AND t.job_id = ANY (ARRAY(
+            SELECT id FROM new_jobs WHERE status NOT IN ('todo', 'doing')))
+        ORDER BY t.line  -- in one order, or two workers could wait for each other
+    ) AS ended;
+    RETURN NULL;
+END;
+$$;
+
+-- A ticket that is deleted before its job has ended leaves a place in its line.
+CREATE OR REPLACE FUNCTION on_tickets_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM advance_line(left_by.line) FROM (
+        SELECT DISTINCT line FROM old_tickets
+        WHERE line IS NOT NULL AND completed_at IS NULL ORDER BY line
+    ) AS left_by;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_tickets_deleted AFTER DELETE ON job_tickets
+    REFERENCING OLD TABLE AS old_tickets FOR EACH STATEMENT EXECUTE FUNCTION on_tickets_deleted();

@@ -1,0 +1,66 @@
+"""However a run ends: its job gets an end, and its worker goes on."""
+
+import asyncio
+
+import pytest
+
+from tests.queue.conftest import Queue
+from tests.queue.test_worker import until_status, working
+
+
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        ("unspeakable", "Unspeakable: (its message cannot be shown)"),
+        ("undecided", "ValueError: it went wrong"),
+        ("exiting", "SystemExit: 3"),
+        ("exiting_thread", "SystemExit: 3"),
+        ("stopping_iteration", "RuntimeError: the task raised StopIteration()"),
+        ("cancelling_itself", "CancelledError: "),
+    ],
+)
+async def test_whatever_a_task_raises_is_a_failure(queue: Queue, task: str, error: str) -> None:
+    neighbour = queue.defer("marked", args={"seconds": 0.5})
+    job = queue.defer(task)
+    await queue.work()
+    assert queue.status(job) == "failed"
+    assert queue.status(neighbour) == "succeeded"
+    errors = {text for (text,) in queue.all("SELECT error FROM job_errors")}
+    assert errors == {error}
+    runs = 1 if task == "undecided" else 4
+    assert queue.events(job).count("started") == runs
+
+
+@pytest.mark.parametrize("args", ["[]", "null", "1", '"text"'])
+async def test_arguments_that_are_no_object_fail_their_job_alone(queue: Queue, args: str) -> None:
+    insert = "INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES"
+    queue.all(f"{insert} ('default', 'noop', %s::jsonb)", args)
+    after = queue.defer("noop")
+    await queue.work()
+    assert queue.status(1) == "failed"
+    assert queue.status(after) == "succeeded"
+    assert "the arguments do not fit noop" in queue.one("SELECT error FROM job_errors")[0]
+
+
+@pytest.mark.parametrize("task", ["polite", "polite_thread", "failing_to_clean_up"])
+async def test_who_heeds_a_shutdown_is_handed_back_unspent(queue: Queue, task: str) -> None:
+    job = queue.defer(task)
+    async with working(queue, shutdown_graceful_timeout=0):
+        await until_status(queue, job, "doing")
+        await asyncio.sleep(0.2)
+    assert queue.one("SELECT status::text, attempts FROM procrastinate_jobs") == ("todo", 0)
+    assert queue.all("SELECT error FROM job_errors") == []
+
+
+@pytest.mark.parametrize("task", ["polite", "polite_thread", "failing_to_clean_up"])
+async def test_who_heeds_an_abort_is_aborted(queue: Queue, task: str) -> None:
+    job = queue.defer(task)
+    async with working(queue):
+        await until_status(queue, job, "doing")
+        queue.all("SELECT procrastinate_cancel_job_v1(%s, true, false)", job)
+        await until_status(queue, job, "aborted")
+
+
+async def test_an_option_that_is_not_heeded_is_refused(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="ACTIVELOG_KEEP_SUCCEEDED_DAYS"):
+        await queue.work(delete_jobs="always")
