@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.datastructures import Headers
@@ -29,8 +30,11 @@ logger = logging.getLogger(__name__)
 
 
 class AccessLog:
-    def __init__(self, app: ASGIApp) -> None:
+    """`on_error` answers for an error that nothing else did."""
+
+    def __init__(self, app: ASGIApp, on_error: ASGIApp) -> None:
         self._app = app
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,14 +55,20 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, noting)
+        except Exception:
+            if not status:  # or the outermost layer would answer, and neither be seen nor say the id
+                await self._on_error(scope, receive, noting)
+            raise
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "none")
             SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
             if logger.isEnabledFor(logging.INFO):
                 milliseconds = round(seconds * 1000, 1)
+                # (The path as it came: decoded, it may hold line breaks.)
+                path = quote(scope["path"])
                 logger.info(
-                    "%s %s %d %.1f ms", scope["method"], scope["path"], status, milliseconds,
+                    "%s %s %d %.1f ms", scope["method"], path, status, milliseconds,
                     extra={"method": scope["method"], "route": route, "status": status,
                            "milliseconds": milliseconds},
                 )  # fmt: skip

@@ -51,6 +51,7 @@ def _environment() -> jinja2.Environment:
         "sentence": sentence,
         "ago": _ago,
         "moment": _moment,
+        "label_every": _label_every,
     }
     environment.globals["asset"] = _asset_url
     return environment
@@ -82,6 +83,14 @@ def _read(name: str) -> bytes:
 @cache
 def _asset_url(name: str) -> str:
     return f"/static/{name}?{sha256(_read(name)).hexdigest()[:12]}"
+
+
+def _label_every(bars: int) -> int:
+    """Under which bars of a chart there is a label: four to twelve of them, evenly."""
+    for every in range(-(-bars // 12), bars // 4 + 1):
+        if every and bars % every == 0:
+            return every
+    return max(1, -(-bars // 8))
 
 
 def _moment(at: datetime | None) -> str:

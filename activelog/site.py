@@ -138,7 +138,10 @@ def page(request: Request, template: str, *, status: int = 200, **data: Any) -> 
 
 
 def problem(request: Request, error: AppError) -> Response:
-    return page(request, "problem.html", status=error.status, error=error)
+    response = page(request, "problem.html", status=error.status, error=error)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def back(

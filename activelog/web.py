@@ -14,8 +14,9 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
-from activelog import api, db, files, openapi, pages, services
+from activelog import api, db, files, openapi, pages, services, site
 from activelog.access_log import AccessLog
 from activelog.accounts import model as accounts_model
 from activelog.accounts import pages as accounts_pages
@@ -163,14 +164,13 @@ def create_app(settings: Settings) -> Starlette:
             Route("/metrics", monitoring.metrics, methods=["GET"]),
         ],
         lifespan=lifespan,
-        middleware=[Middleware(AccessLog)],
+        middleware=[Middleware(AccessLog, on_error=_internal_error)],
         exception_handlers={
             AppError: _refused,
             HTTPException: _http_error,
             psycopg.OperationalError: _away("the database"),
             psycopg.errors.ForeignKeyViolation: _account_gone,
             StorageError: _away("the file storage"),
-            Exception: _internal_error,
         },
     )
 
@@ -195,13 +195,19 @@ def _document(base_url: str) -> dict[str, Any]:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)
-    return api.problem(error)
+    return _answer(request, error)
+
+
+def _answer(request: Request, error: AppError) -> Response:
+    """A page for a browser that shows one, JSON for everybody else."""
+    is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    return site.problem(request, error) if is_page else api.problem(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return api.problem(AppError("not found", "there is nothing at this address", 404))
+        return _answer(request, AppError("not found", "there is nothing at this address", 404))
     response = api.problem(AppError("method not allowed", error.detail, error.status_code))
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers["Allow"] = ", ".join(_allowed(request))
@@ -225,11 +231,12 @@ def _away(what: str) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, error: Exception) -> Response:
         logger.warning("%s %s: %s is away: %s", request.method, request.url.path, what, error)
         message = f"{what} is away for a moment; try again"
-        return api.problem(AppError("unavailable", message, 503, retry_after=2))
+        return _answer(request, AppError("unavailable", message, 503, retry_after=2))
 
     return answer
 
 
-async def _internal_error(request: Request, error: Exception) -> Response:
-    # Starlette raises it again after the answer, and uvicorn logs it with its traceback.
-    return api.problem(AppError("internal error", "something went wrong on our side", 500))
+async def _internal_error(scope: Scope, receive: Receive, send: Send) -> None:
+    # The error goes on to uvicorn, which logs it with its traceback.
+    error = AppError("internal error", "something went wrong on our side", 500)
+    await _answer(Request(scope), error)(scope, receive, send)

@@ -90,7 +90,7 @@ async def import_upload(request: Request, visitor: Visitor) -> Response:
 async def import_job(request: Request, visitor: Visitor, job_id: UUID) -> Response:
     async with of_request(request).pool.connection() as conn:
         ticket = await tickets.get(conn, job_id, visitor.id)
-    if ticket is None:
+    if ticket is None or ticket.kind != routes.IMPORT:
         raise AppError.not_found("import")
     return site.page(request, "import_job.html", job=ticket.body(""))
 

@@ -62,6 +62,13 @@ class FolderMailer:
         return f"written to {name}.eml"
 
     async def check(self) -> str | None:
+        probe = self._folder / ".probe"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            return f"{error.strerror}: look at ACTIVELOG_SMTP_URL, {self._folder} must be writable"
         return None
 
     def close(self) -> None:

@@ -30,11 +30,14 @@ from activelog.period import parse_period
 from activelog.queue.store import queue_names
 
 _SQL = db.queries("admin")
+BULK = "bulk action"  # the kind of its ticket
 _INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
 
 
 async def queues(conn: Conn) -> list[Queue]:
-    names = {"critical", "default", "low", *await queue_names(conn)}
+    cursor = await conn.execute(_SQL["queue_names"])
+    others = {name for (name,) in await cursor.fetchall()}
+    names = {"critical", "default", "low", *await queue_names(conn), *others}
     return await db.many(conn, _SQL["queues"], {"names": sorted(names)}, Queue)
 
 
@@ -103,7 +106,8 @@ async def count_matching(conn: Conn, wanted: JobFilter) -> int:
 
 
 async def defer_bulk(conn: Conn, ticket_id: UUID, user_id: int, args: dict[str, Any]) -> None:
-    params = {"id": ticket_id, "user_id": user_id, "args": Jsonb(args | logs.origin())}
+    args |= logs.origin()
+    params = {"id": ticket_id, "user_id": user_id, "kind": BULK, "args": Jsonb(args)}
     await db.execute(conn, _SQL["defer_bulk"], params)
 
 

@@ -1,7 +1,11 @@
 """`activelog doctor`: looks at everything that must be there, and says what to do."""
 
+import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
 
 from activelog import db
 from activelog.monitoring import queries
@@ -9,6 +13,7 @@ from activelog.monitoring.routes import check
 from activelog.services import Services, make_services
 from activelog.settings import Settings
 
+_PATIENCE = 10.0  # seconds
 _DRIFT = 5.0  # seconds between this host's clock and the database's
 
 
@@ -20,10 +25,25 @@ async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
         lines, _ = await check(services)
         for line in lines:
             yield line, line.endswith(": ok")
+        problem = await _writing(services)
+        yield f"storage for writing: {problem or 'ok'}", problem is None
         problem = await services.mailer.check()
         yield f"mail: {problem or 'ok'}", problem is None
         if lines[0] == "database: ok":
             yield await _clock(services)
+
+
+async def _writing(services: Services) -> str | None:
+    """What keeps files from being stored, in words for people."""
+    key = f"readiness/{uuid4()}"
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await services.storage.put(key, Path(file.name), "text/plain")
+                await services.storage.remove(key)
+        except Exception as error:
+            return f"{error or type(error).__name__}: look at ACTIVELOG_STORAGE_URL and its rights"
+    return None
 
 
 async def _clock(services: Services) -> tuple[str, bool]:

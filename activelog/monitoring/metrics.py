@@ -87,17 +87,16 @@ class Measured(Collector):
                 strict=True,
             )
         }  # fmt: skip
-        begun: dict[tuple[str, str], int] = {}
-        for run in self.runs:
-            if run.event == "enqueued":
-                enqueued.add_metric([run.task, run.queue], run.count)
-                continue
-            begun[run.task, run.queue] = begun.get((run.task, run.queue), 0) + run.count
-            ended[run.event].add_metric([run.task, run.queue], run.count)
-        for one in self.running:
-            begun[one.task, one.queue] = begun.get((one.task, one.queue), 0) + one.count
-        for (task, queue), count in begun.items():
-            started.add_metric([task, queue], count)
+        counts = {(run.task, run.queue, run.event): run.count for run in self.runs}
+        running = {(one.task, one.queue): one.count for one in self.running}
+        # Zeros, too: what appears with its first failures has not grown, for Prometheus.
+        for task, queue in sorted({(task, queue) for task, queue, _ in counts} | set(running)):
+            enqueued.add_metric([task, queue], counts.get((task, queue, "enqueued"), 0))
+            ends = {event: counts.get((task, queue, event), 0) for event in _ENDS}
+            for event, count in ends.items():
+                ended[event].add_metric([task, queue], count)
+            begun = sum(ends.values()) + running.get((task, queue), 0)
+            started.add_metric([task, queue], begun)
         yield from (enqueued, started, *ended.values())
 
     def _histograms(self) -> Iterator[Metric]:
@@ -125,7 +124,7 @@ class Measured(Collector):
         running = GaugeMetricFamily("activelog_jobs_running", "Jobs at work", labels=["queue"])
         oldest = GaugeMetricFamily(
             "activelog_job_oldest_seconds",
-            "How long the first in line has waited",
+            "How long the one that waits longest has waited",
             labels=["queue"],
         )
         paused = GaugeMetricFamily(

@@ -41,6 +41,11 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
         return {name: value for name, value in found.items() if value}
 
 
+class Switch(msgspec.Struct, forbid_unknown_fields=True):
+    queue: Annotated[str, Meta(min_length=1, max_length=128)]
+    action: Literal["pause", "resume"]
+
+
 @dataclass(frozen=True)
 class Ids:
     """Of jobs: `first` and all behind it up to but not including `last`."""
@@ -81,6 +86,7 @@ class Slot:
 class Worker:
     id: int
     last_heartbeat: datetime
+    is_alive: bool
     running: list[str] | None
 
 

@@ -24,6 +24,7 @@ from activelog.monitoring.model import (
     MailFilter,
     Schedule,
     Slot,
+    Switch,
 )
 from activelog.services import of_request
 from activelog.site import Form, Page, Visitor
@@ -91,14 +92,16 @@ async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Re
     action = _action(form)
     async with of_request(request).pool.connection() as conn:
         if not await admin.act(conn, action, [job_id]):
-            raise AppError("conflict", "the job is in another state by now", 409)
+            reason = "the job is in another state by now, or its queueing lock is taken"
+            raise AppError("conflict", reason, 409)
         await admin.note(conn, visitor.id, action, f"job {job_id}")
     path = "/admin/jobs" if action == "delete" else f"/admin/jobs/{job_id}"
     return site.back(request, path, f"Done: {_words(action)}.")
 
 
-async def ask_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
+async def ask_bulk(request: Request, visitor: Visitor) -> Response:
     """How many it would be, before anything is done."""
+    form = dict(request.query_params)
     action, wanted = _action(form), _bulk_filter(form)
     async with _searching(request) as conn:
         count = await admin.count_matching(conn, wanted)
@@ -132,21 +135,26 @@ async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response
 async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Response:
     async with of_request(request).pool.connection() as conn:
         ticket = await tickets.get(conn, job_id, visitor.id)
-    if ticket is None:
+    if ticket is None or ticket.kind != admin.BULK:
         raise AppError.not_found("bulk action")
-    return site.page(request, "admin/bulk_job.html", job=ticket.body(""), said=ticket.message)
+    return site.page(
+        request,
+        "admin/bulk_job.html",
+        job=ticket.body(""),
+        said=ticket.message,
+        job_id=ticket.job_id,
+    )
 
 
 async def switch(request: Request, visitor: Visitor, form: Form) -> Response:
     """Pauses a queue or resumes it."""
-    queue, action = form.get("queue", ""), form.get("action", "")
-    if "\0" in queue or not queue:
-        raise AppError.invalid("queue", "is no name of a queue")
+    wanted = api.convert(form, Switch)
     async with of_request(request).pool.connection() as conn:
-        await (admin.pause if action == "pause" else admin.resume)(conn, queue)
-        await admin.note(conn, visitor.id, action, f"queue {queue}")
-    said = "is paused: what runs ends, nothing new starts" if action == "pause" else "goes on"
-    return site.back(request, "/admin", f"The queue {queue} {said}.")
+        await (admin.pause if wanted.action == "pause" else admin.resume)(conn, wanted.queue)
+        await admin.note(conn, visitor.id, wanted.action, f"queue {wanted.queue}")
+    is_paused = wanted.action == "pause"
+    said = "is paused: what runs ends, nothing new starts" if is_paused else "goes on"
+    return site.back(request, "/admin", f"The queue {wanted.queue} {said}.")
 
 
 async def schedules(request: Request, visitor: Visitor) -> Response:
@@ -257,7 +265,7 @@ PAGES = [
     Page("GET", "/admin/jobs", jobs, needs="admin"),
     Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),
     Page("POST", "/admin/jobs/{job_id}", act, needs="admin"),
-    Page("POST", "/admin/bulk/ask", ask_bulk, needs="admin"),
+    Page("GET", "/admin/bulk/ask", ask_bulk, needs="admin"),
     Page("POST", "/admin/bulk", start_bulk, needs="admin"),
     Page("GET", "/admin/bulk/{job_id}", show_bulk, needs="admin"),
     Page("GET", "/admin/schedules", schedules, needs="admin"),

@@ -5,12 +5,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from activelog import db
 from activelog.migrate import migration_files
 from activelog.monitoring import queries
 from activelog.monitoring.metrics import expose, measure
 from activelog.services import Services, of_request
 
 _SILENCE = 10.0  # seconds without a heartbeat of any worker
+_PATIENCE = 5.0  # seconds, for a database or a store that hangs
 
 
 async def metrics(request: Request) -> Response:
@@ -18,7 +20,7 @@ async def metrics(request: Request) -> Response:
     services = of_request(request)
     until, text = services.memo.get("metrics", (0.0, b""))
     if time.monotonic() > until:
-        async with services.pool.connection() as conn:
+        async with asyncio.timeout(_PATIENCE), db.snapshot(services.pool) as conn:
             text = expose(await measure(conn, services.pool))
         services.memo["metrics"] = (time.monotonic() + 2, text)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
@@ -42,10 +44,11 @@ async def check(services: Services) -> tuple[list[str], bool]:
 
 async def _database(services: Services) -> tuple[list[str], bool]:
     try:
-        async with services.pool.connection(timeout=3) as conn:
+        async with asyncio.timeout(_PATIENCE), services.pool.connection(timeout=3) as conn:
             found = await queries.ready(conn)
     except Exception as error:
-        return [f"database: away ({type(error).__name__})"], False
+        away = f"database: away ({type(error).__name__}): does it run, and is its URL right?"
+        return [away, "migrations: unknown", "worker: unknown"], False
     missing = len(migration_files()) - found.migrations
     migrations = f"{missing} to apply: run activelog migrate" if missing > 0 else "ok"
     silent = found.heartbeat is None or found.heartbeat > _SILENCE
@@ -55,9 +58,10 @@ async def _database(services: Services) -> tuple[list[str], bool]:
 
 async def _storage(services: Services) -> tuple[str, bool]:
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_PATIENCE):
             async for _ in services.storage.walk("readiness/", 1):
                 break
     except Exception as error:
-        return f"storage: away ({type(error).__name__})", False
+        away = f"storage: away ({type(error).__name__}): does it run, and is its URL right?"
+        return away, False
     return "storage: ok", True

@@ -28,6 +28,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
         unit=unit,
         units=UNITS,
         span=(days[0], days[-1]),
+        is_now=days[-1] >= services.clock().date(),
         bars=_bars(found, days, unit),
         totals=_totals(found),
         types=_types(found),

@@ -9,8 +9,8 @@ $$;
 
 -- The engine's row triggers, as statement triggers: the same events and notifications for a batch at
 -- the price of one. NOTIFY lets one transaction commit at a time, so it goes out only when a worker
--- may be waiting for it (that it is silent may be an outage's fault: they wait for five minutes). Jobs are counted in a line of the session's own: nobody waits
--- for another one's transaction.
+-- may be waiting for it (that one is silent may be an outage's fault: they wait for five minutes).
+-- Jobs are counted in a line of the session's own: nobody waits for another one's transaction.
 CREATE OR REPLACE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO procrastinate_events (job_id, type)

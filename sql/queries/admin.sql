@@ -1,9 +1,17 @@
+-- name: queue_names
+-- Those where jobs run, and those that are paused. (Where jobs wait, the queue knows.)
+SELECT DISTINCT queue_name::text FROM procrastinate_jobs WHERE status = 'doing'
+UNION SELECT queue_name FROM paused_queues
+
 -- name: queues
 -- Counted up to 10,000 in each way of waiting: a page must not count millions.
 SELECT n.queue, d.waiting, d.oldest,
        (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
             AND j.status = 'todo' AND j.scheduled_at > now() AND j.lock IS NULL
-        ORDER BY j.scheduled_at, j.id LIMIT 10000) AS c) AS later,
+        ORDER BY j.scheduled_at, j.id LIMIT 10000) AS c)
+       + (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
+            AND j.status = 'todo' AND j.scheduled_at > now() AND j.lock IS NOT NULL
+          ORDER BY j.scheduled_at, j.id LIMIT 10000) AS l) AS later,
        (SELECT count(*) FROM procrastinate_jobs j
         WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
        EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
@@ -35,7 +43,7 @@ SELECT s.at, coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0
 FROM slots s LEFT JOIN counted c USING (at) LEFT JOIN seen d USING (at) ORDER BY s.at
 
 -- name: workers
-SELECT w.id, w.last_heartbeat,
+SELECT w.id, w.last_heartbeat, w.last_heartbeat > now() - interval '10 seconds' AS is_alive,
        (SELECT array_agg(j.task_name || ' ' || j.id ORDER BY j.id) FROM procrastinate_jobs j
         WHERE j.worker_id = w.id AND j.status = 'doing') AS running
 FROM procrastinate_workers w WHERE w.last_heartbeat > now() - interval '1 minute' ORDER BY w.id
@@ -132,12 +140,17 @@ SELECT attempt, at, kind, error, traceback FROM job_errors
 WHERE job_id = %(id)s ORDER BY at DESC LIMIT 20
 
 -- name: retry
--- Failed, aborted and cancelled jobs run again, now, from their first attempt on.
+-- Failed, aborted and cancelled jobs run again, now, from their first attempt on; of those with one
+-- queueing lock the newest, if none waits.
 UPDATE procrastinate_jobs j SET status = 'todo', attempts = 0, scheduled_at = NULL, worker_id = NULL,
                                 abort_requested = false
-WHERE j.id = ANY (%(ids)s) AND j.status IN ('failed', 'aborted', 'cancelled')
-  AND NOT EXISTS (SELECT FROM procrastinate_jobs o
-                  WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
+WHERE j.status IN ('failed', 'aborted', 'cancelled') AND j.id IN (
+    SELECT DISTINCT ON (coalesce(c.queueing_lock, c.id::text)) c.id
+    FROM procrastinate_jobs c
+    WHERE c.id = ANY (%(ids)s) AND c.status IN ('failed', 'aborted', 'cancelled')
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs o
+                      WHERE o.queueing_lock = c.queueing_lock AND o.status = 'todo')
+    ORDER BY coalesce(c.queueing_lock, c.id::text), c.id DESC)
 
 -- name: run_now
 UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = ANY (%(ids)s) AND status = 'todo'
@@ -183,7 +196,7 @@ SELECT count(*) FROM (
 -- name: defer_bulk
 -- The bulk action as a job whose progress is followed like any other.
 WITH ticket AS (
-    SELECT open_ticket_later(%(id)s, %(user_id)s, 'bulk action', 'activelog.monitoring.bulk',
+    SELECT open_ticket_later(%(id)s, %(user_id)s, %(kind)s, 'activelog.monitoring.bulk',
                              'critical', %(args)s, NULL)
 )
 SELECT true FROM ticket

@@ -37,7 +37,7 @@ SELECT format, outcome, sum(count)::bigint AS count FROM export_counts GROUP BY 
 -- name: sizes
 -- With indexes; as files have them, so nothing is counted.
 SELECT relname::text AS "table", pg_total_relation_size(oid) AS bytes FROM pg_class
-WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors', 'job_tickets', 'mails',
+WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors', 'job_words', 'job_tickets', 'mails',
                        'activities', 'daily_stats']::regclass[]) ORDER BY 1
 
 -- name: oldest_mail

@@ -1,21 +1,6 @@
 "use strict";
 // Everything works without this, but for sending files.
 
-// A job's row follows it until it ends, and then the page shows what came of it.
-for (const row of document.querySelectorAll("[data-events]")) {
-  const source = new EventSource(row.dataset.events);
-  source.addEventListener("status", (event) => {
-    const job = JSON.parse(event.data);
-    const bar = row.querySelector("progress");
-    const state = row.querySelector(".state");
-    if (bar) { bar.value = job.progress; bar.textContent = job.progress + " %"; }
-    if (state) { state.className = "state " + job.status; state.textContent = job.status; }
-    const message = row.querySelector("[data-message]");
-    if (message) message.textContent = job.message || "";
-    if (!["pending", "processing"].includes(job.status)) { source.close(); location.reload(); }
-  });
-}
-
 // A file is sent as it is, and the answer says where to go.
 for (const form of document.querySelectorAll("form[data-upload]")) {
   form.addEventListener("submit", async (event) => {
@@ -43,13 +28,58 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
   });
 }
 
-// What changes by itself is fetched anew every five seconds while somebody looks and does not type.
+// What a form held when it was refused stands in it again on the next page.
+const KEPT = "activelog-form";
+for (const form of document.querySelectorAll("form[method=post]:not([data-upload])")) {
+  form.addEventListener("submit", () => {
+    const fields = [...new FormData(form)].filter(([name]) => !/password|token/.test(name));
+    sessionStorage.setItem(KEPT, JSON.stringify({ action: form.action, fields }));
+  });
+}
+const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
+const refused = kept && [...document.forms].find((form) => form.action === kept.action);
+if (refused) {
+  sessionStorage.removeItem(KEPT);
+  // Either it was wrong, or its sender had to sign in first.
+  const again = document.querySelector(".flash .error") || document.referrer.includes("/sign-in");
+  if (again) fill(refused, kept.fields);
+}
+function fill(form, fields) {
+  for (const box of form.querySelectorAll("input[type=checkbox]")) box.checked = false;
+  for (const [name, value] of fields) {
+    const field = form.elements.namedItem(name);
+    if (field && field.type === "checkbox") field.checked = true;
+    else if (field && field.type !== "hidden") field.value = value;
+  }
+}
+
+// Of a form only the fields that go with what is chosen are shown.
+for (const choice of document.querySelectorAll("select[data-shows]")) {
+  const show = () => {
+    for (const field of choice.form.querySelectorAll("[data-with]")) {
+      field.hidden = field.dataset.with !== choice.value;
+    }
+  };
+  choice.addEventListener("change", show);
+  show();
+}
+
+// What changes by itself is fetched anew, every second while something is under way and else every
+// five, as long as somebody looks and uses none of it. One request for all of a page: a stream for
+// each row would take all the connections that a browser has for a site.
 const parts = () => [...document.querySelectorAll("[data-live]")];
-if (parts().length) setInterval(async () => {
+const refresh = async () => {
   if (document.hidden || document.activeElement.closest("[data-live]")) return;
   const answer = await fetch(location.href).catch(() => null);
-  if (!answer || !answer.ok || answer.redirected) return;
+  const stale = document.querySelector("[data-stale]");
+  stale.hidden = Boolean(answer && answer.ok && !answer.redirected);
+  if (!stale.hidden) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelectorAll("[data-live]");
   parts().forEach((part, place) => { if (fresh[place]) part.replaceWith(fresh[place]); });
-}, 5000);
+};
+const again = () => setTimeout(async () => {
+  await refresh();
+  again();
+}, document.querySelector("[data-busy]") ? 1000 : 5000);
+if (parts().length) again();

@@ -80,7 +80,8 @@ def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Pa
     photograph(page, "activity")
 
     page.goto("/statistics?unit=monthly&start_date=2024-01-01&end_date=2024-12-31")
-    expect(page.locator("svg.chart rect").first).to_be_visible()
+    expect(page.get_by_role("img", name="Minutes by month, at most")).to_be_visible()
+    expect(page.locator(".chart rect").last).to_be_visible()
     photograph(page, "statistics")
 
     page.goto("/exports")

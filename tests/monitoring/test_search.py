@@ -135,9 +135,7 @@ async def test_words_are_noted_once_and_only_of_whole_blocks(world: World) -> No
 async def test_a_bulk_action_keeps_to_the_time(world: World) -> None:
     ours = await admin(world)
     chosen = {"status": "failed", "start_date": "2024-03-03T00:00", "end_date": "2024-03-03"}
-    asked = await world.http.post(
-        "/admin/bulk/ask", data={**chosen, "action": "delete"}, headers=ours
-    )
+    asked = await world.http.get("/admin/bulk/ask", params={**chosen, "action": "delete"})
     assert "Delete 3 jobs?" in asked.text
     await world.http.post("/admin/bulk", data={**chosen, "action": "delete"}, headers=ours)
     await world.work()
