@@ -56,7 +56,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, noting)
         except Exception:
-            if not status:  # or the outermost layer would answer, and neither be seen nor say the id
+            if not status:  # or a layer outside of this one would answer, unseen and without the id
                 await self._on_error(scope, receive, noting)
             raise
         finally:

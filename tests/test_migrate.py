@@ -57,3 +57,15 @@ def test_a_failing_migration_leaves_nothing(
         migrate(empty_database)
     with psycopg.connect(empty_database) as conn:
         assert conn.execute("SELECT to_regclass('a')").fetchone() == (None,)
+
+
+def test_peoples_own_views_stay_while_nothing_changes(empty_database: str) -> None:
+    migrate(empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute("CREATE VIEW mine AS SELECT id FROM monitoring.jobs")
+        migrate(empty_database)
+        assert conn.execute("SELECT to_regclass('mine') IS NOT NULL").fetchone() == (True,)
+        conn.execute("UPDATE schema_migrations SET checksum = 'old' WHERE name LIKE 'views/%'")
+        conn.execute("DROP VIEW monitoring.workers")
+        migrate(empty_database)
+        conn.execute("SELECT * FROM monitoring.workers")

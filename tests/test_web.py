@@ -131,3 +131,39 @@ def test_problems_have_one_shape() -> None:
         "message": "end_date: is odd",
         "details": {"end_date": "is odd"},
     }
+
+
+async def test_an_error_of_ours_is_answered_counted_and_says_its_id(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("activelog.accounts.queries.profile", broken)
+    ada = await world.user()
+    with caplog.at_level("INFO"):
+        failed = await ada.get("/api/v1/users/me")
+    assert failed.status_code == 500
+    assert failed.json()["error"] == "internal error"
+    assert failed.headers["X-Request-ID"]
+    assert "GET /api/v1/users/me 500" in caplog.text
+    metrics = (await world.http.get("/metrics")).text
+    assert 'route="/api/v1/users/me",status="500"} 1.0' in metrics
+
+
+async def test_a_browser_gets_a_page_and_a_program_json(world: World) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    for path, status in (("/nothing/here", 404), ("/files/x?expires=1", 403)):
+        page = await world.http.get(path, headers=browser)
+        assert page.status_code == status
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert (await world.http.get(path)).json()["message"]
+
+
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="activelog.access_log"):
+        await world.http.get("/x%0aINFO:activelog.access_log:GET%20/fake%20200")
+    [said] = [one.getMessage() for one in caplog.records if "fake" in one.getMessage()]
+    assert "\n" not in said

@@ -13,6 +13,7 @@ from activelog.monitoring.model import (
     Action,
     Event,
     Failure,
+    Hindrances,
     Ids,
     Job,
     JobError,
@@ -73,6 +74,10 @@ async def came_within(conn: Conn, wanted: JobFilter) -> Ids:
 
 async def job(conn: Conn, job_id: int) -> Job | None:
     return await db.one(conn, _SQL["job"], {"id": job_id}, Job)
+
+
+async def hindrances(conn: Conn, job_id: int) -> Hindrances | None:
+    return await db.one(conn, _SQL["hindrances"], {"id": job_id}, Hindrances)
 
 
 async def events(conn: Conn, job_id: int) -> list[Event]:

@@ -87,7 +87,17 @@ class Worker:
     id: int
     last_heartbeat: datetime
     is_alive: bool
-    running: list[str] | None
+    host: str | None  # that and what follows, a stock worker does not say
+    pid: int | None
+    slots: int | None
+    queues: list[str] | None  # None: all
+    started_at: datetime | None
+    job_ids: list[int]
+    tasks: list[str]
+
+    @property
+    def running(self) -> list[tuple[int, str]]:
+        return list(zip(self.job_ids, self.tasks, strict=True))
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,16 @@ class Job:
     queueing_lock: str | None
     worker_id: int | None
     abort_requested: bool
+
+
+@dataclass(frozen=True)
+class Hindrances:
+    """What may keep a job from starting."""
+
+    is_paused: bool
+    lock_holder: int | None
+    alive: int  # workers
+    takers: int  # of them, who know its task and take its queue
 
 
 @dataclass(frozen=True)

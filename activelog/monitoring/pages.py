@@ -82,9 +82,16 @@ async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
         if found is None:
             raise AppError.not_found("job")
         events, errors = await admin.events(conn, job_id), await admin.errors(conn, job_id)
-    actions = ACTIONS[found.status]
+        hindrances = await admin.hindrances(conn, job_id)
+    is_due = found.scheduled_at is None or found.scheduled_at <= of_request(request).clock()
     return site.page(
-        request, "admin/job.html", job=found, events=events, errors=errors, actions=actions
+        request,
+        "admin/job.html",
+        job=found,
+        events=events,
+        errors=errors,
+        actions=ACTIONS[found.status],
+        hindrances=hindrances if found.status == "todo" and is_due else None,
     )
 
 

@@ -67,7 +67,7 @@ class Size:
 @dataclass(frozen=True)
 class Readiness:
     migrations: int
-    heartbeat: float | None  # seconds since the latest one
+    has_worker: bool
 
 
 async def runs(conn: Conn) -> list[Runs]:

@@ -11,7 +11,6 @@ from activelog.monitoring import queries
 from activelog.monitoring.metrics import expose, measure
 from activelog.services import Services, of_request
 
-_SILENCE = 10.0  # seconds without a heartbeat of any worker
 _PATIENCE = 5.0  # seconds, for a database or a store that hangs
 
 
@@ -51,8 +50,7 @@ async def _database(services: Services) -> tuple[list[str], bool]:
         return [away, "migrations: unknown", "worker: unknown"], False
     missing = len(migration_files()) - found.migrations
     migrations = f"{missing} to apply: run activelog migrate" if missing > 0 else "ok"
-    silent = found.heartbeat is None or found.heartbeat > _SILENCE
-    worker = "none is alive: run procrastinate worker" if silent else "ok"
+    worker = "ok" if found.has_worker else "none is alive: run procrastinate worker"
     return ["database: ok", f"migrations: {migrations}", f"worker: {worker}"], missing <= 0
 
 

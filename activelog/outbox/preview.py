@@ -14,6 +14,7 @@ from starlette.responses import Response
 from activelog import mail, pages, site
 from activelog.errors import AppError
 from activelog.mail import Message, Recipient
+from activelog.outbox.links import unsubscribe_headers
 from activelog.outbox.model import LISTS
 from activelog.services import Services, of_request
 from activelog.settings import Folder
@@ -69,7 +70,7 @@ async def show(request: Request, visitor: Visitor, kind: str) -> Response:
 
 def _preview(services: Services, kind: str, data: dict[str, Any]) -> dict[str, Any]:
     content = _content(services, kind, data)
-    message = _message(services, content)
+    message = _message(services, kind, content)
     head, _, _ = message.data.partition(b"\r\n\r\n")
     return {
         "kind": kind,
@@ -81,14 +82,19 @@ def _preview(services: Services, kind: str, data: dict[str, Any]) -> dict[str, A
 
 
 def _content(services: Services, kind: str, data: dict[str, Any]) -> tuple[str, str, str]:
-    # (Those that nobody can do without have no such link.)
-    shared = {"name": "Ada Lovelace", "unsubscribe_url": _URL if kind in LISTS else ""}
+    shared = {"name": "Ada Lovelace", "unsubscribe_url": _url(kind)}
     return services.templates.render(kind, shared | data)
 
 
-def _message(services: Services, content: tuple[str, str, str]) -> Message:
+def _message(services: Services, kind: str, content: tuple[str, str, str]) -> Message:
     recipient = Recipient("Ada Lovelace", "ada@example.com")
-    return mail.compose(services.settings.mail_from, recipient, "<preview@localhost>", content)
+    mail_from, headers = services.settings.mail_from, unsubscribe_headers(_url(kind))
+    return mail.compose(mail_from, recipient, "<preview@localhost>", content, headers)
+
+
+def _url(kind: str) -> str:
+    """For unsubscribing; empty for a kind that nobody can do without."""
+    return _URL if kind in LISTS else ""
 
 
 def _folder(services: Services) -> list[dict[str, Any]]:

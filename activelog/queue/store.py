@@ -1,5 +1,7 @@
 """The worker's face of sql/queries/queue.sql."""
 
+import os
+import socket
 import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -34,8 +36,18 @@ class Tick:
     last_tick: int
 
 
-async def register_worker(conn: Conn) -> int:
-    return int(await db.value(conn, _SQL["register_worker"], {}))
+async def register_worker(
+    conn: Conn, slots: int, queues: Collection[str] | None, tasks: list[str]
+) -> int:
+    """Says that this process works. `queues` None: all."""
+    params = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "slots": slots,
+        "queues": None if queues is None else list(queues),
+        "tasks": tasks,
+    }
+    return int(await db.value(conn, _SQL["register_worker"], params))
 
 
 async def unregister_worker(conn: Conn, worker_id: int) -> None:

@@ -134,7 +134,11 @@ class Worker(stock.Worker):
         self._guarded(self._pool.resize(1, 2 * self.concurrency + 4))
 
     async def _register(self) -> None:
-        worker_id = await self._line(store.register_worker)
+        worker_id = await self._line(
+            lambda conn: store.register_worker(
+                conn, self.concurrency, self._named_queues(), self._tasks
+            )
+        )
         self.worker_id = worker_id
         self._heart = Heart(self._url, worker_id, on_lost=lambda: self._on_lost(worker_id))
         self._heart.start()

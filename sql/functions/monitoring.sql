@@ -56,3 +56,12 @@ BEGIN
     INTO waiting, oldest;
 END;
 $$;
+
+-- Workers that are alive for people: ours have beaten within ten seconds, stock ones, who beat every
+-- ten, within thirty.
+CREATE OR REPLACE FUNCTION alive_workers() RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+    SELECT w.id FROM procrastinate_workers w
+    WHERE w.last_heartbeat > now() - CASE
+        WHEN EXISTS (SELECT FROM our_workers o WHERE o.worker_id = w.id)
+        THEN interval '10 seconds' ELSE interval '30 seconds' END
+$$;

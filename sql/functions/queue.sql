@@ -282,7 +282,7 @@ BEGIN
         FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
         WHERE j.status = 'doing'
           AND (w.id IS NULL OR w.last_heartbeat < now() - CASE
-                   WHEN EXISTS (SELECT FROM quick_workers q WHERE q.worker_id = w.id)
+                   WHEN EXISTS (SELECT FROM our_workers q WHERE q.worker_id = w.id)
                    THEN _silence ELSE _stock_silence END)
           AND EXISTS (SELECT FROM procrastinate_workers me
                       WHERE me.id = _worker AND me.last_heartbeat > now() - _silence / 2)

@@ -24,11 +24,17 @@ CREATE INDEX job_lock_line ON procrastinate_jobs (queue_name, lock, (-priority),
 CREATE INDEX job_lock_due ON procrastinate_jobs (queue_name, scheduled_at, id)
     WHERE status = 'todo' AND lock IS NOT NULL AND scheduled_at IS NOT NULL;
 
--- Workers that beat every second, as ours do; a stock worker beats every ten.
-CREATE TABLE quick_workers (
-    worker_id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE
+-- Workers of ours, who beat every second (a stock one beats every ten), and what people ask of them.
+CREATE TABLE our_workers (
+    worker_id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE,
+    host text,
+    pid integer,
+    slots integer,
+    queues text[],                          -- NULL: all
+    tasks text[],                           -- that it knows
+    started_at timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO quick_workers SELECT id FROM procrastinate_workers;
+INSERT INTO our_workers (worker_id) SELECT id FROM procrastinate_workers;
 DROP FUNCTION rescue_jobs(interval, integer);
 
 -- What else a schedule's job has, for running it by hand.

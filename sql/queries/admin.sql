@@ -43,18 +43,37 @@ SELECT s.at, coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0
 FROM slots s LEFT JOIN counted c USING (at) LEFT JOIN seen d USING (at) ORDER BY s.at
 
 -- name: workers
-SELECT w.id, w.last_heartbeat, w.last_heartbeat > now() - interval '10 seconds' AS is_alive,
-       (SELECT array_agg(j.task_name || ' ' || j.id ORDER BY j.id) FROM procrastinate_jobs j
-        WHERE j.worker_id = w.id AND j.status = 'doing') AS running
-FROM procrastinate_workers w WHERE w.last_heartbeat > now() - interval '1 minute' ORDER BY w.id
+SELECT w.id, w.last_heartbeat, w.id IN (SELECT alive_workers()) AS is_alive,
+       o.host, o.pid, o.slots, o.queues, o.started_at,
+       ARRAY(SELECT j.id FROM procrastinate_jobs j
+             WHERE j.worker_id = w.id AND j.status = 'doing' ORDER BY j.id) AS job_ids,
+       ARRAY(SELECT j.task_name::text FROM procrastinate_jobs j
+             WHERE j.worker_id = w.id AND j.status = 'doing' ORDER BY j.id) AS tasks
+FROM procrastinate_workers w LEFT JOIN our_workers o ON o.worker_id = w.id
+WHERE w.last_heartbeat > now() - interval '1 minute' ORDER BY w.id
+
+-- name: hindrances
+-- What may keep a job from starting: its queue, its lock, and workers, of whom stock ones do not say
+-- what they take.
+SELECT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = j.queue_name) AS is_paused,
+       (SELECT held.id FROM procrastinate_jobs held
+        WHERE held.lock = j.lock AND held.status = 'doing') AS lock_holder,
+       count(w.id) AS alive,
+       count(w.id) FILTER (WHERE o.tasks IS NULL OR (
+           j.task_name = ANY (o.tasks) AND (o.queues IS NULL OR j.queue_name = ANY (o.queues)))) AS takers
+FROM procrastinate_jobs j
+LEFT JOIN alive_workers() AS w (id) ON true
+LEFT JOIN our_workers o ON o.worker_id = w.id
+WHERE j.id = %(id)s GROUP BY j.id
 
 -- name: failures
--- Of the last day, by task and error.
-SELECT j.task_name::text, left(e.error, 200) AS error, count(*) AS runs, max(e.at) AS last_at,
-       max(j.id) AS job_id
+-- Of the last day, by task and error, whatever the numbers and quoted words in it.
+SELECT j.task_name::text, (array_agg(left(e.error, 200) ORDER BY e.at DESC))[1] AS error,
+       count(*) AS runs, max(e.at) AS last_at, max(j.id) AS job_id
 FROM (SELECT * FROM job_errors WHERE at > now() - interval '1 day' ORDER BY at DESC LIMIT 2000) AS e
 JOIN procrastinate_jobs j ON j.id = e.job_id
-GROUP BY 1, 2 ORDER BY last_at DESC LIMIT 8
+GROUP BY 1, regexp_replace(left(e.error, 200), '\d+|''[^'']*''|"[^"]*"', '', 'g')
+ORDER BY last_at DESC LIMIT 8
 
 -- name: jobs
 -- By state, queue, task and time, newest first; the ids walk down the index of the state.

@@ -12,7 +12,7 @@ FROM job_counts c, unnest(c.seconds_buckets, c.waited_buckets) WITH ORDINALITY A
 WHERE c.hour = 'infinity' AND c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 
 -- name: workers
-SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'
+SELECT count(*) FROM alive_workers()
 
 -- name: running
 SELECT task_name::text AS task, queue_name::text AS queue, count(*) AS count
@@ -45,10 +45,9 @@ SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails
 WHERE state IN ('queued', 'sending')
 
 -- name: ready
--- What readiness asks of the database: its migrations, and a worker's heartbeat.
+-- What readiness asks of the database: its migrations, and whether a worker is alive.
 SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE 'views/%%')::integer AS migrations,
-       (SELECT extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers)
-           ::double precision AS heartbeat
+       EXISTS (SELECT FROM alive_workers()) AS has_worker
 
 -- name: clock
 SELECT clock_timestamp()

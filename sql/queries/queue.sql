@@ -1,6 +1,7 @@
 -- name: register_worker
 WITH worker AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)
-INSERT INTO quick_workers SELECT id FROM worker RETURNING worker_id
+INSERT INTO our_workers (worker_id, host, pid, slots, queues, tasks)
+SELECT id, %(host)s, %(pid)s, %(slots)s, %(queues)s, %(tasks)s FROM worker RETURNING worker_id
 
 -- name: is_registered
 SELECT EXISTS (SELECT FROM procrastinate_workers WHERE id = %(worker_id)s)
@@ -22,7 +23,7 @@ UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %
 -- Only when nothing is left to rescue from them.
 DELETE FROM procrastinate_workers w
 WHERE w.last_heartbeat < now() - CASE
-          WHEN EXISTS (SELECT FROM quick_workers q WHERE q.worker_id = w.id)
+          WHEN EXISTS (SELECT FROM our_workers q WHERE q.worker_id = w.id)
           THEN %(silence)s::interval ELSE %(stock_silence)s::interval END
   AND EXISTS (SELECT FROM procrastinate_workers me
               WHERE me.id = %(worker_id)s AND me.last_heartbeat > now() - %(silence)s::interval / 2)

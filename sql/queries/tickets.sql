@@ -56,8 +56,7 @@ ahead AS (
           AND scheduled_at IS NULL AND lock IS NULL LIMIT 1000) AS waiting
 ),
 workers AS (
-    SELECT count(*) AS alive FROM procrastinate_workers
-    WHERE last_heartbeat > now() - interval '10 seconds'
+    SELECT count(*) AS alive FROM alive_workers()
 )
 SELECT (coalesce(runs.seconds, 2) * (1 + ahead.jobs / greatest(workers.alive, 1)))::double precision
 FROM runs, ahead, workers

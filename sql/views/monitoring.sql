@@ -1,5 +1,5 @@
 -- What people watch by SQL. The names of these views and of their columns are promised (README);
--- `activelog migrate` makes them anew every time.
+-- `activelog migrate` makes them anew when something changed.
 DROP SCHEMA IF EXISTS monitoring CASCADE;
 CREATE SCHEMA monitoring;
 COMMENT ON SCHEMA monitoring IS 'Jobs, queues, failures, schedules, mails, exports, workers: for people and their tools';
@@ -126,15 +126,21 @@ COMMENT ON COLUMN monitoring.exports.size IS 'bytes';
 COMMENT ON COLUMN monitoring.exports.removed_at IS 'when the file of an expired one was removed';
 
 CREATE VIEW monitoring.workers AS
-SELECT w.id, w.last_heartbeat, w.last_heartbeat > now() - interval '6 seconds' AS alive,
+SELECT w.id, w.last_heartbeat, w.id IN (SELECT alive_workers()) AS alive,
        (SELECT count(*) FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing')
-           AS running
-FROM procrastinate_workers w;
+           AS running,
+       o.host, o.pid, o.slots, o.queues, o.started_at
+FROM procrastinate_workers w LEFT JOIN our_workers o ON o.worker_id = w.id;
 COMMENT ON VIEW monitoring.workers IS 'Workers and what they run';
 COMMENT ON COLUMN monitoring.workers.id IS 'as jobs name it';
 COMMENT ON COLUMN monitoring.workers.last_heartbeat IS 'the latest, one a second';
 COMMENT ON COLUMN monitoring.workers.running IS 'jobs at work';
-COMMENT ON COLUMN monitoring.workers.alive IS 'beat within six seconds';
+COMMENT ON COLUMN monitoring.workers.alive IS 'beat within ten seconds (a stock worker: thirty)';
+COMMENT ON COLUMN monitoring.workers.host IS 'where it runs; NULL, like all that follows: a stock worker';
+COMMENT ON COLUMN monitoring.workers.pid IS 'its process there';
+COMMENT ON COLUMN monitoring.workers.slots IS 'jobs that it runs at once';
+COMMENT ON COLUMN monitoring.workers.queues IS 'those that it takes; NULL: all';
+COMMENT ON COLUMN monitoring.workers.started_at IS 'when it began';
 
 -- A role that sees these views and nothing else; give it to whoever watches:
 -- GRANT activelog_monitoring TO somebody.

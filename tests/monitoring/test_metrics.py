@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from activelog.queue.counts import BUCKETS
@@ -197,7 +198,13 @@ async def test_the_views_explain_themselves(world: World) -> None:
     assert await world.rows("SELECT task, status FROM monitoring.jobs WHERE queue = 'low'") == [
         ("activelog.exports.generate", "succeeded")
     ]
-    await world.rows("SET ROLE activelog_monitoring; RESET ROLE")
+    async with world.pool.connection() as conn:
+        await conn.execute("SET ROLE activelog_monitoring")
+        for (view,) in views:
+            await conn.execute(f"SELECT * FROM monitoring.{view}".encode())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await conn.execute("SELECT * FROM procrastinate_jobs")
+        await conn.execute("RESET ROLE")
 
 
 def test_the_alert_rules_fire_when_they_should() -> None:
