@@ -14,6 +14,9 @@ VERIFICATION = outbox.Kind("verification", task="activelog.accounts.verification
 # Sent by the task of the verification that it stands in for.
 ALREADY_REGISTERED = outbox.Kind("already_registered", VERIFICATION.task, VERIFICATION.queue)
 
+PASSWORD_RESET = outbox.Kind(
+    "password_reset", task="activelog.accounts.password_reset", queue="critical"
+)
 DELETION = outbox.Kind("account_deletion", "activelog.accounts.deletion", "critical")
 
 
@@ -32,6 +35,17 @@ async def write_verification(services: Services, conn: Conn, user_id: int) -> No
     await outbox.write(conn, VERIFICATION, user_id, message_id, occasion=occasion, args=args)
 
 
+async def write_reset(services: Services, conn: Conn, user_id: int) -> None:
+    reset_id = uuid4()
+    await queries.add_reset(
+        conn, reset_id, user_id, auth.hash_token(reset_token(services, reset_id))
+    )
+    message_id = make_message_id(services.settings.mail_from)
+    occasion = str(reset_id)
+    args = {"reset_id": occasion}
+    await outbox.write(conn, PASSWORD_RESET, user_id, message_id, occasion=occasion, args=args)
+
+
 async def write_deletion(services: Services, conn: Conn, user_id: int, at: datetime) -> None:
     message_id = make_message_id(services.settings.mail_from)
     occasion = at.isoformat()
@@ -43,3 +57,8 @@ def verification_token(services: Services, verification_id: UUID) -> str:
     """Derived from our secret, so that the mail can be written from an id alone and a copy of
     the database verifies nobody."""
     return auth.sign(services.settings.secret, "verify-email", verification_id)
+
+
+def reset_token(services: Services, reset_id: UUID) -> str:
+    """Likewise."""
+    return auth.sign(services.settings.secret, "reset-password", reset_id)

@@ -50,6 +50,19 @@ class Resent(msgspec.Struct):
     email: Email
 
 
+class ForgotPassword(msgspec.Struct, forbid_unknown_fields=True):
+    email: Annotated[str, Meta(max_length=1000, examples=["john@example.com"])]
+
+
+class ResetPassword(msgspec.Struct, forbid_unknown_fields=True):
+    token: Annotated[str, Meta(max_length=200, examples=["abc123def456"])]
+    password: Password
+
+
+class Done(msgspec.Struct):
+    message: Annotated[str, Meta(examples=["password changed"])]
+
+
 class VerifyQuery(msgspec.Struct, forbid_unknown_fields=True):
     token: Annotated[str, Meta(max_length=200, examples=["abc123def456"])]
 

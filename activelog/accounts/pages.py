@@ -5,7 +5,7 @@ from starlette.responses import RedirectResponse, Response
 
 from activelog import api, outbox, site
 from activelog.accounts import queries, routes
-from activelog.accounts.model import Register, SignIn
+from activelog.accounts.model import ForgotPassword, Register, ResetPassword, SignIn
 from activelog.errors import AppError
 from activelog.outbox import LISTS
 from activelog.services import of_request
@@ -43,6 +43,35 @@ async def sign_in(request: Request, form: Form) -> Response:
             request, "sign_in.html", status=error.status, form=form, error=error, next=wanted
         )
     return site.sign_in(request, token, wanted)
+
+
+async def forgot_form(request: Request) -> Response:
+    return site.page(request, "forgot_password.html", form={})
+
+
+async def forgot(request: Request, form: Form) -> Response:
+    try:
+        await routes.forgot_password(request, api.convert(form, ForgotPassword))
+    except AppError as error:
+        return site.page(
+            request, "forgot_password.html", status=error.status, form=form, error=error
+        )
+    return site.page(request, "forgot_password.html", form=form, sent=True)
+
+
+async def reset_form(request: Request) -> Response:
+    return site.page(request, "reset_password.html", token=request.query_params.get("token", ""))
+
+
+async def reset(request: Request, form: Form) -> Response:
+    token = form.get("token", "")
+    try:
+        await routes.reset_password(request, api.convert(form, ResetPassword))
+    except AppError as error:
+        return site.page(
+            request, "reset_password.html", status=error.status, token=token, error=error
+        )
+    return site.page(request, "reset_password.html", done=True)
 
 
 async def sign_out(request: Request) -> Response:
@@ -95,6 +124,10 @@ PAGES = [
     Page("GET", "/sign-in", sign_in_form, needs="nobody"),
     Page("POST", "/sign-in", sign_in, needs="nobody"),
     Page("POST", "/sign-out", sign_out, needs="nobody"),
+    Page("GET", "/forgot-password", forgot_form, needs="nobody"),
+    Page("POST", "/forgot-password", forgot, needs="nobody"),
+    Page("GET", "/reset-password", reset_form, needs="nobody"),
+    Page("POST", "/reset-password", reset, needs="nobody"),
     Page("GET", "/verify-email", verify_form, needs="nobody"),
     Page("POST", "/verify-email", verify, needs="nobody"),
     Page("GET", "/account", account),

@@ -36,6 +36,21 @@ async def verify(conn: Conn, token_hash: str) -> datetime | None:
     return found
 
 
+async def add_reset(conn: Conn, reset_id: UUID, user_id: int, token_hash: str) -> None:
+    params = {"id": reset_id, "user_id": user_id, "token_hash": token_hash}
+    await db.execute(conn, _SQL["add_reset"], params)
+
+
+async def reset_is_open(conn: Conn, reset_id: UUID) -> bool:
+    return bool(await db.value(conn, _SQL["reset_is_open"], {"id": reset_id}))
+
+
+async def reset_password(conn: Conn, token_hash: str, password_hash: str) -> bool:
+    """False for a token that is unknown, used or too old."""
+    params = {"token_hash": token_hash, "password_hash": password_hash}
+    return await db.value(conn, _SQL["reset_password"], params) is not None
+
+
 async def credentials(conn: Conn, email: str) -> Credentials | None:
     return await db.one(conn, _SQL["credentials"], {"email": email}, Credentials)
 

@@ -9,11 +9,14 @@ from starlette.responses import Response
 from activelog import api, auth, db, limits
 from activelog.accounts import mails, queries
 from activelog.accounts.model import (
+    Done,
+    ForgotPassword,
     Pending,
     Profile,
     Register,
     Registered,
     Resent,
+    ResetPassword,
     Session,
     SignIn,
     Verified,
@@ -29,8 +32,12 @@ from activelog.services import Services, of_request
 REGISTER_PER_EMAIL = Limit("register:email", 3, 3600)
 REGISTER_PER_HOST = Limit("register:host", 60, 3600)
 RESEND = Limit("resend", 3, 3600)
-SIGN_IN_PER_EMAIL = Limit("sign-in:email", 10, 900)
+# From one place few, from all together more: nobody locks somebody else out by guessing.
+SIGN_IN_PER_EMAIL_AND_HOST = Limit("sign-in:email-host", 10, 900)
+SIGN_IN_PER_EMAIL = Limit("sign-in:email", 200, 900)
 SIGN_IN_PER_HOST = Limit("sign-in:host", 100, 900)
+RESET_PER_EMAIL = Limit("reset:email", 3, 3600)
+RESET_PER_HOST = Limit("reset:host", 60, 3600)
 GRACE_DAYS = 30
 
 
@@ -94,6 +101,7 @@ async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
     email = findable(body.email)
     async with services.pool.connection() as conn:
         await limits.take(conn, SIGN_IN_PER_HOST, _host(request))
+        await limits.take(conn, SIGN_IN_PER_EMAIL_AND_HOST, f"{email.lower()} {_host(request)}")
         await limits.take(conn, SIGN_IN_PER_EMAIL, email.lower())
         found = await queries.credentials(conn, email)
     stored = found.password_hash if found else None
@@ -102,6 +110,31 @@ async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
         message = "email or password is wrong, or the address is not verified yet"
         raise AppError("unauthorized", message, 401)
     return _token(services, "session", found.id)
+
+
+async def forgot_password(request: Request, body: ForgotPassword) -> Response:
+    """Mails a link for choosing a new password, if the address has an account; the answer is the
+    same if not."""
+    services = of_request(request)
+    email = findable(body.email)
+    async with db.transaction(services.pool) as conn:
+        await limits.take(conn, RESET_PER_HOST, _host(request))
+        await limits.take(conn, RESET_PER_EMAIL, email.lower())
+        found = await queries.credentials(conn, email)
+        if found is not None:
+            await mails.write_reset(services, conn, found.id)
+    return api.json(Done("if the address has an account, a link is on its way"), 202)
+
+
+async def reset_password(request: Request, body: ResetPassword) -> Response:
+    """Sets the password with the token that was mailed; it works once, within an hour."""
+    services = of_request(request)
+    password_hash = await asyncio.to_thread(auth.hash_password, body.password)
+    async with services.pool.connection() as conn:
+        token_hash = auth.hash_token(body.token)
+        if not await queries.reset_password(conn, token_hash, password_hash):
+            raise AppError("invalid token", "the link is invalid, used or expired")
+    return api.json(Done("password changed"))
 
 
 async def me(request: Request, user_id: int) -> Response:

@@ -6,8 +6,10 @@ from activelog.accounts import queries
 from activelog.accounts.mails import (
     ALREADY_REGISTERED,
     DELETION,
+    PASSWORD_RESET,
     VERIFICATION,
     WELCOME,
+    reset_token,
     verification_token,
 )
 from activelog.accounts.model import Pending
@@ -42,6 +44,20 @@ async def verification(context: Context, user_id: int, verification_id: str) -> 
     if pending is not None and pending.owner_id is not None:
         day = services.clock().date().isoformat()
         await outbox.deliver(context, ALREADY_REGISTERED, pending.owner_id, occasion=day)
+
+
+@blueprint.job(PASSWORD_RESET.task, queue=PASSWORD_RESET.queue, timeout=TIMEOUT, retry=PATIENT)
+async def password_reset(context: Context, user_id: int, reset_id: str) -> None:
+    """Mails the link with which somebody chooses a new password. A second run finds the mail sent;
+    a link that was used or is too old is not mailed."""
+    services = of_job(context)
+    async with services.pool.connection() as conn:
+        is_open = await queries.reset_is_open(conn, UUID(reset_id))
+    if not is_open:
+        await outbox.skip(context, PASSWORD_RESET, user_id, occasion=reset_id)
+        return
+    token = reset_token(services, UUID(reset_id))
+    await outbox.deliver(context, PASSWORD_RESET, user_id, occasion=reset_id, token=token)
 
 
 @blueprint.job(DELETION.task, queue=DELETION.queue, timeout=TIMEOUT, retry=PATIENT)

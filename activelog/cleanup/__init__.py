@@ -6,7 +6,7 @@
 | files of exports | when they expire, after 7 days |
 | objects that no row knows (of uploads and jobs that were cut off) | after a day |
 | accounts, with all that is theirs | 30 days after their owner asked for it |
-| registrations that nobody verified; verification links; idempotency keys | after 7 days |
+| registrations that nobody verified; links that were mailed; idempotency keys | after 7 days |
 | counters of limits | when their window ends |
 | jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
 | runs of schedules | after 400 days |

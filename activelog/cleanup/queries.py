@@ -66,6 +66,10 @@ async def delete_depths(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["delete_depths"], {"now": now, "page": page})
 
 
+async def delete_resets(conn: Conn, now: datetime, page: int) -> int:
+    return await db.execute(conn, _SQL["delete_resets"], {"now": now, "page": page})
+
+
 async def delete_words(conn: Conn, now: datetime, page: int) -> int:
     return await db.execute(conn, _SQL["delete_words"], {"page": page})
 

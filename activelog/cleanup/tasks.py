@@ -18,6 +18,7 @@ Delete = Callable[[Conn, datetime, int], Awaitable[int]]
 _TABLES: dict[str, Delete] = {
     "activities": queries.delete_activities,
     "verification links": queries.delete_verifications,
+    "password links": queries.delete_resets,
     "unverified registrations": queries.delete_unverified,
     "idempotency keys": queries.delete_keys,
     "limits": queries.delete_limits,

@@ -32,6 +32,7 @@ def fixtures() -> dict[str, dict[str, Any]]:
         "welcome": {},
         "verification": {"token": "x" * 43},
         "already_registered": {},
+        "password_reset": {"token": "x" * 43},
         "friend_request": {"names": ["Grace Hopper", "שרה כהן", "陈小姐"], "total": 25},
         "friend_activity": {
             "total": 3,

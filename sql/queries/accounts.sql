@@ -48,3 +48,22 @@ RETURNING id, email, name, created_at, verified_at, delete_after
 -- name: restore
 UPDATE users SET delete_after = NULL WHERE id = %(user_id)s AND verified_at IS NOT NULL
 RETURNING id, email, name, created_at, verified_at, delete_after
+
+-- name: add_reset
+INSERT INTO password_resets (id, user_id, token_hash, expires_at)
+VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '1 hour')
+
+-- name: reset_is_open
+SELECT true FROM password_resets WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
+
+-- name: reset_password
+-- No row for a token that is unknown, used or too old. The other links that wait are used up, too.
+WITH used AS (
+    UPDATE password_resets r SET used_at = now()
+    FROM (SELECT user_id FROM password_resets
+          WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()) AS mine
+    WHERE r.user_id = mine.user_id AND r.used_at IS NULL
+    RETURNING r.user_id
+)
+UPDATE users SET password_hash = %(password_hash)s
+WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id

@@ -148,3 +148,8 @@ DELETE FROM job_words WHERE block IN (
     SELECT block FROM job_words
     WHERE block < (SELECT coalesce(min(id) / 1000, 0) FROM procrastinate_jobs)
     ORDER BY block LIMIT %(page)s)
+
+-- name: delete_resets
+DELETE FROM password_resets WHERE id IN (
+    SELECT id FROM password_resets WHERE expires_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY expires_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

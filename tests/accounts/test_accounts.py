@@ -1,6 +1,9 @@
 import re
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import jwt
 import pytest
 
@@ -277,3 +280,79 @@ async def test_the_page_of_the_link_asks_before_it_verifies(world: World) -> Non
     again = await world.http.post("/verify-email", data={"token": token}, headers=ours)
     assert again.status_code == 400
     assert "does not work any more" in again.text
+
+
+async def forgotten(world: World, address: str = ADA) -> str | None:
+    """The token that comes by mail."""
+    asked = await world.http.post("/api/v1/auth/forgot-password", json={"email": address})
+    assert asked.status_code == 202
+    assert asked.json() == {"message": "if the address has an account, a link is on its way"}
+    await world.work()
+    links = [re.search(r"reset-password\?token=(\S+)", mail.get_body(("plain",)).get_content())
+             for mail in world.mails(address.lower())]  # fmt: skip
+    found = [link[1] for link in links if link]
+    return found[-1] if found else None
+
+
+async def test_a_forgotten_password_is_chosen_anew(world: World) -> None:
+    await world.user(ADA)
+    token = await forgotten(world, "Ada@example.com")
+    new = "a new password of mine"
+    path = "/api/v1/auth/reset-password"
+    short = await world.http.post(path, json={"token": token, "password": "short"})
+    assert short.status_code == 400
+    changed = await world.http.post(path, json={"token": token, "password": new})
+    assert changed.json() == {"message": "password changed"}
+    assert (await world.sign_in(ADA, new)).status_code == 200
+    assert (await world.sign_in(ADA, PASSWORD)).status_code == 401
+    again = await world.http.post(path, json={"token": token, "password": PASSWORD})
+    assert (again.status_code, again.json()["error"]) == (400, "invalid token")
+
+
+async def test_a_link_for_a_new_password_works_once_and_for_an_hour(world: World) -> None:
+    await world.user(ADA)
+    first = str(await forgotten(world))
+    assert first not in str(await world.rows("SELECT * FROM password_resets"))
+    assert first not in str(await world.rows("SELECT args FROM procrastinate_jobs"))
+    await world.rows("UPDATE password_resets SET expires_at = now() - interval '1 second'")
+    path = "/api/v1/auth/reset-password"
+    refused = await world.http.post(path, json={"token": first, "password": PASSWORD})
+    assert refused.status_code == 400
+    second = await forgotten(world)
+    await world.rows("UPDATE password_resets SET expires_at = now() + interval '1 hour'")
+    assert (
+        await world.http.post(path, json={"token": second, "password": PASSWORD})
+    ).status_code == 200
+    late = await world.http.post(path, json={"token": first, "password": PASSWORD})
+    assert late.status_code == 400, "using one uses up the others"
+
+
+async def test_asking_for_a_new_password_tells_nobody_who_is_there(world: World) -> None:
+    for address in ("nobody@example.com", "nonsense"):
+        assert await forgotten(world, address) is None
+    await world.register(ADA)
+    await world.work()
+    assert await forgotten(world) is None, "it is not verified"
+    for _ in range(2):
+        await world.http.post("/api/v1/auth/forgot-password", json={"email": ADA})
+    limited = await world.http.post("/api/v1/auth/forgot-password", json={"email": ADA})
+    assert limited.status_code == 429
+
+
+async def test_guessing_elsewhere_does_not_lock_the_owner_out(
+    with_settings: Callable[..., Any],
+) -> None:
+    async with with_settings() as world:
+        user = await world.user(ADA)
+        await world.rows(
+            "UPDATE users SET password_hash = %s WHERE id = %s",
+            auth.hash_password(PASSWORD),
+            user.id,
+        )
+        for _ in range(11):
+            guessed = await world.sign_in(ADA, "a wrong password")
+        assert guessed.status_code == 429
+        transport = httpx.ASGITransport(world.app, client=("198.51.100.9", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as own:
+            answer = await own.post("/api/v1/auth/login", json={"email": ADA, "password": PASSWORD})
+        assert answer.status_code == 200
