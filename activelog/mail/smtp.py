@@ -157,7 +157,7 @@ class Connection:
         commands = (f"MAIL FROM:<{message.sender}>", f"RCPT TO:<{message.to}>", "DATA")
         if "PIPELINING" in self._extensions:
             self._wire.write("".join(f"{command}\r\n" for command in commands).encode("ascii"))
-            return [await self._wire.answer() for _ in commands]
+            return await self._wire.answers(len(commands))
         answers = []
         for command, (_, good) in zip(commands, _COMMANDS, strict=True):
             answers.append(await self._say(command))
@@ -226,12 +226,21 @@ class _Wire(asyncio.Protocol):
         self.transport = encrypted
 
     async def answer(self, seconds: float | None = None) -> Answer:
-        """The next one, its lines joined. Raises Lost when none comes."""
-        lines: list[str] = []
+        """The next one. Raises Lost when none comes."""
+        [answer] = await self.answers(1, seconds)
+        return answer
+
+    async def answers(self, count: int, seconds: float | None = None) -> list[Answer]:
+        """The next ones, which come within one round trip. Raises Lost when they do not."""
         with _losses():
             async with asyncio.timeout(seconds or STEP_SECONDS):
-                while not lines or lines[-1][3:4] == "-":
-                    lines.append(await self._line())
+                return [await self._answer() for _ in range(count)]
+
+    async def _answer(self) -> Answer:
+        """Its lines joined."""
+        lines: list[str] = []
+        while not lines or lines[-1][3:4] == "-":
+            lines.append(await self._line())
         code = lines[-1][:3]
         if not (code.isascii() and code.isdigit()):
             return Answer(0, lines)

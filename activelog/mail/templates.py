@@ -1,7 +1,7 @@
 """The texts of mails, from templates/mail and a folder that may override single files."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,16 @@ class _Folders(jinja2.FileSystemLoader):
             return first is not None and Path(first, template) == Path(found)
 
         return source, found, lambda: is_same() and is_first()
+
+    def load(
+        self,
+        environment: jinja2.Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja2's own name
+    ) -> jinja2.Template:
+        """With globals in a plain dict: each rendering copies them, and Jinja2's chain of maps
+        makes a fifth of its time of that."""
+        return super().load(environment, name, dict(globals or {}))
 
 
 def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> jinja2.Environment:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from activelog.queue import store
 from activelog.queue.heart import SILENCE, STOCK_SILENCE, Heart
-from activelog.queue.line import CONNECTION, Line
+from activelog.queue.lifeline import CONNECTION, Lifeline
 
 DEATHS = 3  # a job that took so many workers with it is not rescued again
 _RESCUE_INTERVAL = 1.0
@@ -70,7 +70,7 @@ def _job_to_abort(payload: str) -> int | None:
 
 
 async def rescue(
-    line: Line,
+    line: Lifeline,
     heart: Callable[[], Heart],
     worker_id: Callable[[], int | None],
     on_rescued: Callable[[], None],
@@ -92,7 +92,7 @@ async def rescue(
             on_rescued()
 
 
-async def _rescued(line: Line, own_id: int) -> list[store.Rescued]:
+async def _rescued(line: Lifeline, own_id: int) -> list[store.Rescued]:
     try:
         return await line(lambda conn: store.rescue(conn, own_id, SILENCE, STOCK_SILENCE, DEATHS))
     except psycopg.errors.UniqueViolation as error:
@@ -102,7 +102,10 @@ async def _rescued(line: Line, own_id: int) -> list[store.Rescued]:
 
 
 async def watch_aborts(
-    line: Line, interval: float, running: Callable[[], list[int]], on_abort: Callable[[int], None]
+    line: Lifeline,
+    interval: float,
+    running: Callable[[], list[int]],
+    on_abort: Callable[[int], None],
 ) -> None:
     """Asks for abort requests whose notification went astray."""
     while True:
@@ -112,14 +115,14 @@ async def watch_aborts(
                 on_abort(job_id)
 
 
-async def note_depths(line: Line) -> None:
+async def note_depths(line: Lifeline) -> None:
     """Keeps the history of how full the queues are, for charts."""
     while True:
         await line(store.note_depths)
         await asyncio.sleep(_DEPTHS_INTERVAL)
 
 
-async def note_words(line: Line) -> None:
+async def note_words(line: Lifeline) -> None:
     """Makes jobs findable by their words, a minute after the last of their block came."""
     while True:
         seen = await line(store.newest_job)
@@ -128,7 +131,7 @@ async def note_words(line: Line) -> None:
             pass
 
 
-async def report_unknown(line: Line, queues: Collection[str] | None, tasks: list[str]) -> None:
+async def report_unknown(line: Lifeline, queues: Collection[str] | None, tasks: list[str]) -> None:
     """Says when jobs wait for a task that this worker does not know (a rolling deploy, or a
     misspelt name): they stay queued for a worker that does."""
     while True:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import psycopg
 
 from activelog import db
-from activelog.queue.line import CONNECTION
+from activelog.queue.lifeline import CONNECTION
 
 INTERVAL = 1.0
 SILENCE = 6.0  # without a beat for so long, a worker is dead

@@ -20,7 +20,7 @@ from psycopg.errors import UniqueViolation
 
 from activelog.db import Conn
 from activelog.queue import store
-from activelog.queue.line import Line
+from activelog.queue.lifeline import Lifeline
 
 CATCH_UP = 24 * 3600
 _LONGEST_SLEEP = 30.0
@@ -28,7 +28,7 @@ _LONGEST_SLEEP = 30.0
 logger = logging.getLogger(__name__)
 
 
-async def keep(app: procrastinate.App, line: Line) -> None:
+async def keep(app: procrastinate.App, line: Lifeline) -> None:
     """Runs for as long as the worker does."""
     schedules = list(app.periodic_registry.periodic_tasks.values())
     await line(lambda conn: announce(conn, schedules))

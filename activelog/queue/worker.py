@@ -28,19 +28,15 @@ from activelog.errors import Permanent
 from activelog.queue import duties, schedule, store
 from activelog.queue.end import Claimed, End
 from activelog.queue.heart import Heart
-from activelog.queue.line import DatabaseGone, Line
+from activelog.queue.lifeline import DatabaseGone, Lifeline
+from activelog.queue.pace import Pace
 from activelog.queue.run import ThreadHangs, run
 from activelog.queue.shares import Shares
 
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
-BUSY_TURNS = 3  # in a row without a free slot; then new jobs need not wake this worker
-# After it was busy, a job may have been written without a wake-up and committed a moment later.
-LATE_COMMITS = (0.05, 0.25, 1.0)  # seconds
 GATHER_SECONDS = 0.003
 LEARN_SECONDS = 1.0  # between two looks for queues that are new
-# A job that seems ready and was not to be had: another worker is claiming it, or has left it.
-FIRST_LOOK, LONGEST_LOOK = 0.01, 0.5  # seconds
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 
 logger = logging.getLogger(__name__)
@@ -70,16 +66,14 @@ class Worker(stock.Worker):
         self._timeouts = timeouts
         self._shares = Shares(shares)
         self._tasks = list(self.app.tasks)
-        self._line = Line(url, on_reconnect=self._release_unseen)
-        self._side_line = Line(url)
-        self._rescue_line = Line(url)
+        self._line = Lifeline(url, on_reconnect=self._release_unseen)
+        self._side_line = Lifeline(url)
+        self._rescue_line = Lifeline(url)
         self._guards: set[asyncio.Task[None]] = set()
         self._ends: list[End] = []  # of runs, to be written
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
-        self._full_turns = 0
-        self._late_commits: list[float] = []
-        self._next_look = FIRST_LOOK
+        self._pace = Pace()
         self._learn_at = 0.0
         self._hung: list[threading.Thread] = []
         self._handed_back = False
@@ -265,18 +259,15 @@ class Worker(stock.Worker):
             await asyncio.sleep(GATHER_SECONDS)
 
     async def _tell_whether_busy(self) -> None:
-        was_busy = self._full_turns >= BUSY_TURNS
-        self._full_turns = 0 if self._free_slots() else self._full_turns + 1
-        is_busy = self._full_turns >= BUSY_TURNS
+        is_busy = self._pace.turned(free_slots=self._free_slots())
         worker_id = self.worker_id
-        if was_busy == is_busy or worker_id is None:
+        if is_busy is None or worker_id is None:
             return
         try:
             await self._line(lambda conn: store.mark_busy(conn, worker_id, busy=is_busy))
         except psycopg.errors.ForeignKeyViolation:
             await self._start_over()
         if not is_busy:
-            self._late_commits = list(LATE_COMMITS)
             self._new_job_event.set()  # what came until now woke nobody
 
     async def _is_idle(self) -> bool:
@@ -295,7 +286,7 @@ class Worker(stock.Worker):
         written, jobs = await self._write_and_claim(ends, slots)
         self._writing = []
         if jobs:
-            self._next_look = FIRST_LOOK
+            self._pace.claimed_some()
         for end in ends:
             if end.job.id not in written:
                 logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
@@ -350,12 +341,7 @@ class Worker(stock.Worker):
         ready = await self._line(
             lambda conn: store.seconds_until_ready(conn, self._shares.passes, self._tasks)
         )
-        if ready is not None and ready <= 0:
-            look, self._next_look = self._next_look, min(2 * self._next_look, LONGEST_LOOK)
-            return look
-        late = self._late_commits.pop(0) if self._late_commits else None
-        waits = [seconds for seconds in (ready, late) if seconds is not None]
-        return min([self.fetch_job_polling_interval, *waits])
+        return self._pace.pause(ready, self.fetch_job_polling_interval)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds == 0:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from activelog import db
-from activelog.queue import Backoff, heart, line, schedule, store, worker
+from activelog.queue import Backoff, heart, lifeline, schedule, store, worker
 from tests import processes
 from tests.queue import tasks
 from tests.queue.conftest import Queue
@@ -322,7 +322,7 @@ async def test_priority_wins_among_due_and_locked_jobs_too(
 async def test_a_connection_that_falls_silent_is_replaced(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "LONGEST_WORK", 0.5)
+    monkeypatch.setattr(lifeline, "LONGEST_WORK", 0.5)
     pids = []
 
     async def work(conn: db.Conn) -> None:
@@ -330,7 +330,7 @@ async def test_a_connection_that_falls_silent_is_replaced(
         if len(pids) == 1:
             await conn.execute("SELECT pg_sleep(30)")
 
-    silent = line.Line(queue.url)
+    silent = lifeline.Lifeline(queue.url)
     await silent(work)
     await silent.close()
     assert len(set(pids)) == 2
@@ -410,7 +410,7 @@ async def test_priority_wins_within_a_queue(queue: Queue) -> None:
 async def test_a_worker_ends_with_an_error_when_postgres_stays_away(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "OUTAGE_LIMIT", 1.0)
+    monkeypatch.setattr(lifeline, "OUTAGE_LIMIT", 1.0)
 
     async def cut_off() -> None:
         await asyncio.sleep(0.5)
@@ -423,7 +423,7 @@ async def test_a_worker_ends_with_an_error_when_postgres_stays_away(
 
     async with queue.app.open_async():
         cut = asyncio.create_task(cut_off())
-        with pytest.raises(line.DatabaseGone):
+        with pytest.raises(lifeline.DatabaseGone):
             await queue.app.run_worker_async(install_signal_handlers=False)
         await cut
 

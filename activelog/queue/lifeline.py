@@ -34,7 +34,7 @@ class DatabaseGone(Exception):
     """Postgres stayed away for too long: the worker exits non-zero."""
 
 
-class Line:
+class Lifeline:
     """`await line(work)` runs `work(conn)`, and again after reconnecting if the connection
     breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break.
     After `patience` seconds without a connection it raises DatabaseGone.
