@@ -67,7 +67,7 @@ COPY (
            distance_km,
            replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
            CASE WHEN cardinality(tags) = 0 THEN NULL
-                WHEN NOT %(raw)s AND tags[1] <> guarded(tags[1]) THEN '''' || array_to_string(tags, ',')
+                WHEN NOT %(raw)s AND is_formula(tags[1]) THEN '''' || array_to_string(tags, ',')
                 ELSE array_to_string(tags, ',') END AS tags,
            CASE WHEN notes = '' THEN NULL WHEN %(raw)s THEN notes ELSE guarded(notes) END AS notes
     FROM activities AS a
