@@ -90,8 +90,6 @@ class Worker(stock.Worker):
         self.run_task = asyncio.current_task()
         self._make_room()
         await self._register()
-        if self.queues is None:
-            self._shares.add(("critical", "default", "low"))
         sides = [self._guarded(duty) for duty in self._duties()]
         living = asyncio.ensure_future(self._live())
         try:

@@ -171,6 +171,15 @@ BEGIN
     WITH shares AS (
         SELECT * FROM unnest(_queues, _weights, _passes) AS q (queue, weight, pass)
     ),
+    locked AS (  -- queues whose jobs with a lock are worth a look
+        SELECT queue AS name FROM shares
+        WHERE EXISTS (SELECT FROM procrastinate_jobs j
+                      WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
+                        AND j.scheduled_at IS NULL)
+           OR EXISTS (SELECT FROM procrastinate_jobs j
+                      WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
+                        AND j.scheduled_at <= now())
+    ),
     waiting AS (
         SELECT queue, pass + row_number() OVER (PARTITION BY queue) / weight AS turn
         FROM shares CROSS JOIN LATERAL (
@@ -184,7 +193,8 @@ BEGIN
                AND j.scheduled_at <= now() AND j.lock IS NULL AND j.task_name = ANY (_tasks)
              ORDER BY j.scheduled_at, j.id LIMIT _slots)
             UNION ALL
-            (SELECT FROM lock_line_heads(queue, _tasks, _slots))
+            (SELECT FROM locked CROSS JOIN LATERAL lock_line_heads(queue, _tasks, _slots)
+             WHERE locked.name = queue)
         ) AS job
     ),
     quotas AS (
@@ -218,6 +228,7 @@ BEGIN
     ),
     heads AS (
         SELECT job.* FROM quotas
+        JOIN locked ON locked.name = queue
         CROSS JOIN LATERAL lock_line_heads(queue, _tasks, quota::integer) AS head (id)
         CROSS JOIN LATERAL (
             SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
