@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from procrastinate import exceptions, middleware
@@ -71,16 +71,21 @@ def _ended(context: JobContext, task: AnyTask, error: BaseException) -> End:
 
 
 def _check_arguments(task: AnyTask, context: JobContext) -> None:
-    arguments = [context] if task.pass_context else []
+    misfit = _misfit(task.func, task.pass_context, tuple(context.job.task_kwargs))
+    if misfit is not None:
+        raise Permanent(f"the arguments do not fit {task.name}: {misfit}")
+
+
+@lru_cache(1000)
+def _misfit(
+    function: Callable[..., Any], takes_context: bool, names: tuple[str, ...]
+) -> str | None:
+    """Why a function cannot be called with arguments of these names; None: it can."""
     try:
-        _signature(task.func).bind(*arguments, **context.job.task_kwargs)
+        inspect.signature(function).bind(*[None] * takes_context, **dict.fromkeys(names))
     except TypeError as error:
-        raise Permanent(f"the arguments do not fit {task.name}: {error}") from None
-
-
-@cache
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
+        return str(error)
+    return None
 
 
 async def _call(context: JobContext, worker: Worker, task: AnyTask, timeout: float) -> Any:  # noqa: ASYNC109

@@ -173,12 +173,12 @@ BEGIN
     ),
     locked AS (  -- queues whose jobs with a lock are worth a look
         SELECT queue AS name FROM shares
-        WHERE EXISTS (SELECT FROM procrastinate_jobs j
-                      WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
-                        AND j.scheduled_at IS NULL)
-           OR EXISTS (SELECT FROM procrastinate_jobs j
-                      WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
-                        AND j.scheduled_at <= now())
+        WHERE (SELECT true FROM procrastinate_jobs j
+               WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
+                 AND j.scheduled_at IS NULL ORDER BY j.lock LIMIT 1)
+           OR (SELECT true FROM procrastinate_jobs j
+               WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
+                 AND j.scheduled_at <= now() ORDER BY j.scheduled_at LIMIT 1)
     ),
     waiting AS (
         SELECT queue, pass + row_number() OVER (PARTITION BY queue) / weight AS turn
