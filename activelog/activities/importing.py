@@ -64,6 +64,8 @@ async def import_file(work: Work, file: BinaryIO, size: int, *, dry_run: bool) -
         await queries.make_incoming(conn)
         await _copy_rows(conn, work, file, size, report)
         report.duplicates = await queries.drop_duplicates(conn, work.user_id)
+        if report.format != "activelog":  # where rows that look the same are different activities
+            report.duplicates += await queries.drop_repeated(conn)
         if not dry_run:
             await queries.take_in(conn, work.user_id)
         completed = await tickets.complete(

@@ -86,6 +86,11 @@ async def drop_duplicates(conn: Conn, user_id: int) -> int:
     return await db.execute(conn, _SQL["drop_duplicates"], {"user_id": user_id})
 
 
+async def drop_repeated(conn: Conn) -> int:
+    """Drops what the file itself has more than once."""
+    return await db.execute(conn, _SQL["drop_repeated"], {})
+
+
 async def take_in(conn: Conn, user_id: int) -> int:
     return await db.execute(conn, _SQL["take_in"], {"user_id": user_id})
 

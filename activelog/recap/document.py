@@ -6,7 +6,7 @@ from typing import Literal
 
 from activelog.pdf import Bars, Card, Column, Document, Lines, Picture, Share, Shares, Table
 from activelog.period import Span, midnight, month_span, year_span
-from activelog.recap.model import Recap, Row, Slot, TypeTotals, Unit
+from activelog.recap.model import MOST_ROWS, Recap, Row, Slot, TypeTotals, Unit
 from activelog.words import duration
 
 _COLUMNS = [
@@ -40,7 +40,7 @@ def make_document(
         created=midnight(recap.span.until),
         cards=_cards(recap),
         charts=list(_charts(recap)) if charts and has_any else (),
-        table=Table("Activities", _COLUMNS, _table_rows(rows)) if has_any else None,
+        table=Table(_table_title(recap), _COLUMNS, _table_rows(rows)) if has_any else None,
         pictures=pictures,
         empty="" if has_any else f"No activities in {recap.span.name}. The next one counts.",
         fonts=fonts,
@@ -113,6 +113,12 @@ def _labels(unit: Unit, slots: Sequence[Slot]) -> list[str]:
     if unit == "week":
         return [f"{slot.first.day} {slot.first:%b}" for slot in slots]
     return [f"{slot.first:%b %y}" for slot in slots]
+
+
+def _table_title(recap: Recap) -> str:
+    if recap.totals.activities <= MOST_ROWS:
+        return "Activities"
+    return f"Activities, the first {MOST_ROWS:,}"
 
 
 def _table_rows(rows: Iterable[Row]) -> list[tuple[str, ...]]:

@@ -93,6 +93,11 @@ DELETE FROM incoming i USING activities a
 WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.activity_date
   AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
 
+-- name: drop_repeated
+DELETE FROM incoming i USING incoming first
+WHERE first.place < i.place AND first.activity_date = i.activity_date
+  AND first.activity_type = i.activity_type AND first.duration_minutes = i.duration_minutes
+
 -- name: take_in
 INSERT INTO activities (user_id, activity_type, duration_minutes, distance_km, activity_date, tags,
                         notes, calories)

@@ -178,3 +178,10 @@ async def test_dates_that_are_none_cost_their_row(world: World, date: str) -> No
     text = file(ENGLISH, strava(date, "Run", "7.5", "2700.0", "7500.0"))
     result = (await finish(ada, await upload(ada, text)))["result"]
     assert (result["imported"], result["rejected"]) == (0, 1)
+
+
+async def test_a_row_that_a_file_repeats_is_imported_once(world: World) -> None:
+    ada = await world.user()
+    row = strava("15 Sept 2024, 06:30:00", "Run", "7.5", "2700.0", "7500.0")
+    result = (await finish(ada, await upload(ada, file(ENGLISH, row, row, row))))["result"]
+    assert (result["imported"], result["duplicates"]) == (1, 2)
