@@ -37,12 +37,10 @@ def migrate(url: str) -> list[str]:
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
             _apply(conn, path)
-        for path in _files("functions"):
-            with conn.transaction():
-                conn.execute(path.read_bytes())
-        for path in _files("views"):
-            if new or not _is_current(path, applied):
-                _rebuild(conn, path)
+        if not _is_behind(applied):
+            for path in [*_files("functions"), *_files("views")]:
+                if new or not _is_current(path, applied):
+                    _rebuild(conn, path)
     return [path.name for path in new]
 
 
@@ -71,19 +69,30 @@ def _apply(conn: psycopg.Connection, path: Path) -> None:
         )
 
 
+def _is_behind(applied: dict[str, str]) -> bool:
+    """Whether a newer version was here already: its functions stay."""
+    known = {path.name for path in migration_files()}
+    return any("/" not in name and name not in known for name in applied)
+
+
 def _is_current(path: Path, applied: dict[str, str]) -> bool:
-    return applied.get(f"views/{path.name}") == _checksum(path)
+    return applied.get(_name(path)) == _checksum(path)
+
+
+def _name(path: Path) -> str:
+    """In the ledger: views/monitoring.sql."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _rebuild(conn: psycopg.Connection, path: Path) -> None:
-    """Views hold nothing, so they are made anew; but only when they or what is below them may have
-    changed, since people's own views that stand on them go, too."""
+    """Functions and views hold nothing, so they are made anew; but only when they or what is below
+    them may have changed, since people's own views that stand on ours go with them."""
     with conn.transaction():
         conn.execute(path.read_bytes())
         conn.execute(
             "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)"
             " ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
-            [f"views/{path.name}", _checksum(path)],
+            [_name(path), _checksum(path)],
         )
 
 

@@ -65,7 +65,7 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/auth/forgot-password", accounts.forgot_password,
              {202: accounts_model.Done}, errors=(429,)),
     Endpoint("POST", "/api/v1/auth/reset-password", accounts.reset_password,
-             {200: accounts_model.Done}),
+             {200: accounts_model.Done}, errors=(429,)),
     Endpoint("GET", "/api/v1/users/me", accounts.me, {200: accounts_model.Profile}),
     Endpoint("DELETE", "/api/v1/users/me", accounts.delete, {202: accounts_model.Profile}),
     Endpoint("POST", "/api/v1/users/me/restore", accounts.restore, {200: accounts_model.Profile}),

@@ -69,3 +69,13 @@ def test_peoples_own_views_stay_while_nothing_changes(empty_database: str) -> No
         conn.execute("DROP VIEW monitoring.workers")
         migrate(empty_database)
         conn.execute("SELECT * FROM monitoring.workers")
+
+
+def test_an_older_version_leaves_the_functions_of_a_newer_one(empty_database: str) -> None:
+    migrate(empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute("INSERT INTO schema_migrations (name, checksum) VALUES ('9999_new.sql', '')")
+        conn.execute("UPDATE schema_migrations SET checksum = 'new' WHERE name LIKE '%/%'")
+        migrate(empty_database)
+        stays = "SELECT bool_and(checksum = 'new') FROM schema_migrations WHERE name LIKE '%/%'"
+        assert conn.execute(stays).fetchone() == (True,)

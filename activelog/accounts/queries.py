@@ -45,6 +45,10 @@ async def reset_is_open(conn: Conn, reset_id: UUID) -> bool:
     return bool(await db.value(conn, _SQL["reset_is_open"], {"id": reset_id}))
 
 
+async def reset_token_is_open(conn: Conn, token_hash: str) -> bool:
+    return bool(await db.value(conn, _SQL["reset_token_is_open"], {"token_hash": token_hash}))
+
+
 async def reset_password(conn: Conn, token_hash: str, password_hash: str) -> bool:
     """False for a token that is unknown, used or too old."""
     params = {"token_hash": token_hash, "password_hash": password_hash}

@@ -17,6 +17,7 @@ from activelog.errors import AppError, Permanent
 
 LONGEST_LINE = 200_000  # characters
 LONGEST_FILE = 1024**3  # bytes, unpacked
+_LONGEST_HEADER = 1024**2  # bytes that are read for it
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
 
 def detect_format(file: BinaryIO) -> str:
     """Whose file it is, by its first line. Raises Permanent when it is nobody's."""
-    found = _detect(csv.reader(_Lines(file))).name
+    found = _detect(csv.reader(_Lines(file, _LONGEST_HEADER))).name
     file.seek(0)
     return found
 
@@ -67,26 +68,26 @@ def _detect(reader: Iterator[list[str]]) -> Format:
 
 
 class _Lines:
-    """The lines of a file, without the text of those that are too long: a file may be one line."""
+    """The lines of a file, without the text of those that are too long: a file may be one line.
+    Raises Permanent behind `most` bytes: a small one may be packed that is endless."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, most: int = LONGEST_FILE) -> None:
         self.too_long = False
-        self._lines = _read_lines(file, self)
+        self._lines = _read_lines(file, self, most)
 
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
 
-def _read_lines(file: BinaryIO, flags: _Lines) -> Iterator[str]:
+def _read_lines(file: BinaryIO, flags: _Lines, most: int) -> Iterator[str]:
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     try:
         while line := text.readline(LONGEST_LINE):
-            if file.tell() > LONGEST_FILE:
-                raise Permanent("the file is too large")
+            _check_place(file, most)
             if len(line) == LONGEST_LINE and not line.endswith("\n"):
                 flags.too_long = True
                 while (rest := text.readline(LONGEST_LINE)) and not rest.endswith("\n"):
-                    pass
+                    _check_place(file, most)
                 line = "\n"
             yield line
     except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -94,6 +95,11 @@ def _read_lines(file: BinaryIO, flags: _Lines) -> Iterator[str]:
     finally:
         if not file.closed:
             text.detach()  # or it would close the caller's file
+
+
+def _check_place(file: BinaryIO, most: int) -> None:
+    if file.tell() > most:
+        raise Permanent("the file, or its first line, is too long")
 
 
 def _parse(found: Format, cells: list[str]) -> Values:

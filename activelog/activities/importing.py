@@ -58,7 +58,7 @@ async def import_file(work: Work, file: BinaryIO, size: int, *, dry_run: bool) -
     """All good rows and the ticket's completion in one transaction. False when the ticket was
     finished or cancelled meanwhile: then nothing was imported."""
     file = unpacked(file)
-    report = Report(detect_format(file), dry_run)
+    report = Report(await asyncio.to_thread(detect_format, file), dry_run)
     completed = False
     async with work.services.pool.connection() as conn, conn.transaction() as transaction:
         await queries.make_incoming(conn)

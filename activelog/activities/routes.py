@@ -1,3 +1,4 @@
+import asyncio
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -126,7 +127,7 @@ async def _receive(request: Request, path: Path) -> str:
     digest = await api.save_body(request, path, UPLOAD_LIMIT)
     with path.open("rb") as file:
         try:
-            detect_format(unpacked(file))
+            await asyncio.to_thread(detect_format, unpacked(file))
         except Permanent as error:
             raise AppError(
                 "invalid request", f"the body is no CSV of activities: {error}"

@@ -74,7 +74,7 @@ async def rescue(
     heart: Callable[[], Heart],
     worker_id: Callable[[], int | None],
     on_rescued: Callable[[], None],
-    on_lost: Callable[[], None],
+    on_lost: Callable[[int], None],
 ) -> None:
     """Puts the jobs of dead workers back in line, in every worker, every second; and asks whether
     others took this one for dead, in case that its heart has not heard of it."""
@@ -84,7 +84,7 @@ async def rescue(
         if own_id is None or not heart().has_been_steady:
             continue
         if not await line(lambda conn, own_id=own_id: store.is_registered(conn, own_id)):  # type: ignore[misc]
-            on_lost()
+            on_lost(own_id)
             continue
         for job in await _rescued(line, own_id):
             outcome = "failed" if job.failed else "back in line"

@@ -54,7 +54,9 @@ class Lifeline:
             while True:
                 try:
                     async with asyncio.timeout(LONGEST_WORK):
-                        return await work(await self._connected())
+                        conn = await self._connected()
+                        began = time.monotonic()  # it is there; what is slow is the work
+                        return await work(conn)
                 except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
                     self.is_broken = True
                     await self.close()

@@ -171,17 +171,17 @@ class Worker(stock.Worker):
 
     def _on_lost(self, worker_id: int) -> None:
         """Called from the heart's thread."""
-        if self._loop is not None and self.worker_id == worker_id:
-            self._loop.call_soon_threadsafe(self._lost)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._lost, worker_id)
 
-    def _lost(self) -> None:
-        """Others took this worker for dead and run its jobs."""
-        self._guarded(self._start_over())
+    def _lost(self, worker_id: int) -> None:
+        """Others took this worker for dead, under that id, and run its jobs."""
+        self._guarded(self._start_over(worker_id))
 
-    async def _start_over(self) -> None:
-        lost, self.worker_id = self.worker_id, None
-        if lost is None:  # on its way already
+    async def _start_over(self, lost: int) -> None:
+        if self.worker_id != lost:  # it has, or is about to
             return
+        self.worker_id = None
         logger.error("Worker %d was taken for dead: it drops its jobs", lost)
         self._heart.stop()
         self._abort_all()
@@ -264,7 +264,7 @@ class Worker(stock.Worker):
         try:
             await self._line(lambda conn: store.mark_busy(conn, worker_id, busy=is_busy))
         except psycopg.errors.ForeignKeyViolation:
-            await self._start_over()
+            await self._start_over(worker_id)
         if not is_busy:
             self._new_job_event.set()  # what came until now woke nobody
 

@@ -103,10 +103,21 @@ $$;
 CREATE OR REPLACE TRIGGER on_workers_deleted AFTER DELETE ON procrastinate_workers
     REFERENCING OLD TABLE AS old_workers FOR EACH STATEMENT EXECUTE FUNCTION on_workers_deleted();
 
+-- The first in the line of a lock, of those that wait for nothing else; none while the lock is held.
+CREATE OR REPLACE FUNCTION lock_line_head(_queue text, _lock text, _tasks text[])
+RETURNS TABLE (id bigint, priority integer) LANGUAGE sql STABLE AS $$
+    SELECT j.id, j.priority FROM procrastinate_jobs j
+    WHERE j.queue_name = _queue AND j.lock = _lock AND j.status = 'todo' AND j.scheduled_at IS NULL
+      AND j.task_name = ANY (_tasks)
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs held
+                      WHERE held.lock = _lock AND held.status = 'doing')
+    ORDER BY -j.priority, j.id LIMIT 1
+$$;
+
 -- The jobs of a queue that are first in the line of a lock that nobody holds, _slots at most, higher
 -- priority and then the older one first. It hops from lock to lock, so the length of a line costs
--- nothing; of very many locks it looks at 100, in the order of their names. A retry that waits for
--- its time lets the jobs behind it pass.
+-- nothing; of very many it takes the first hundred that have such a job, in the order of their names.
+-- A retry that waits for its time lets the jobs behind it pass.
 CREATE OR REPLACE FUNCTION lock_line_heads(_queue text, _tasks text[], _slots integer)
 RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 10
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
@@ -114,34 +125,35 @@ SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN QUERY
     WITH RECURSIVE lines AS (
-        (SELECT j.lock, 1 AS place FROM procrastinate_jobs j
+        (SELECT j.lock, head.id, head.priority, 1 AS hops, (head.id IS NOT NULL)::integer AS usable
+         FROM procrastinate_jobs j
+         LEFT JOIN LATERAL lock_line_head(_queue, j.lock, _tasks) AS head ON true
          WHERE j.queue_name = _queue AND j.status = 'todo' AND j.scheduled_at IS NULL
            AND j.lock IS NOT NULL
          ORDER BY j.lock LIMIT 1)
         UNION ALL
-        SELECT (SELECT j.lock FROM procrastinate_jobs j
-                WHERE j.queue_name = _queue AND j.status = 'todo' AND j.scheduled_at IS NULL
-                  AND j.lock > lines.lock
-                ORDER BY j.lock LIMIT 1), place + 1
-        FROM lines WHERE lines.lock IS NOT NULL AND place < 100
+        SELECT next.lock, head.id, head.priority, hops + 1, usable + (head.id IS NOT NULL)::integer
+        FROM lines CROSS JOIN LATERAL (
+            SELECT j.lock FROM procrastinate_jobs j
+            WHERE j.queue_name = _queue AND j.status = 'todo' AND j.scheduled_at IS NULL
+              AND j.lock > lines.lock
+            ORDER BY j.lock LIMIT 1
+        ) AS next
+        LEFT JOIN LATERAL lock_line_head(_queue, next.lock, _tasks) AS head ON true
+        WHERE usable < 100 AND hops < 10000
     ),
     candidates AS (
-        SELECT head.* FROM lines CROSS JOIN LATERAL (
-            SELECT j.id, j.lock, j.priority FROM procrastinate_jobs j
-            WHERE j.queue_name = _queue AND j.lock = lines.lock AND j.status = 'todo'
-              AND j.scheduled_at IS NULL AND j.task_name = ANY (_tasks)
-            ORDER BY -j.priority, j.id LIMIT 1
-        ) AS head
+        SELECT l.id, l.lock, l.priority FROM lines l WHERE l.id IS NOT NULL
         UNION ALL
         (SELECT j.id, j.lock, j.priority FROM procrastinate_jobs j
          WHERE j.queue_name = _queue AND j.status = 'todo' AND j.lock IS NOT NULL
            AND j.scheduled_at <= now() AND j.task_name = ANY (_tasks)
+           AND NOT EXISTS (SELECT FROM procrastinate_jobs held
+                           WHERE held.lock = j.lock AND held.status = 'doing')
          ORDER BY j.scheduled_at, j.id LIMIT 100)
     ),
     heads AS (
         SELECT DISTINCT ON (c.lock) c.id, c.priority FROM candidates c
-        WHERE NOT EXISTS (SELECT FROM procrastinate_jobs held
-                          WHERE held.lock = c.lock AND held.status = 'doing')
         ORDER BY c.lock, c.priority DESC, c.id
     )
     SELECT h.id FROM heads h ORDER BY h.priority DESC, h.id LIMIT _slots;
@@ -282,6 +294,7 @@ $$;
 -- A job that _deaths workers died with is taken for their killer and fails. What ran beside it died as
 -- often, so from its second death on a suspect runs alone: all of them share a lock. If several still
 -- die at once (they have locks of their own), none is blamed until it happened three times as often.
+-- (The function of this name with two parameters is for workers that run since before 0014.)
 CREATE OR REPLACE FUNCTION rescue_jobs(
     _worker bigint, _silence interval, _stock_silence interval, _deaths integer
 ) RETURNS TABLE (job_id bigint, task_name text, failed boolean) LANGUAGE plpgsql AS $$

@@ -35,7 +35,6 @@ CREATE TABLE our_workers (
     started_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO our_workers (worker_id) SELECT id FROM procrastinate_workers;
-DROP FUNCTION rescue_jobs(interval, integer);
 
 -- What else a schedule's job has, for running it by hand.
 ALTER TABLE schedule_ticks ADD COLUMN lock text;

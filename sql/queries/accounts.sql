@@ -56,6 +56,10 @@ VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '1 hour')
 -- name: reset_is_open
 SELECT true FROM password_resets WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
 
+-- name: reset_token_is_open
+SELECT true FROM password_resets
+WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
+
 -- name: reset_password
 -- No row for a token that is unknown, used or too old. The other links that wait are used up, too.
 WITH used AS (

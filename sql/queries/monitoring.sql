@@ -46,7 +46,7 @@ WHERE state IN ('queued', 'sending')
 
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.
-SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE 'views/%%')::integer AS migrations,
+SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE '%%/%%')::integer AS migrations,
        EXISTS (SELECT FROM alive_workers()) AS has_worker
 
 -- name: clock

@@ -126,7 +126,8 @@ COMMENT ON COLUMN monitoring.exports.size IS 'bytes';
 COMMENT ON COLUMN monitoring.exports.removed_at IS 'when the file of an expired one was removed';
 
 CREATE VIEW monitoring.workers AS
-SELECT w.id, w.last_heartbeat, w.id IN (SELECT alive_workers()) AS alive,
+SELECT w.id, w.last_heartbeat, w.last_heartbeat > now() - CASE
+           WHEN o.worker_id IS NULL THEN interval '30 seconds' ELSE interval '10 seconds' END AS alive,
        (SELECT count(*) FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing')
            AS running,
        o.host, o.pid, o.slots, o.queues, o.started_at

@@ -22,27 +22,30 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
   });
 }
 
-for (const form of document.querySelectorAll("form[data-confirm]")) {
-  form.addEventListener("submit", (event) => {
-    if (!confirm(form.dataset.confirm)) event.preventDefault();
-  });
-}
+document.addEventListener("submit", (event) => {  // also of forms that come later
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
 
-// What a form held when it was refused stands in it again on the next page.
+// What a form held when it was refused stands in it again on the next page: either it was wrong, or
+// its sender had to sign in first. Passwords are never kept, nor anything for somebody else.
 const KEPT = "activelog-form";
-for (const form of document.querySelectorAll("form[method=post]:not([data-upload])")) {
-  form.addEventListener("submit", () => {
-    const fields = [...new FormData(form)].filter(([name]) => !/password|token/.test(name));
-    sessionStorage.setItem(KEPT, JSON.stringify({ action: form.action, fields }));
-  });
-}
+const action = (form) => form.getAttribute("action");
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (action(form) === "/sign-out") sessionStorage.removeItem(KEPT);
+  const keeps = form.method === "post" && !("upload" in form.dataset) && document.body.dataset.visitor;
+  if (!keeps || form.querySelector("input[type=password]")) return;
+  const fields = [...new FormData(form)];
+  const visitor = document.body.dataset.visitor;
+  sessionStorage.setItem(KEPT, JSON.stringify({ action: action(form), fields, visitor }));
+});
 const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
-const refused = kept && [...document.forms].find((form) => form.action === kept.action);
+const refused = kept && [...document.forms].find((form) => action(form) === kept.action);
 if (refused) {
   sessionStorage.removeItem(KEPT);
-  // Either it was wrong, or its sender had to sign in first.
   const again = document.querySelector(".flash .error") || document.referrer.includes("/sign-in");
-  if (again) fill(refused, kept.fields);
+  if (again && kept.visitor === document.body.dataset.visitor) fill(refused, kept.fields);
 }
 function fill(form, fields) {
   for (const box of form.querySelectorAll("input[type=checkbox]")) box.checked = false;
@@ -79,7 +82,6 @@ const refresh = async () => {
   parts().forEach((part, place) => { if (fresh[place]) part.replaceWith(fresh[place]); });
 };
 const again = () => setTimeout(async () => {
-  await refresh();
-  again();
+  try { await refresh(); } finally { again(); }
 }, document.querySelector("[data-busy]") ? 1000 : 5000);
 if (parts().length) again();

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from activelog.activities import csv_rows
 from tests.conftest import User, World
 
 HEADER = "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes\r\n"
@@ -184,3 +185,17 @@ async def test_a_packed_file_is_unpacked(world: World) -> None:
     status = await finish(ada, accepted.json())
     assert status["status"] == "failed"
     assert "damaged" in status["error"]
+
+
+async def test_a_packed_file_without_an_end_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await world.user()
+    endless = gzip.compress(b"a" * 20_000_000)
+    refused = await ada.post("/api/v1/activities/import", content=endless)
+    assert refused.status_code == 400
+    assert "too long" in refused.text
+    rows = gzip.compress(HEADER.encode() + b"a" * 20_000_000)
+    monkeypatch.setattr(csv_rows._Lines.__init__, "__defaults__", (2_000_000,))
+    status = await finish(ada, (await ada.post("/api/v1/activities/import", content=rows)).json())
+    assert "too long" in status["error"]

@@ -114,7 +114,10 @@ async def test_what_is_no_way_to_switch_a_queue_is_refused(world: World) -> None
 
 async def test_a_schedule_by_hand_keeps_its_lock(world: World) -> None:
     ours = await admin(world)
-    await world.work()  # which announces schedules
+    await world.rows(
+        "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick, cron, queue_name, lock)"
+        " VALUES ('activelog.cleanup.nightly', '', 0, '0 2 * * *', 'low', 'cleanup')"
+    )
     data = {"task": "activelog.cleanup.nightly"}
     await world.http.post("/admin/schedules", data=data, headers=ours)
     assert await world.value("SELECT lock FROM procrastinate_jobs") == "cleanup"

@@ -198,6 +198,7 @@ async def test_the_views_explain_themselves(world: World) -> None:
     assert await world.rows("SELECT task, status FROM monitoring.jobs WHERE queue = 'low'") == [
         ("activelog.exports.generate", "succeeded")
     ]
+    await world.rows("INSERT INTO procrastinate_workers DEFAULT VALUES")
     async with world.pool.connection() as conn:
         await conn.execute("SET ROLE activelog_monitoring")
         for (view,) in views:

@@ -319,6 +319,26 @@ async def test_priority_wins_among_due_and_locked_jobs_too(
     assert rows[0] == (urgent,)
 
 
+async def test_a_free_lock_is_found_behind_many_that_are_held_or_not_ours(queue: Queue) -> None:
+    queue.all(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, lock)"
+        " SELECT 'default', 'noop', 'doing'::procrastinate_job_status, 'a' || n"
+        " FROM generate_series(1, 150) AS n"
+    )
+    for task in ("noop", "from_the_next_version"):
+        queue.all(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock)"
+            " SELECT 'default', %s, CASE %s WHEN 'noop' THEN 'a' ELSE 'b' END || n"
+            " FROM generate_series(1, 150) AS n",
+            task,
+            task,
+        )
+    free = queue.defer("noop", lock="z")
+    [(worker_id,)] = queue.all("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+    claim = "SELECT id FROM claim_jobs(%s, 10, '{noop}', '{default}', '{1}', '{0}')"
+    assert queue.all(claim, worker_id) == [(free,)]
+
+
 async def test_a_connection_that_falls_silent_is_replaced(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
