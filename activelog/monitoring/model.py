@@ -66,6 +66,9 @@ class Queue:
     oldest: datetime | None  # since when the first in line waits
     later: int
     running: int
+    succeeded: int  # within a day, like the two that follow
+    failed: int  # for good
+    stopped: int  # aborted
     paused: bool
 
 

@@ -22,6 +22,7 @@ from activelog.site import Page, Visitor
 
 _DAYS = (("Mon", 45), ("Tue", 0), ("Wed", 62), ("Thu", 30), ("Fri", 0), ("Sat", 95), ("Sun", 20))
 _URL = "https://activelog.example/link?token=" + "x" * 43
+_DARK = "@media (prefers-color-scheme: dark)"
 _NEWEST = 30  # files of the folder
 
 
@@ -59,14 +60,22 @@ def fixtures() -> dict[str, dict[str, Any]]:
 async def overview(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
     shown = [_preview(services, kind, data) for kind, data in fixtures().items()]
-    return site.page(request, "mails.html", mails=shown, folder=_folder(services))
+    look = "dark" if request.query_params.get("look") == "dark" else "light"
+    return site.page(request, "mails.html", mails=shown, folder=_folder(services), look=look)
 
 
 async def show(request: Request, visitor: Visitor, kind: str) -> Response:
     found = fixtures()
     if kind not in found:
         raise AppError.not_found("mail")
-    return pages.mail(_content(of_request(request), kind, found[kind])[2])
+    html = _content(of_request(request), kind, found[kind])[2]
+    return pages.mail(_in_look(html, request.query_params.get("look")))
+
+
+def _in_look(html: str, look: str | None) -> str:
+    """As on a device that likes it light or dark, whatever this one likes."""
+    media = {"dark": "@media all", "light": "@media not all"}.get(look or "", _DARK)
+    return html.replace(_DARK, media)
 
 
 def _preview(services: Services, kind: str, data: dict[str, Any]) -> dict[str, Any]:

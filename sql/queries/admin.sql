@@ -14,8 +14,16 @@ SELECT n.queue, d.waiting, d.oldest,
           ORDER BY j.scheduled_at, j.id LIMIT 10000) AS l) AS later,
        (SELECT count(*) FROM procrastinate_jobs j
         WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
+       coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
+       coalesce(c.stopped, 0)::bigint AS stopped,
        EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
 FROM unnest(%(names)s::text[]) AS n (queue) CROSS JOIN LATERAL queue_depth(n.queue) AS d
+LEFT JOIN (
+    SELECT queue_name, sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
+           sum(count) FILTER (WHERE event = 'failed') AS failed,
+           sum(count) FILTER (WHERE event = 'aborted') AS stopped
+    FROM job_counts WHERE hour > now() - interval '1 day' AND hour < 'infinity' GROUP BY 1
+) AS c ON c.queue_name = n.queue
 ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
 
 -- name: slots

@@ -132,3 +132,16 @@ async def test_errors_that_differ_in_a_number_are_one_kind(world: World) -> None
            FROM generate_series(1, 6) AS n"""
     )
     assert (await page(world, "/admin")).count("ValueError: ") == 1
+
+
+async def test_a_queue_shows_what_ended_in_it(world: World) -> None:
+    await admin(world)
+    await world.rows(
+        "INSERT INTO job_counts (hour, slot, task_name, queue_name, event, count)"
+        " SELECT hour, 0, 'a', 'low', event, 7 FROM (VALUES (date_trunc('hour', now())),"
+        " ('infinity'), (now() - interval '3 days')) AS h (hour),"
+        " (VALUES ('succeeded'), ('failed')) AS e (event)"
+    )
+    text = await page(world, "/admin")
+    assert 'data-label="Succeeded in 24 h">7</td>' in text
+    assert 'status=failed&amp;queue=low">7</a>' in text

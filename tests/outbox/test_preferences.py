@@ -2,6 +2,7 @@ import re
 
 from tests.conftest import World
 from tests.friends.test_friends import ask
+from tests.test_site import browse
 
 PATH = "/api/v1/users/me/mail-preferences"
 
@@ -67,3 +68,17 @@ async def test_enough_of_a_kind_is_enough_for_a_day(world: World) -> None:
     await world.work()
     assert world.mails(bob.address) == []
     assert await world.value("SELECT answer FROM mails WHERE state = 'skipped'") is not None
+
+
+async def test_mails_are_previewed_in_either_look(world: World) -> None:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    browse(world, ada)
+    page = (await world.http.get("/dev/mails?look=dark")).text
+    assert 'src="/dev/mails/welcome?look=dark"' in page
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in page
+    dark = (await world.http.get("/dev/mails/welcome?look=dark")).text
+    light = (await world.http.get("/dev/mails/welcome?look=light")).text
+    assert "@media all {" in dark
+    assert "@media not all {" in light
+    assert "prefers-color-scheme" in (await world.http.get("/dev/mails/welcome")).text
