@@ -29,6 +29,29 @@ BEGIN
 END;
 $$;
 
+-- Lets the next tickets of a line have their jobs, as many as there are places. One that somebody is
+-- cancelling or deleting is passed over: waiting for it could be waiting for each other.
+CREATE OR REPLACE FUNCTION advance_line(_line text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    ticket record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('line ' || _line, 0));
+    FOR ticket IN
+        SELECT t.id FROM job_tickets t
+        WHERE t.line = _line AND t.completed_at IS NULL AND t.cancelled_at IS NULL
+          AND t.job_id IS NULL
+        ORDER BY t.created_at, t.id
+        LIMIT (SELECT greatest(0, max(a.line_slots) - count(j.id))
+               FROM job_tickets a
+               LEFT JOIN procrastinate_jobs j ON j.id = a.job_id AND j.status IN ('todo', 'doing')
+               WHERE a.line = _line AND a.completed_at IS NULL AND a.cancelled_at IS NULL)
+        FOR UPDATE OF t SKIP LOCKED
+    LOOP
+        UPDATE job_tickets SET job_id = defer_ticket(id, task, queue, request_id) WHERE id = ticket.id;
+    END LOOP;
+END;
+$$;
+
 -- A ticket that is deleted before its job has ended leaves a place in its line.
 CREATE OR REPLACE FUNCTION on_tickets_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
