@@ -119,8 +119,7 @@ async def open_import(conn: Conn, ticket_id: UUID, user_id: int, *, dry_run: boo
     if not await queries.request_import(
         conn, import_key(user_id, ticket_id), opening, dry_run=dry_run
     ):
-        refused = f"{1 + WAITING_IMPORTS} of your imports are unfinished; wait for one"
-        raise AppError("too many requests", refused, 429, retry_after=30)
+        raise line.refusal("imports")
 
 
 async def _receive(request: Request, path: Path) -> str:

@@ -122,8 +122,7 @@ async def _start(
     line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
     opening = tickets.opening(export_id, user_id, kind, generate, line)
     if not await queries.request(conn, export, opening):
-        refused = f"{AT_ONCE + WAITING} of your exports are unfinished; wait for one"
-        raise AppError("too many requests", refused, 429, retry_after=30)
+        raise line.refusal("exports")
     return await accept(request, conn, export_id, kind, generate, message)
 
 

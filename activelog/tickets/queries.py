@@ -6,6 +6,7 @@ from psycopg.types.json import Jsonb
 
 from activelog import db, logs
 from activelog.db import Conn
+from activelog.errors import AppError
 from activelog.queue import AnyTask
 from activelog.tickets.model import Ticket
 
@@ -19,6 +20,11 @@ class Line:
     name: str
     slots: int
     waiting: int
+
+    def refusal(self, things: str) -> AppError:
+        """The 429 for one `things` too many."""
+        refused = f"{self.slots + self.waiting} of your {things} are unfinished; wait for one"
+        return AppError("too many requests", refused, 429, retry_after=30)
 
 
 def opening(
