@@ -26,6 +26,8 @@ from activelog.storage import StorageError
 ERRORS = (SettingsError, MigrationError, EmbeddedError, LocalError, demo.DemoError,
           importer.ImportFailed, StorageError, psycopg.OperationalError, OSError)  # fmt: skip
 
+_interrupted = False  # for what goes on for ever: an exception in the middle of a fork is swallowed
+
 
 def main() -> None:
     arguments = _parser().parse_args()
@@ -92,7 +94,7 @@ def _up(arguments: argparse.Namespace) -> None:
         local.run(arguments.var, arguments.port, os.environ) as running,
     ):
         print(demo.greeting(running), flush=True)
-        while True:
+        while not _interrupted:
             for name in running.keep_alive():
                 print(f"The {name} died and was started again.", flush=True)
             time.sleep(0.5)
@@ -159,6 +161,8 @@ def _openapi(arguments: argparse.Namespace) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    global _interrupted
+    _interrupted = True
     raise KeyboardInterrupt
 
 

@@ -68,10 +68,10 @@ def test_a_demo_that_fails_says_so_in_one_line(place: Path, content: str | None,
 
 
 class Up:
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *program: str) -> None:
         self.place = place
         self.process = subprocess.Popen(
-            [PYTHON, "-m", "activelog", "up", "--port", "0"],
+            [PYTHON, *(program or ("-m", "activelog")), "up", "--port", "0"],
             cwd=place,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,6 +138,28 @@ def test_up_runs_restarts_a_dead_worker_and_stops(place: Path) -> None:
     assert again.call("/api/v1/auth/login", _account(again))["token"], "the same account works"
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(timeout=10) == 0
+
+
+STOPPED_AMID_A_FORK = """
+import os, signal
+from activelog.__main__ import main
+from activelog.local import Child
+
+def start_again(child):
+    os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    child.start()
+
+Child.start_again = start_again
+main()
+"""
+
+
+def test_a_signal_that_comes_while_a_child_starts_is_not_lost(place: Path) -> None:
+    up = Up(place, "-c", STOPPED_AMID_A_FORK)
+    worker = next(pid for pid in up.children if b"procrastinate" in _command(pid))
+    os.kill(worker, signal.SIGKILL)
+    assert up.process.wait(timeout=15) == 0
+    assert up.gone()
 
 
 def test_nothing_outlives_a_killed_up_and_the_next_one_starts(place: Path) -> None:
