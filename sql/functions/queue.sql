@@ -7,10 +7,30 @@ CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void L
     FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
 $$;
 
+-- Workers that may be waiting for a NOTIFY (that one is silent may be an outage's fault: they wait for
+-- five minutes). It lets one transaction commit at a time, so it goes out only when there are such.
+CREATE OR REPLACE VIEW waiting_workers AS
+    SELECT w.id FROM procrastinate_workers w
+    WHERE w.last_heartbeat > now() - interval '10 minutes'
+      AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id);
+
+-- Wakes who can start a job that waited for this lock; its last holder, _worker, looks by itself.
+CREATE OR REPLACE FUNCTION notify_lock_line(_lock text, _worker bigint) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM waiting_workers w WHERE w.id IS DISTINCT FROM _worker) THEN
+        PERFORM notify_queue(next.queue_name, max(next.id)) FROM (
+            SELECT j.id, j.queue_name FROM procrastinate_jobs j
+            WHERE j.lock = _lock AND j.status = 'todo' AND coalesce(j.scheduled_at, now()) <= now()
+            ORDER BY j.id LIMIT 100
+        ) AS next GROUP BY next.queue_name;
+    END IF;
+END;
+$$;
+
 -- The engine's row triggers, as statement triggers: the same events and notifications for a batch at
--- the price of one. NOTIFY lets one transaction commit at a time, so it goes out only when a worker
--- may be waiting for it (that one is silent may be an outage's fault: they wait for five minutes).
--- Jobs are counted in a line of the session's own: nobody waits for another one's transaction.
+-- the price of one. Jobs are counted in a line of the session's own: nobody waits for another one's
+-- transaction.
 CREATE OR REPLACE FUNCTION on_jobs_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO procrastinate_events (job_id, type)
@@ -25,9 +45,7 @@ BEGIN
     ORDER BY task_name, queue_name, l.hour
     ON CONFLICT (hour, slot, task_name, queue_name, event) DO UPDATE
         SET count = c.count + excluded.count;
-    IF EXISTS (SELECT FROM procrastinate_workers w
-               WHERE w.last_heartbeat > now() - interval '10 minutes'
-                 AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id)) THEN
+    IF EXISTS (SELECT FROM waiting_workers) THEN
         PERFORM notify_queue(queue_name, max(id))
         FROM new_jobs WHERE status = 'todo' GROUP BY queue_name;
     END IF;
@@ -43,7 +61,8 @@ DECLARE
     _told bigint;
 BEGIN
     WITH changed AS MATERIALIZED (
-        SELECT n.id, o.status AS before, n.status AS after, n.scheduled_at, n.queue_name
+        SELECT n.id, o.status AS before, n.status AS after, n.scheduled_at, n.queue_name, n.lock,
+               o.worker_id
         FROM old_jobs o JOIN new_jobs n USING (id)
     ),
     noted AS (
@@ -65,22 +84,30 @@ BEGIN
         SELECT id, 'scheduled', scheduled_at FROM changed
         WHERE after = 'todo' AND scheduled_at IS NOT NULL
     ),
-    -- The engine does not: a job that is handed back would wait for somebody's next poll.
+    -- The engine does not: a job that is handed back, or waited for a lock, would wait for somebody's
+    -- next poll.
     freed AS (
         SELECT queue_name, max(id) AS id FROM changed
         WHERE before <> 'todo' AND after = 'todo' AND coalesce(scheduled_at, now()) <= now()
         GROUP BY queue_name
+    ),
+    let_go AS (
+        SELECT DISTINCT lock, worker_id FROM changed
+        WHERE before = 'doing' AND after <> 'doing' AND lock IS NOT NULL
     )
-    SELECT count(notify_queue(queue_name, id)) INTO _told FROM freed;
+    SELECT (SELECT count(notify_queue(queue_name, id)) FROM freed)
+         + (SELECT count(notify_lock_line(lock, worker_id)) FROM let_go) INTO _told;
     RETURN NULL;
 END;
 $$;
 
--- What foreign keys would do for each of them, and a place in its line for whoever waits behind one.
+-- What foreign keys would do for each of them, and a turn for whoever waits behind one: for its lock,
+-- or in its line.
 CREATE OR REPLACE FUNCTION on_jobs_deleted() RETURNS trigger LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
     DELETE FROM procrastinate_events e USING old_jobs o WHERE e.job_id = o.id;
+    PERFORM notify_lock_line(o.lock, NULL) FROM old_jobs o WHERE o.status = 'doing' AND o.lock IS NOT NULL;
     PERFORM advance_line(left_by.line) FROM (
         SELECT DISTINCT t.line FROM job_tickets t
         WHERE t.line IS NOT NULL AND t.completed_at IS NULL AND t.cancelled_at IS NULL

@@ -160,7 +160,18 @@ def make(url: str, **options: Any) -> App:
     return app
 
 
+next_version = Blueprint()
+
+
+@next_version.job("from_the_next_version", queue="default")
+async def from_the_next_version(context: Context) -> None:
+    pass
+
+
 def __getattr__(name: str) -> App:
-    if name != "app":
+    if name not in ("app", "next_app"):
         raise AttributeError(name)
-    return make(os.environ["QUEUE_TEST_URL"])
+    app = make(os.environ["QUEUE_TEST_URL"])
+    if name == "next_app":
+        app.add(next_version)
+    return app

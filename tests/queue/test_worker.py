@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 
 from activelog import db
-from activelog.queue import Backoff, heart, lifeline, schedule, store, worker
+from activelog.queue import Backoff, heart, lifeline, store
 from tests import processes
 from tests.queue import tasks
 from tests.queue.conftest import Queue
@@ -67,13 +66,6 @@ async def test_a_retry_waits_longer_each_time(queue: Queue) -> None:
     assert 179 < delays[2] < 301
 
 
-async def test_arguments_that_do_not_fit_fail_with_a_clear_error(queue: Queue) -> None:
-    queue.defer("in_thread", args={"minutes": 1})
-    await queue.work()
-    error = queue.one("SELECT error FROM job_errors")[0]
-    assert error.startswith("Permanent: the arguments do not fit in_thread: ")
-
-
 async def test_a_task_that_takes_too_long_is_stopped(queue: Queue) -> None:
     job = queue.defer("slow")
     began = time.monotonic()
@@ -81,23 +73,6 @@ async def test_a_task_that_takes_too_long_is_stopped(queue: Queue) -> None:
     assert time.monotonic() - began < 5
     assert queue.status(job) == "failed"
     assert "longer than 0.2 s" in queue.one("SELECT error FROM job_errors")[0]
-
-
-async def test_a_thread_that_hangs_is_reported_and_its_slot_replaced(queue: Queue) -> None:
-    jobs = [queue.defer("hanging") for _ in range(3)]
-    after = queue.defer("noop")
-    await queue.work(concurrency=1)
-    assert {queue.status(job) for job in jobs} == {"failed"}
-    assert queue.status(after) == "succeeded"
-    assert "cannot be stopped" in queue.all("SELECT error FROM job_errors")[0][0]
-
-
-async def test_a_worker_with_too_many_hanging_threads_recycles_itself(queue: Queue) -> None:
-    for _ in range(worker.HUNG_THREADS + 1):
-        queue.defer("hanging")
-    with pytest.raises(worker.Recycle, match="6 threads hang"):
-        await queue.work(concurrency=6)
-    assert queue.all("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'") == []
 
 
 async def test_threads_run_as_many_at_once_as_there_are_slots(queue: Queue) -> None:
@@ -114,14 +89,6 @@ async def test_blocking_work_of_async_tasks_has_a_thread_for_every_slot(queue: Q
     began = time.monotonic()
     await queue.work(concurrency=20)
     assert time.monotonic() - began < 8
-
-
-async def test_jobs_with_one_lock_follow_each_other_at_once(queue: Queue) -> None:
-    jobs = [queue.defer("marked", args={"seconds": 0.01}, lock="one") for _ in range(10)]
-    async with working(queue, concurrency=10):
-        await until_status(queue, jobs[-1], "succeeded", 10)
-    marks = queue.all("SELECT job_id, what FROM marks ORDER BY at")
-    assert marks == [(job, what) for job in jobs for what in ("start", "end")]
 
 
 async def test_a_lock_in_two_queues_is_one_lock(queue: Queue) -> None:
@@ -143,55 +110,10 @@ async def test_a_retry_that_waits_lets_the_jobs_behind_its_lock_pass(queue: Queu
     assert queue.status(waiting) == "todo"
 
 
-async def test_an_immediate_retry_does_not_wait_for_the_poll(queue: Queue) -> None:
-    job = queue.defer("failing")
-    async with working(queue):
-        await until_status(queue, job, "failed", 5)
-
-
 async def test_a_scheduled_job_starts_on_time(queue: Queue) -> None:
     job = queue.defer("noop", at=1)
     async with working(queue):
         await until_status(queue, job, "succeeded", 4)
-
-
-async def test_a_retry_that_meets_its_queueing_lock_fails_and_stays_nowhere(queue: Queue) -> None:
-    job = queue.defer("marked", args={"seconds": 0.5}, queueing_lock="one")
-    async with working(queue, shutdown_graceful_timeout=0):
-        await until_status(queue, job, "doing")
-        waiting = queue.defer("noop", queueing_lock="one", queue="nobody", at=3600)
-    assert queue.status(job) == "failed"
-    assert queue.status(waiting) == "todo"
-    assert "queueing lock" in queue.one("SELECT error FROM job_errors")[0]
-
-
-async def test_an_abort_stops_a_task_that_has_retries(queue: Queue) -> None:
-    job = queue.defer("marked", args={"seconds": 60})
-    async with working(queue):
-        await until_status(queue, job, "doing")
-        queue.all("SELECT procrastinate_cancel_job_v1(%s, true, false)", job)
-        await until_status(queue, job, "aborted")
-    assert queue.one("SELECT abort_requested FROM procrastinate_jobs") == (False,)
-
-
-async def test_a_failing_job_that_is_to_be_aborted_is_not_retried(queue: Queue) -> None:
-    job = queue.defer("failing_thread")
-    async with working(queue):
-        await until_status(queue, job, "doing")
-        queue.all("SELECT procrastinate_cancel_job_v1(%s, true, false)", job)
-        await until_status(queue, job, "aborted")
-
-
-async def test_a_task_nobody_knows_here_stays_queued(
-    queue: Queue, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = queue.defer("from_the_next_version")
-    known = queue.defer("noop")
-    async with working(queue):
-        await until_status(queue, known, "succeeded")
-        await asyncio.sleep(0.3)
-    assert queue.status(job) == "todo"
-    assert "from_the_next_version" in caplog.text
 
 
 async def test_queues_share_starts_six_to_three_to_one(queue: Queue) -> None:
@@ -446,100 +368,6 @@ async def test_a_worker_ends_with_an_error_when_postgres_stays_away(
         with pytest.raises(lifeline.DatabaseGone):
             await queue.app.run_worker_async(install_signal_handlers=False)
         await cut
-
-
-def test_ticks_of_the_last_day_are_made_up() -> None:
-    hour, day = 3600, 86400
-    assert list(schedule.due_ticks("0 2 * * *", 0, 10 * hour)) == [2 * hour]
-    assert list(schedule.due_ticks("0 2 * * *", 2 * hour, 10 * hour)) == []
-    missed = list(schedule.due_ticks("0 2 * * *", 0, 26 * hour + 1800))
-    assert missed == [26 * hour], "of two missed ticks the one of the last 24 hours"
-    assert len(list(schedule.due_ticks("0 * * * *", 0, 5 * day))) == 24
-    leap_day = 1709164800  # 2024-02-29
-    assert list(schedule.due_ticks("0 0 29 2 *", leap_day - day, leap_day)) == [leap_day]
-
-
-@pytest.mark.parametrize(
-    "zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
-)
-def test_the_zone_of_the_host_changes_no_tick(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        for first, last in (("2024-03-30", "2024-04-01"), ("2024-10-26", "2024-10-28"),
-                            ("2024-11-02", "2024-11-04"), ("2024-02-28", "2024-03-01"),
-                            ("2023-12-31", "2024-01-02")):  # fmt: skip
-            start, end = (
-                int(datetime.fromisoformat(f"{day}T00:30:00Z").timestamp()) for day in (first, last)
-            )
-            ticks = [tick for day in range(start, end, 3600)
-                     for tick in schedule.due_ticks("0 2 * * *", day, day + 3600)]  # fmt: skip
-            hours = [datetime.fromtimestamp(tick, UTC).strftime("%H:%M") for tick in ticks]
-            assert hours == ["02:00"] * ((end - start) // 86400), (zone, first)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-
-
-def test_a_months_tick_does_not_fall_into_a_long_outage() -> None:
-    first = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
-    assert list(schedule.due_ticks("0 0 1 * *", first - 86400, first + 30 * 3600)) == [first]
-    assert list(schedule.due_ticks("0 0 1 * *", first, first + 30 * 3600)) == []
-
-
-async def test_a_tick_becomes_one_job_whoever_comes_first(queue: Queue) -> None:
-    queue.app.periodic(cron="0 * * * *")(queue.app.tasks["noop"])
-    schedules = list(queue.app.periodic_registry.periodic_tasks.values())
-    queue.app.periodic_registry.periodic_tasks.clear()
-    pool = db.make_pool(queue.url, max_size=4, application="test")
-    async with pool, pool.connection() as one, pool.connection() as two:
-        await schedule.announce(one, schedules)
-        await schedule.fire_due(one, schedules)
-        assert queue.all("SELECT 1 FROM procrastinate_jobs") == [], (
-            "nothing is made up for a new one"
-        )
-        queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 26 * 3600")
-        await asyncio.gather(schedule.fire_due(one, schedules), schedule.fire_due(two, schedules))
-        await schedule.announce(two, schedules)
-        await schedule.fire_due(two, schedules)
-    stamps = queue.all("SELECT args->>'timestamp' FROM procrastinate_jobs")
-    assert len(stamps) == len(set(stamps)) == 24
-    assert all(int(stamp) % 3600 == 0 for (stamp,) in stamps)
-
-
-async def test_a_schedule_with_new_times_makes_up_nothing(queue: Queue) -> None:
-    pool = db.make_pool(queue.url, max_size=1, application="test")
-    job = queue.app.tasks["noop"].configure().job
-    async with pool, pool.connection() as conn:
-        await store.start_schedule(conn, job, "", "0 2 * * *", 1000)
-        await store.start_schedule(conn, job, "", "0 2 * * *", 2000)
-        assert queue.one("SELECT last_tick FROM schedule_ticks") == (1000,)
-        await store.start_schedule(conn, job, "", "*/5 * * * *", 3000)
-        assert queue.one("SELECT last_tick FROM schedule_ticks") == (3000,)
-
-
-async def test_a_tick_whose_last_one_waits_is_skipped(queue: Queue) -> None:
-    queue.app.task(name="ticking", queue="nobody", queueing_lock="ticking")(lambda timestamp: None)
-    queue.app.periodic(cron="0 * * * *")(queue.app.tasks["ticking"])
-    schedules = list(queue.app.periodic_registry.periodic_tasks.values())
-    queue.app.periodic_registry.periodic_tasks.clear()
-    pool = db.make_pool(queue.url, max_size=1, application="test")
-    async with pool, pool.connection() as conn:
-        await schedule.announce(conn, schedules)
-        queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 3 * 3600")
-        await schedule.fire_due(conn, schedules)
-        await schedule.fire_due(conn, schedules)
-    assert queue.one("SELECT count(*) FROM procrastinate_jobs") == (1,)
-
-
-async def test_a_tick_behind_the_last_one_is_never_deferred(queue: Queue) -> None:
-    job = queue.app.tasks["noop"].configure().job
-    pool = db.make_pool(queue.url, max_size=1, application="test")
-    async with pool, pool.connection() as conn:
-        await store.start_schedule(conn, job, "", "* * * * *", 1000)
-        assert await store.defer_tick(conn, job, "", 2000) is not None
-        assert await store.defer_tick(conn, job, "", 2000) is None
-        assert await store.defer_tick(conn, job, "", 1910) is None, "a clock 90 s behind"
 
 
 async def test_events_go_with_their_jobs_however_they_go(queue: Queue) -> None:
