@@ -6,7 +6,7 @@ than one opens `transaction(pool)`. Query functions take the connection of their
 
 import re
 import select
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -127,6 +127,12 @@ def records(rows: Sequence[Mapping[str, Any]]) -> Jsonb:
     """For jsonb_to_recordset: many rows as one parameter. An array for each column would be
     planned anew for each execution: with its length, the cost that Postgres expects changes."""
     return Jsonb(rows, dumps=msgspec.json.encode)
+
+
+def array(values: Iterable[object]) -> str:
+    """A parameter for `::type[]`, of numbers, words and None: the driver looks at each value three
+    times."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 async def copy_out(

@@ -1,15 +1,18 @@
-"""What a worker's turn adds to job_counts: a row for each task, queue and way of ending."""
+"""What a worker adds to job_counts: a row for each task, queue and way of ending."""
 
+import time
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from activelog import db
 from activelog.queue.end import End
 
 # Upper bounds of the histograms, in seconds; one more counts what is longer.
 BUCKETS = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0)
 SLOTS = 64  # lines of the table that workers share
+WRITE_SECONDS = 1.0  # under load
 
 
 @dataclass
@@ -28,25 +31,40 @@ class _Sum:
         self.waited_buckets[bisect_left(BUCKETS, end.waited)] += 1
 
 
-def count_params(worker_id: int, ends: Collection[End]) -> dict[str, Any]:
-    """In one order, so that two workers that share a line do not wait for each other in a ring."""
-    sums: dict[tuple[str, str, str], _Sum] = {}
-    for end in ends:
-        sums.setdefault((end.job.task_name, end.job.queue, end.event), _Sum()).add(end)
-    keys = sorted(sums)
-    found = [sums[key] for key in keys]
-    return {
-        "slot": worker_id % SLOTS,
-        "tasks": [task for task, _, _ in keys],
-        "queues": [queue for _, queue, _ in keys],
-        "events": [event for _, _, event in keys],
-        "counts": [one.count for one in found],
-        "seconds": [one.seconds for one in found],
-        "waited": [one.waited for one in found],
-        "seconds_buckets": [_array(one.seconds_buckets) for one in found],
-        "waited_buckets": [_array(one.waited_buckets) for one in found],
-    }
+class Counts:
+    """Adds up ends: a busy worker writes its counts once a second, and a killed one takes those of
+    its last second with it."""
 
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str, str], _Sum] = {}
+        self._written_at = 0.0
 
-def _array(numbers: list[int]) -> str:
-    return "{" + ",".join(map(str, numbers)) + "}"
+    def add(self, ends: Iterable[End]) -> None:
+        for end in ends:
+            self._sums.setdefault((end.job.task_name, end.job.queue, end.event), _Sum()).add(end)
+
+    @property
+    def are_pending(self) -> bool:
+        return bool(self._sums)
+
+    def due(self, *, is_busy: bool) -> dict[str, Any] | None:
+        """What is to be written now, if anything. In one order, so that two workers that share a
+        line do not wait for each other in a ring."""
+        if not self._sums or (is_busy and time.monotonic() < self._written_at + WRITE_SECONDS):
+            return None
+        keys = sorted(self._sums)
+        found = [self._sums[key] for key in keys]
+        return {
+            "tasks": [task for task, _, _ in keys],
+            "queues": [queue for _, queue, _ in keys],
+            "events": [event for _, _, event in keys],
+            "counts": [one.count for one in found],
+            "seconds": [one.seconds for one in found],
+            "waited": [one.waited for one in found],
+            "seconds_buckets": [db.array(one.seconds_buckets) for one in found],
+            "waited_buckets": [db.array(one.waited_buckets) for one in found],
+        }
+
+    def written(self) -> None:
+        self._sums.clear()
+        self._written_at = time.monotonic()

@@ -1,14 +1,13 @@
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import msgspec
 from procrastinate.jobs import Job
 
 Status = Literal["todo", "succeeded", "failed", "aborted"]
 
 
-@dataclass(frozen=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How one run of a job ended. Status `todo` means: run again at `retry_at`.
 
     `spent` is False when the run was handed back and does not count as an attempt. `seconds` is
@@ -31,8 +30,7 @@ class End:
         return "retried" if self.spent else "handed_back"
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     job: Job
     waited: float  # seconds since it could have started
 

@@ -88,8 +88,11 @@ def _misfit(
     return None
 
 
+_is_async = lru_cache(1000)(inspect.iscoroutinefunction)
+
+
 async def _call(context: JobContext, worker: Worker, task: AnyTask, timeout: float) -> Any:  # noqa: ASYNC109
-    is_async = inspect.iscoroutinefunction(task.func)
+    is_async = _is_async(task.func)
     arguments = [context] if task.pass_context else []
     call = middleware.compose(
         worker._resolve_task_middlewares(task, is_async),

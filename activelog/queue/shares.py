@@ -32,13 +32,16 @@ class Shares:
         """In the order of `passes`."""
         return [self._weight(queue) for queue in self.passes]
 
-    def started(self, queue: str) -> None:
+    def started(self, queues: Iterable[str]) -> None:
+        """Jobs of these queues: one for each start."""
         if self._weights is None:
             return
-        self.passes[queue] = self.passes.get(queue, 0.0) + 1 / self._weight(queue)
+        latest = 0.0
+        for queue in queues:
+            self.passes[queue] = self.passes.get(queue, 0.0) + 1 / self._weight(queue)
+            latest = max(latest, self.passes[queue])
         # An idle queue must not save up turns: nobody lags more than one start behind.
-        oldest = self.passes[queue] - 1.0
-        self.passes = {name: max(value, oldest) for name, value in self.passes.items()}
+        self.passes = {name: max(value, latest - 1.0) for name, value in self.passes.items()}
 
     def _weight(self, queue: str) -> float:
         if self._weights is not None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from procrastinate.jobs import Job
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from activelog import db
 from activelog.db import Conn
 from activelog.errors import JobError
-from activelog.queue.counts import count_params
+from activelog.queue.counts import SLOTS
 from activelog.queue.end import Claimed, End, words_of
+from activelog.queue.fronts import Place
 
 _SQL = db.queries("queue")
 _ERROR_LENGTH = 2_000
@@ -84,23 +84,25 @@ async def turn(
     *,
     worker_id: int,
     ends: Collection[End],
+    counts: Mapping[str, Any] | None,
     slots: int,
     tasks: list[str],
     passes: Mapping[str, float],
     weights: list[float],
+    fronts: Collection[Place],
 ) -> tuple[set[int], list[Claimed]]:
-    """Writes `ends` and claims up to `slots` jobs, in one transaction and one round trip.
+    """Writes `ends` and `counts` and claims up to `slots` jobs, in one transaction and one round
+    trip.
 
     Returns the ids of the ends that were written (the others were taken over) and the jobs.
     """
-    async with (
-        conn.cursor(row_factory=dict_row) as claimed,
-        conn.cursor() as finished,
-        conn.pipeline(),
-    ):
+    async with conn.cursor() as claimed, conn.cursor() as finished, conn.pipeline():
+        if any(end.error is not None for end in ends):
+            await conn.execute(_SQL["record_errors"], _error_params(ends))
         if ends:
-            params = _finish_params(ends) | _error_params(ends) | count_params(worker_id, ends)
-            await finished.execute(_SQL["finish"], params)
+            await finished.execute(_SQL["finish"], _finish_params(ends))
+        if counts:
+            await conn.execute(_SQL["count"], {"slot": worker_id % SLOTS, **counts})
         if slots:
             await claimed.execute(
                 _SQL["claim"],
@@ -111,28 +113,44 @@ async def turn(
                     "queues": list(passes),
                     "weights": weights,
                     "passes": list(passes.values()),
+                    "first_priorities": db.array(priority for priority, _ in fronts),
+                    "first_ids": db.array(job_id for _, job_id in fronts),
                 },
             )
         written = {row[0] for row in await finished.fetchall()} if ends else set()
-        rows = await claimed.fetchall() if slots else []
-        jobs = [Claimed(_job(row), row["waited"] or 0.0) for row in rows]
+        jobs = [_claimed(row) for row in await claimed.fetchall()] if slots else []
     return written, jobs
 
 
-def _job(row: dict[str, Any]) -> Job:
+def _claimed(row: tuple[Any, ...]) -> Claimed:
     """Arguments that are no object, as people's SQL may write them, become one that no task
     takes."""
-    args = row["args"] if isinstance(row["args"], dict) else {"args": row["args"]}
-    return Job.from_row(row | {"args": args})
+    (job_id, task, priority, lock, queueing_lock, args, scheduled_at, queue, attempts,
+     abort_requested, worker_id, waited) = row  # fmt: skip
+    job = Job(
+        id=job_id,
+        status="doing",
+        queue=queue,
+        priority=priority,
+        lock=lock,
+        queueing_lock=queueing_lock,
+        task_name=task,
+        task_kwargs=args if isinstance(args, dict) else {"args": args},
+        scheduled_at=scheduled_at,
+        attempts=attempts,
+        abort_requested=abort_requested,
+        worker_id=worker_id,
+    )
+    return Claimed(job, waited or 0.0)
 
 
 def _finish_params(ends: Collection[End]) -> dict[str, Any]:
     return {
-        "ids": [end.job.id for end in ends],
-        "workers": [end.job.worker_id for end in ends],
-        "statuses": [end.status for end in ends],
-        "spent": [end.spent for end in ends],
-        "retry_at": [end.retry_at for end in ends],
+        "ids": db.array(end.job.id for end in ends),
+        "workers": db.array(end.job.worker_id for end in ends),
+        "statuses": db.array(end.status for end in ends),
+        "spent": db.array(end.spent for end in ends),
+        "retry_at": db.array(end.retry_at and f'"{end.retry_at}"' for end in ends),
     }
 
 
@@ -141,6 +159,7 @@ def _error_params(all_ends: Collection[End]) -> dict[str, Any]:
     errors = [end.error for end in ends if end.error is not None]
     return {
         "job_ids": [end.job.id for end in ends],
+        "workers": [end.job.worker_id for end in ends],
         "attempts": [end.job.attempts + 1 for end in ends],
         "errors": [
             _text(f"{type(error).__name__}: {words_of(error)}", _ERROR_LENGTH) for error in errors

@@ -15,9 +15,9 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import psycopg
 from procrastinate import worker as stock
 from procrastinate.job_context import AbortReason, JobContext
@@ -26,7 +26,9 @@ from procrastinate.jobs import Job
 from activelog.db import Conn, Pool
 from activelog.errors import Permanent
 from activelog.queue import duties, schedule, store
+from activelog.queue.counts import Counts
 from activelog.queue.end import Claimed, End
+from activelog.queue.fronts import Fronts
 from activelog.queue.heart import Heart
 from activelog.queue.lifeline import DatabaseGone, Lifeline
 from activelog.queue.pace import Pace
@@ -74,6 +76,9 @@ class Worker(stock.Worker):
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
         self._pace = Pace()
+        self._fronts = Fronts()
+        self._counts = Counts()
+        self._has_plenty = False  # the last claim filled all slots: there may be more
         self._learn_at = 0.0
         self._hung: list[threading.Thread] = []
         self._handed_back = False
@@ -269,7 +274,8 @@ class Worker(stock.Worker):
             self._new_job_event.set()  # what came until now woke nobody
 
     async def _is_idle(self) -> bool:
-        return not (self._running_jobs or self._ends or await self._learn_queues())
+        is_at_work = self._running_jobs or self._ends or self._counts.are_pending
+        return not (is_at_work or await self._learn_queues())
 
     def _free_slots(self) -> int:
         return max(0, self.concurrency - len(self._running_jobs))
@@ -277,40 +283,55 @@ class Worker(stock.Worker):
     async def _turn(self, slots: int) -> None:
         self._writing, self._ends = self._ends, []
         ends = self._writing
-        if not ends and not slots:
+        if not (ends or slots or self._counts.are_pending):
             return
         if time.monotonic() > self._learn_at:  # also one that is busy hears of new queues
             await self._learn_queues()
-        written, jobs = await self._write_and_claim(ends, slots)
+        self._counts.add(ends)
+        written, claimed = await self._write_and_claim(ends, slots)
         self._writing = []
-        if jobs:
-            self._pace.claimed_some()
         for end in ends:
             if end.job.id not in written:
                 logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
-        for claimed in jobs:
-            self._start(claimed)
+        self._note_claim([one.job for one in claimed], slots)
+        for one in claimed:
+            self._start(one)
+
+    def _note_claim(self, jobs: list[Job], slots: int) -> None:
+        self._shares.started(job.queue for job in jobs)
+        if jobs:
+            self._pace.claimed_some()
+        self._has_plenty = slots > 0 and len(jobs) == slots
+        saw_all = self._fronts.claimed(jobs, slots)
+        if not saw_all or (self._counts.are_pending and not self._has_plenty):
+            self._new_job_event.set()
 
     async def _write_and_claim(self, ends: list[End], slots: int) -> tuple[set[int], list[Claimed]]:
+        counts = self._counts.due(is_busy=self._has_plenty and not self._stop_event.is_set())
         try:
-            return await self._line(lambda conn: self._exchange(conn, ends, slots))
+            found = await self._line(lambda conn: self._exchange(conn, ends, slots, counts))
         except psycopg.errors.UniqueViolation:
             # Two workers wanted one lock at the same moment, or a retry met a waiting job that
             # holds its queueing lock. One by one the guilty end shows, and fails.
             self._new_job_event.set()
             return {job_id for end in ends for job_id in await self._write_alone(end)}, []
+        if counts:
+            self._counts.written()
+        return found
 
     async def _exchange(
-        self, conn: Conn, ends: list[End], slots: int
+        self, conn: Conn, ends: list[End], slots: int, counts: dict[str, Any] | None = None
     ) -> tuple[set[int], list[Claimed]]:
         return await store.turn(
             conn,
             worker_id=self.worker_id or 0,
             ends=ends,
+            counts=counts,
             slots=slots if self.worker_id else 0,
             tasks=self._tasks,
             passes=self._shares.passes,
             weights=self._shares.weights(),
+            fronts=self._fronts.of(self._shares.passes),
         )
 
     async def _write_alone(self, end: End) -> set[int]:
@@ -319,6 +340,7 @@ class Worker(stock.Worker):
         except psycopg.errors.UniqueViolation:
             error = Permanent("a job with the same queueing lock is already waiting")
             failed = End(end.job, "failed", error=error)
+            self._counts.add([failed])
             written, _ = await self._line(lambda conn: self._exchange(conn, [failed], 0))
         return written
 
@@ -360,7 +382,6 @@ class Worker(stock.Worker):
 
     def _start(self, claimed: Claimed) -> None:
         job = claimed.job
-        self._shares.started(job.queue)
         context = self._context(job)
         task = self.app.tasks[job.task_name]
         timeout = self._timeouts.get(job.task_name, DEFAULT_TIMEOUT)
@@ -386,7 +407,7 @@ class Worker(stock.Worker):
         self._job_ids_to_abort.pop(context.job.id or 0, None)
         end = End(context.job, "todo", spent=False) if running.cancelled() else running.result()
         seconds = time.time() - context.start_timestamp
-        self._ends.append(replace(end, seconds=seconds, waited=waited))
+        self._ends.append(msgspec.structs.replace(end, seconds=seconds, waited=waited))
         self._new_job_event.set()
         if logger.isEnabledFor(logging.INFO):
             job = context.job

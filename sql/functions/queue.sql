@@ -53,53 +53,51 @@ BEGIN
 END;
 $$;
 
--- It looks once at what changed, and joins by hash whatever the first statement of a session was like:
--- its plan is kept.
+-- It joins by hash whatever the first statement of a session was like: its plan is kept. What
+-- claim_jobs starts it does not see.
 CREATE OR REPLACE FUNCTION on_jobs_updated() RETURNS trigger LANGUAGE plpgsql
 SET enable_hashjoin = on SET enable_nestloop = off SET enable_mergejoin = off AS $$
-DECLARE
-    _told bigint;
 BEGIN
     WITH changed AS MATERIALIZED (
-        SELECT n.id, o.status AS before, n.status AS after, n.scheduled_at, n.queue_name, n.lock,
-               o.worker_id
+        SELECT n.id, o.status AS before, n.status AS after, n.scheduled_at
         FROM old_jobs o JOIN new_jobs n USING (id)
-    ),
-    noted AS (
-        INSERT INTO procrastinate_events (job_id, type)
-        SELECT id, (CASE
-            WHEN after = 'doing' THEN 'started'
-            WHEN before = 'doing' THEN CASE after
-                WHEN 'succeeded' THEN 'succeeded' WHEN 'failed' THEN 'failed' WHEN 'aborted' THEN 'aborted'
-                ELSE 'deferred_for_retry' END
-            WHEN before = 'failed' THEN 'retried'
-            ELSE 'cancelled' END)::procrastinate_job_event_type
-        FROM changed
-        WHERE (before = 'todo' AND after IN ('doing', 'cancelled', 'failed', 'succeeded'))
-           OR (before = 'doing' AND after IN ('todo', 'failed', 'succeeded', 'aborted'))
-           OR (before = 'failed' AND after = 'todo')
-    ),
-    scheduled AS (
-        INSERT INTO procrastinate_events (job_id, type, at)
-        SELECT id, 'scheduled', scheduled_at FROM changed
-        WHERE after = 'todo' AND scheduled_at IS NOT NULL
-    ),
+    )
+    INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, (CASE
+        WHEN after = 'doing' THEN 'started'
+        WHEN before = 'doing' THEN CASE after
+            WHEN 'succeeded' THEN 'succeeded' WHEN 'failed' THEN 'failed' WHEN 'aborted' THEN 'aborted'
+            ELSE 'deferred_for_retry' END
+        WHEN before = 'failed' THEN 'retried'
+        ELSE 'cancelled' END)::procrastinate_job_event_type, now()
+    FROM changed
+    WHERE (before = 'todo' AND after IN ('doing', 'cancelled', 'failed', 'succeeded'))
+       OR (before = 'doing' AND after IN ('todo', 'failed', 'succeeded', 'aborted'))
+       OR (before = 'failed' AND after = 'todo')
+    UNION ALL
+    SELECT id, 'scheduled', scheduled_at FROM changed
+    WHERE after = 'todo' AND scheduled_at IS NOT NULL;
+
     -- The engine does not: a job that is handed back, or waited for a lock, would wait for somebody's
     -- next poll.
-    freed AS (
-        SELECT queue_name, max(id) AS id FROM changed
-        WHERE before <> 'todo' AND after = 'todo' AND coalesce(scheduled_at, now()) <= now()
-        GROUP BY queue_name
-    ),
-    let_go AS (
-        SELECT DISTINCT lock, worker_id FROM changed
-        WHERE before = 'doing' AND after <> 'doing' AND lock IS NOT NULL
-    )
-    SELECT (SELECT count(notify_queue(queue_name, id)) FROM freed)
-         + (SELECT count(notify_lock_line(lock, worker_id)) FROM let_go) INTO _told;
+    IF EXISTS (SELECT FROM new_jobs WHERE status = 'todo') THEN
+        PERFORM notify_queue(n.queue_name, max(n.id))
+        FROM old_jobs o JOIN new_jobs n USING (id)
+        WHERE o.status <> 'todo' AND n.status = 'todo' AND coalesce(n.scheduled_at, now()) <= now()
+        GROUP BY n.queue_name;
+    END IF;
+    IF EXISTS (SELECT FROM old_jobs WHERE status = 'doing' AND lock IS NOT NULL) THEN
+        PERFORM notify_lock_line(o.lock, o.worker_id)
+        FROM old_jobs o JOIN new_jobs n USING (id)
+        WHERE o.status = 'doing' AND n.status <> 'doing' AND o.lock IS NOT NULL;
+    END IF;
     RETURN NULL;
 END;
 $$;
+CREATE OR REPLACE TRIGGER on_jobs_updated AFTER UPDATE ON procrastinate_jobs
+    REFERENCING OLD TABLE AS old_jobs NEW TABLE AS new_jobs FOR EACH STATEMENT
+    WHEN (current_setting('activelog.starts', true) IS DISTINCT FROM 'noted')
+    EXECUTE FUNCTION on_jobs_updated();
 
 -- What foreign keys would do for each of them, and a turn for whoever waits behind one: for its lock,
 -- or in its line.
@@ -199,16 +197,24 @@ $$;
 -- IS TRUE hides a condition from indexes that would be walked from end to end for it, and -priority in
 -- place of priority DESC keeps the planner from the engine's index, which has every queue's jobs in
 -- one line.
+--
+-- _priorities and _ids say at which job in the order of each queue it begins to look: before it lie,
+-- while a backlog is drained, thousands of index entries of jobs that started since the last vacuum.
+-- It notes the starts itself, for triggers would join what it has in its hands.
+-- (The function of this name with six parameters is for workers that run since before this one.)
 CREATE OR REPLACE FUNCTION claim_jobs(
     _worker bigint, _slots integer, _tasks text[],
-    _queues text[], _weights double precision[], _passes double precision[]
+    _queues text[], _weights double precision[], _passes double precision[],
+    _priorities integer[], _ids bigint[]
 ) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
+SET activelog.starts = 'noted' AS $$
 BEGIN
     RETURN QUERY
     WITH shares AS (
-        SELECT * FROM unnest(_queues, _weights, _passes) AS q (queue, weight, pass)
+        SELECT * FROM unnest(_queues, _weights, _passes, _priorities, _ids)
+            AS q (queue, weight, pass, first_priority, first_id)
     ),
     locked AS (  -- queues whose jobs with a lock are worth a look
         SELECT queue AS name FROM shares
@@ -220,11 +226,13 @@ BEGIN
                  AND j.scheduled_at <= now() ORDER BY j.scheduled_at LIMIT 1)
     ),
     waiting AS (
-        SELECT queue, pass + row_number() OVER (PARTITION BY queue) / weight AS turn
+        SELECT queue, first_priority, first_id,
+               pass + row_number() OVER (PARTITION BY queue) / weight AS turn
         FROM shares CROSS JOIN LATERAL (
             (SELECT FROM procrastinate_jobs j
              WHERE j.queue_name = queue AND j.status = 'todo'
                AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+               AND (-j.priority, j.id) >= (-first_priority, first_id)
              ORDER BY -j.priority, j.id LIMIT _slots)
             UNION ALL
             (SELECT FROM procrastinate_jobs j
@@ -237,15 +245,16 @@ BEGIN
         ) AS job
     ),
     quotas AS (
-        SELECT queue, count(*) AS quota
-        FROM (SELECT queue FROM waiting ORDER BY turn LIMIT _slots) AS next_starts
-        GROUP BY queue
+        SELECT queue, first_priority, first_id, count(*) AS quota
+        FROM (SELECT * FROM waiting ORDER BY turn LIMIT _slots) AS next_starts
+        GROUP BY queue, first_priority, first_id
     ),
     ready AS (
         SELECT job.* FROM quotas CROSS JOIN LATERAL (
             SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
             WHERE j.queue_name = queue AND j.status = 'todo'
               AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
+              AND (-j.priority, j.id) >= (-first_priority, first_id)
             ORDER BY -j.priority, j.id LIMIT quota
             FOR UPDATE SKIP LOCKED
         ) AS job
@@ -283,9 +292,15 @@ BEGIN
                   UNION ALL SELECT DISTINCT ON (lock) * FROM heads) AS c
             JOIN quotas ON quotas.queue = c.queue_name
         ) AS ranked WHERE place <= quota
+    ),
+    claimed AS (
+        UPDATE procrastinate_jobs AS j SET status = 'doing', worker_id = _worker
+        WHERE j.id = ANY (ARRAY(SELECT id FROM picked)) RETURNING j.*
+    ),
+    noted AS (
+        INSERT INTO procrastinate_events (job_id, type) SELECT id, 'started' FROM claimed
     )
-    UPDATE procrastinate_jobs AS j SET status = 'doing', worker_id = _worker
-    WHERE j.id = ANY (ARRAY(SELECT id FROM picked)) RETURNING j.*;
+    SELECT * FROM claimed;
 END;
 $$;
 

@@ -28,6 +28,10 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+CREATE OR REPLACE TRIGGER on_line_jobs_ended AFTER UPDATE ON procrastinate_jobs
+    REFERENCING NEW TABLE AS new_jobs FOR EACH STATEMENT
+    WHEN (current_setting('activelog.starts', true) IS DISTINCT FROM 'noted')
+    EXECUTE FUNCTION on_line_jobs_ended();
 
 -- Lets the next tickets of a line have their jobs, as many as there are places. One that somebody is
 -- cancelling or deleting is passed over: waiting for it could be waiting for each other.

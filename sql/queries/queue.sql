@@ -56,44 +56,42 @@ WHERE name <> ''
 -- From queues that are not paused, for a worker that nobody took for dead; in the order in which they
 -- are to start, with the seconds that a job waited since it could.
 WITH open AS (
-    SELECT array_agg(queue) AS queues, array_agg(weight) AS weights, array_agg(pass) AS passes
-    FROM unnest(%(queues)s::text[], %(weights)s::double precision[], %(passes)s::double precision[])
-        AS u (queue, weight, pass)
+    SELECT array_agg(queue) AS queues, array_agg(weight) AS weights, array_agg(pass) AS passes,
+           array_agg(first_priority) AS first_priorities, array_agg(first_id) AS first_ids
+    FROM unnest(%(queues)s::text[], %(weights)s::double precision[], %(passes)s::double precision[],
+                %(first_priorities)s::integer[], %(first_ids)s::bigint[])
+        AS u (queue, weight, pass, first_priority, first_id)
     WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = u.queue)
       AND EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = %(worker_id)s)
 )
-SELECT c.id, c.status, c.task_name, c.priority, c.lock, c.queueing_lock, c.args, c.scheduled_at,
+SELECT c.id, c.task_name, c.priority, c.lock, c.queueing_lock, c.args, c.scheduled_at,
        c.queue_name, c.attempts, c.abort_requested, c.worker_id,
        extract(epoch FROM clock_timestamp() - greatest(c.scheduled_at, (
            SELECT max(e.at) FROM procrastinate_events e
            WHERE e.job_id = c.id AND e.type IN ('deferred', 'deferred_for_retry', 'retried')
        )))::double precision AS waited
-FROM open, claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, open.queues, open.weights, open.passes) AS c
+FROM open, claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, open.queues, open.weights, open.passes,
+                      open.first_priorities, open.first_ids) AS c
 ORDER BY open.weights[array_position(open.queues, c.queue_name::text)] DESC, c.priority DESC, c.id
 
 -- name: finish
--- The ends of runs, the errors of those that failed, and the counts of all; a run that does not
--- count (its job is somebody else's by now) leaves no error either.
-WITH written AS (
-    SELECT id FROM finish_jobs(
-        %(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procrastinate_job_status[],
-        %(spent)s::boolean[], %(retry_at)s::timestamptz[]) AS id
-),
-recorded AS (
-    INSERT INTO job_errors (job_id, attempt, kind, error, public_error, traceback)
-    SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
-    FROM unnest(%(job_ids)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],
-                %(public_errors)s::text[], %(tracebacks)s::text[])
-        AS e (job_id, attempt, error, public_error, traceback)
-    JOIN written ON written.id = e.job_id
-),
-counted AS (
-    SELECT count_jobs(%(slot)s, %(tasks)s::text[], %(queues)s::text[], %(events)s::text[],
-                      %(counts)s::bigint[], %(seconds)s::double precision[],
-                      %(waited)s::double precision[], %(seconds_buckets)s::text[],
-                      %(waited_buckets)s::text[])
-)
-SELECT id FROM written, counted
+-- The ends of runs. A run that does not count (its job is somebody else's by now) is not returned.
+SELECT finish_jobs(%(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procrastinate_job_status[],
+                   %(spent)s::boolean[], %(retry_at)s::timestamptz[])
+
+-- name: record_errors
+-- Of runs that are about to end, and count.
+INSERT INTO job_errors (job_id, attempt, kind, error, public_error, traceback)
+SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
+FROM unnest(%(job_ids)s::bigint[], %(workers)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],
+            %(public_errors)s::text[], %(tracebacks)s::text[])
+    AS e (job_id, worker_id, attempt, error, public_error, traceback)
+JOIN procrastinate_jobs j ON j.id = e.job_id AND j.worker_id = e.worker_id AND j.status = 'doing'
+
+-- name: count
+SELECT count_jobs(%(slot)s, %(tasks)s::text[], %(queues)s::text[], %(events)s::text[],
+                  %(counts)s::bigint[], %(seconds)s::double precision[], %(waited)s::double precision[],
+                  %(seconds_buckets)s::text[], %(waited_buckets)s::text[])
 
 -- name: rescue
 -- Deaths are counted, too.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from activelog.queue.fronts import FRONT
 from tests.bench.http import http
 from tests.bench.measure import Place, Result, cpu_seconds, median, places
 from tests.processes import PYTHON
@@ -16,6 +17,7 @@ from tests.processes import PYTHON
 ROOT = Path(__file__).parents[2]
 ROUNDS = 3
 CONCURRENCY = 50
+BACKLOG = 300_000
 FANNED_OUT, PAGE = 1_000_000, 10_000
 OURS, STOCK = "tests.bench.queue_apps.ours", "tests.bench.queue_apps.stock"
 
@@ -56,6 +58,9 @@ def drain(ours: Place, stock: Place) -> Iterator[Result]:
         f" of Postgres CPU, and both cores are busy: CPU is the limit"
     )
     yield Result("queue.drain_vs_stock", median(fast), "jobs/s", median(slow), True, note)
+    rate, _ = drain_once(ours, OURS, BACKLOG, CONCURRENCY)
+    note = f"{BACKLOG:,} jobs that wait, and 30,000"
+    yield Result("queue.drain_backlog", rate, "jobs/s", median(fast), True, note)
 
 
 def drain_once(place: Place, app: str, jobs: int, slots: int) -> tuple[float, tuple[float, float]]:
@@ -179,8 +184,8 @@ def _claim(place: Place) -> float:
             conn.execute(ENQUEUE.encode(), [1, "default"])
             began = time.perf_counter()
             claimed = conn.execute(
-                "SELECT id FROM claim_jobs(%s, 10, %s, %s, %s, %s)",
-                [row[0], ["noop"], ["default"], [3.0], [0.0]],
+                "SELECT id FROM claim_jobs(%s, 10, %s, %s, %s, %s, %s, %s)",
+                [row[0], ["noop"], ["default"], [3.0], [0.0], [FRONT[0]], [FRONT[1]]],
             ).fetchall()
             taken.append((time.perf_counter() - began) * 1000)
             assert len(claimed) == 1

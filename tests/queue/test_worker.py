@@ -164,6 +164,39 @@ async def test_a_worker_never_takes_more_than_it_has_slots(queue: Queue) -> None
             assert doing <= 3
 
 
+async def test_what_comes_to_the_front_of_a_backlog_starts_soon(queue: Queue) -> None:
+    """While it has plenty to do, a worker does not look there each time."""
+    first, *_, last = [queue.defer("marked", args={"seconds": 0.01}) for _ in range(300)]
+    async with working(queue, concurrency=2):
+        await until_status(queue, first, "succeeded")
+        back = "UPDATE procrastinate_jobs SET status = 'todo' WHERE id = %s"
+        queue.all(back, first)
+        urgent = queue.one(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, priority)"
+            " VALUES ('default', 'marked', 10) RETURNING id"
+        )[0]
+        await until_status(queue, last, "succeeded", 30)
+    order = [job for (job,) in queue.all("SELECT job_id FROM marks WHERE what = 'end' ORDER BY at")]
+    assert len(order) == 302
+    assert order.index(urgent) < 150
+    assert order.index(first, 1) < 150
+
+
+async def test_what_a_busy_worker_did_is_counted_when_it_pauses(queue: Queue) -> None:
+    counted = "SELECT count FROM job_counts WHERE event = 'succeeded' AND hour = 'infinity'"
+    async with working(queue, concurrency=20):
+        await asyncio.sleep(1)
+        queue.all(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, scheduled_at)"
+            " SELECT 'default', 'noop', now() FROM generate_series(1, 40)"
+        )
+        for _ in range(20):
+            if queue.all(counted) == [(40,)]:
+                break
+            await asyncio.sleep(0.1)
+    assert queue.all(counted) == [(40,)]
+
+
 async def test_jobs_that_come_while_all_slots_are_taken_follow_at_once(queue: Queue) -> None:
     def is_busy() -> bool:
         return bool(queue.all("SELECT 1 FROM busy_workers"))
@@ -257,7 +290,7 @@ async def test_a_free_lock_is_found_behind_many_that_are_held_or_not_ours(queue:
         )
     free = queue.defer("noop", lock="z")
     [(worker_id,)] = queue.all("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
-    claim = "SELECT id FROM claim_jobs(%s, 10, '{noop}', '{default}', '{1}', '{0}')"
+    claim = "SELECT id FROM claim_jobs(%s, 10, '{noop}', '{default}', '{1}', '{0}', '{0}', '{0}')"
     assert queue.all(claim, worker_id) == [(free,)]
 
 
@@ -417,7 +450,9 @@ async def test_a_plan_made_while_nothing_waited_is_good_for_a_burst(queue: Queue
         worker = conn.execute(b"INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
         worker_id = worker.fetchone()[0]  # type: ignore[index]
         conn.commit()
-        claim = b"SELECT id FROM claim_jobs(%s, 10, '{noop}', '{default}', '{1}', '{0}')"
+        claim = (
+            b"SELECT id FROM claim_jobs(%s, 10, '{noop}', '{default}', '{1}', '{0}', '{0}', '{0}')"
+        )
         finish = (
             b"SELECT finish_jobs(%s, %s, %s::procrastinate_job_status[], %s, %s::timestamptz[])"
         )
