@@ -24,21 +24,17 @@ from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.jobs import Job
 
 from activelog.db import Conn, Pool
-from activelog.errors import Permanent
 from activelog.queue import duties, schedule, store
-from activelog.queue.counts import Counts
 from activelog.queue.end import Claimed, End
-from activelog.queue.fronts import Fronts
+from activelog.queue.exchange import Exchange
 from activelog.queue.heart import Heart
 from activelog.queue.lifeline import DatabaseGone, Lifeline
 from activelog.queue.pace import Pace
 from activelog.queue.run import ThreadHangs, run
-from activelog.queue.shares import Shares
 
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 GATHER_SECONDS = 0.003
-LEARN_SECONDS = 1.0  # between two looks for queues that are new
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 
 logger = logging.getLogger(__name__)
@@ -66,9 +62,15 @@ class Worker(stock.Worker):
         self._url = url
         self._pool = pool
         self._timeouts = timeouts
-        self._shares = Shares(shares)
         self._tasks = list(self.app.tasks)
         self._line = Lifeline(url, on_reconnect=self._release_unseen)
+        self._exchange = Exchange(
+            self._line,
+            tasks=self._tasks,
+            queues=self._named_queues(),
+            weights=shares,
+            on_more=self._new_job_event.set,
+        )
         self._side_line = Lifeline(url)
         self._rescue_line = Lifeline(url)
         self._guards: set[asyncio.Task[None]] = set()
@@ -76,10 +78,6 @@ class Worker(stock.Worker):
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
         self._pace = Pace()
-        self._fronts = Fronts()
-        self._counts = Counts()
-        self._has_plenty = False  # the last claim filled all slots: there may be more
-        self._learn_at = 0.0
         self._hung: list[threading.Thread] = []
         self._handed_back = False
         self._fatal: Exception | None = None
@@ -274,75 +272,24 @@ class Worker(stock.Worker):
             self._new_job_event.set()  # what came until now woke nobody
 
     async def _is_idle(self) -> bool:
-        is_at_work = self._running_jobs or self._ends or self._counts.are_pending
-        return not (is_at_work or await self._learn_queues())
+        is_at_work = self._running_jobs or self._ends or self._exchange.has_more_to_write
+        return not (is_at_work or await self._exchange.learn_queues())
 
     def _free_slots(self) -> int:
         return max(0, self.concurrency - len(self._running_jobs))
 
     async def _turn(self, slots: int) -> None:
         self._writing, self._ends = self._ends, []
-        ends = self._writing
-        if not (ends or slots or self._counts.are_pending):
+        if not (self._writing or slots or self._exchange.has_more_to_write):
             return
-        if time.monotonic() > self._learn_at:  # also one that is busy hears of new queues
-            await self._learn_queues()
-        self._counts.add(ends)
-        written, claimed = await self._write_and_claim(ends, slots)
+        claimed = await self._exchange.turn(
+            self.worker_id, self._writing, slots, is_last=self._stop_event.is_set()
+        )
         self._writing = []
-        for end in ends:
-            if end.job.id not in written:
-                logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
-        self._note_claim([one.job for one in claimed], slots)
+        if claimed:
+            self._pace.claimed_some()
         for one in claimed:
             self._start(one)
-
-    def _note_claim(self, jobs: list[Job], slots: int) -> None:
-        self._shares.started(job.queue for job in jobs)
-        if jobs:
-            self._pace.claimed_some()
-        self._has_plenty = slots > 0 and len(jobs) == slots
-        saw_all = self._fronts.claimed(jobs, slots)
-        if not saw_all or (self._counts.are_pending and not self._has_plenty):
-            self._new_job_event.set()
-
-    async def _write_and_claim(self, ends: list[End], slots: int) -> tuple[set[int], list[Claimed]]:
-        counts = self._counts.due(is_busy=self._has_plenty and not self._stop_event.is_set())
-        try:
-            found = await self._line(lambda conn: self._exchange(conn, ends, slots, counts))
-        except psycopg.errors.UniqueViolation:
-            # Two workers wanted one lock at the same moment, or a retry met a waiting job that
-            # holds its queueing lock. One by one the guilty end shows, and fails.
-            self._new_job_event.set()
-            return {job_id for end in ends for job_id in await self._write_alone(end)}, []
-        if counts:
-            self._counts.written()
-        return found
-
-    async def _exchange(
-        self, conn: Conn, ends: list[End], slots: int, counts: dict[str, Any] | None = None
-    ) -> tuple[set[int], list[Claimed]]:
-        return await store.turn(
-            conn,
-            worker_id=self.worker_id or 0,
-            ends=ends,
-            counts=counts,
-            slots=slots if self.worker_id else 0,
-            tasks=self._tasks,
-            passes=self._shares.passes,
-            weights=self._shares.weights(),
-            fronts=self._fronts.of(self._shares.passes),
-        )
-
-    async def _write_alone(self, end: End) -> set[int]:
-        try:
-            written, _ = await self._line(lambda conn: self._exchange(conn, [end], 0))
-        except psycopg.errors.UniqueViolation:
-            error = Permanent("a job with the same queueing lock is already waiting")
-            failed = End(end.job, "failed", error=error)
-            self._counts.add([failed])
-            written, _ = await self._line(lambda conn: self._exchange(conn, [failed], 0))
-        return written
 
     async def _release_unseen(self, conn: Conn) -> None:
         """The answer to a claim may have been lost with the connection, but not the claim."""
@@ -356,11 +303,9 @@ class Worker(stock.Worker):
             return 0
         if self._free_slots() == 0:
             return self.fetch_job_polling_interval
-        if await self._learn_queues():
+        if await self._exchange.learn_queues():
             return 0
-        ready = await self._line(
-            lambda conn: store.seconds_until_ready(conn, self._shares.passes, self._tasks)
-        )
+        ready = await self._exchange.seconds_until_ready()
         return self._pace.pause(ready, self.fetch_job_polling_interval)
 
     async def _sleep(self, seconds: float) -> None:
@@ -372,11 +317,6 @@ class Worker(stock.Worker):
 
     def _named_queues(self) -> list[str] | None:
         return None if self.queues is None else list(self.queues)
-
-    async def _learn_queues(self) -> bool:
-        self._learn_at = time.monotonic() + LEARN_SECONDS
-        names = await self._line(store.queue_names) if self.queues is None else self.queues
-        return self._shares.add(names)
 
     # Jobs
 
