@@ -42,11 +42,13 @@ class Exchange:
         self._fronts = Fronts()
         self._counts = Counts()
         self._has_plenty = False  # the last claim filled all slots: there may be more
+        self._saw_all = True  # that could start
         self._learn_at = 0.0
 
     @property
-    def has_more_to_write(self) -> bool:
-        return self._counts.are_pending
+    def is_unfinished(self) -> bool:
+        """There is more to write, or maybe to claim, also when nothing happens meanwhile."""
+        return self._counts.are_pending or not self._saw_all
 
     async def turn(
         self, worker_id: int | None, ends: list[End], slots: int, *, is_last: bool = False
@@ -79,8 +81,8 @@ class Exchange:
     def _note_claim(self, jobs: list[Job], slots: int) -> None:
         self._shares.started(job.queue for job in jobs)
         self._has_plenty = slots > 0 and len(jobs) == slots
-        saw_all = self._fronts.claimed(jobs, slots)
-        if not saw_all or (self._counts.are_pending and not self._has_plenty):
+        self._saw_all = self._fronts.claimed(jobs, slots)
+        if self.is_unfinished and not self._has_plenty:
             self._on_more()
 
     async def _write_and_claim(

@@ -272,7 +272,7 @@ class Worker(stock.Worker):
             self._new_job_event.set()  # what came until now woke nobody
 
     async def _is_idle(self) -> bool:
-        is_at_work = self._running_jobs or self._ends or self._exchange.has_more_to_write
+        is_at_work = self._running_jobs or self._ends or self._exchange.is_unfinished
         return not (is_at_work or await self._exchange.learn_queues())
 
     def _free_slots(self) -> int:
@@ -280,7 +280,7 @@ class Worker(stock.Worker):
 
     async def _turn(self, slots: int) -> None:
         self._writing, self._ends = self._ends, []
-        if not (self._writing or slots or self._exchange.has_more_to_write):
+        if not (self._writing or slots or self._exchange.is_unfinished):
             return
         claimed = await self._exchange.turn(
             self.worker_id, self._writing, slots, is_last=self._stop_event.is_set()

@@ -83,6 +83,13 @@ async def deadly(context: Context, seconds: float = 0) -> None:
     os._exit(9)
 
 
+@blueprint.job("reviving", queue="default")
+async def reviving(context: Context, job_id: int) -> None:
+    """Puts a job that has ended back into its place."""
+    async with context.additional_context["pool"].connection() as conn:
+        await conn.execute("UPDATE procrastinate_jobs SET status = 'todo' WHERE id = %s", [job_id])
+
+
 # Ways to end that are none
 
 

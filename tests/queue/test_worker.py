@@ -182,6 +182,14 @@ async def test_what_comes_to_the_front_of_a_backlog_starts_soon(queue: Queue) ->
     assert order.index(first, 1) < 150
 
 
+async def test_a_worker_does_not_end_before_it_looked_at_the_front(queue: Queue) -> None:
+    first = queue.defer("noop")
+    await queue.work()
+    queue.defer("reviving", args={"job_id": first})
+    await queue.work(concurrency=1)
+    assert queue.events(first).count("succeeded") == 2
+
+
 async def test_what_a_busy_worker_did_is_counted_when_it_pauses(queue: Queue) -> None:
     counted = "SELECT count FROM job_counts WHERE event = 'succeeded' AND hour = 'infinity'"
     async with working(queue, concurrency=20):
