@@ -16,6 +16,7 @@ import psycopg
 import uvicorn
 
 from activelog import __version__, demo, importer, local, logs, openapi, web
+from activelog.addresses import findable
 from activelog.embedded import EmbeddedError
 from activelog.local import LocalError
 from activelog.migrate import MigrationError, migrate
@@ -148,7 +149,7 @@ def _admin(arguments: argparse.Namespace) -> None:
         granted = conn.execute(
             "UPDATE users SET is_admin = %s"
             " WHERE lower(email) = lower(%s) AND verified_at IS NOT NULL",
-            [not arguments.revoke, arguments.email],
+            [not arguments.revoke, findable(arguments.email)],
         )
         if granted.rowcount == 0:
             sys.exit(f"activelog: nobody with the verified address {arguments.email} is registered")

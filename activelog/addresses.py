@@ -42,9 +42,9 @@ def _why(local: str) -> str:
 
 
 def findable(text: str) -> str:
-    """As it is kept and counted, however it was typed; "none", which nobody has, for what is no
-    address: it is looked for like any other, so that nobody learns the difference."""
+    """As it is kept and counted, however it was typed. What is no address becomes something that
+    nobody has: it is looked for like any other, so that nobody learns the difference."""
     try:
         return clean_email(text)
     except AppError:
-        return "none"
+        return f"none {text.strip().lower()}"

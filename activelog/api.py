@@ -247,7 +247,7 @@ def path_value(text: str, kind: type[Any]) -> Any:
 async def once(
     request: Request, user_id: int, body: object, act: Callable[[Conn], Awaitable[Response]]
 ) -> Response:
-    """Runs `act`, which works by one statement; with an Idempotency-Key once for each key.
+    """Runs `act` on a connection in autocommit mode; with an Idempotency-Key once for each key.
 
     The same key and request again get the first answer; another request with that key gets 422;
     one whose first request is still at work 409. The key is written in the same transaction, so

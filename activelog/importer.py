@@ -8,6 +8,7 @@ from uuid import uuid4
 from activelog import db, tickets
 from activelog.activities import queries
 from activelog.activities.routes import import_key, open_import
+from activelog.addresses import findable
 from activelog.services import make_services
 from activelog.settings import Settings
 from activelog.tickets import Ticket
@@ -26,7 +27,7 @@ async def run(settings: Settings, email: str, path: Path) -> None:
     ) as pool:
         services = make_services(settings, pool)
         async with pool.connection() as conn:
-            user_id = await queries.owner(conn, email)
+            user_id = await queries.owner(conn, findable(email))
         if user_id is None:
             raise ImportFailed(f"nobody with the verified address {email} is registered")
         ticket_id = uuid4()

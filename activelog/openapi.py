@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from activelog import __version__
-from activelog.api import Endpoint, Problem
+from activelog.api import KEY_LENGTH, Endpoint, Problem
 
 _REF = "#/components/schemas/{name}"
 _MEDIA = "application/json"
@@ -93,6 +93,8 @@ def _errors(endpoint: Endpoint) -> list[int]:
         found.add(404)
     if "body" in endpoint.parameters or endpoint.request_type:
         found.add(413)
+    if endpoint.idempotent:
+        found |= {409, 422}
     return sorted(found)
 
 
@@ -146,7 +148,7 @@ def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str
                 "in": "header",
                 "required": False,
                 "description": "the same key and request again get the first answer",
-                "schema": {"type": "string", "maxLength": 200},
+                "schema": {"type": "string", "maxLength": KEY_LENGTH},
             }
         )
     return found

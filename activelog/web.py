@@ -11,7 +11,7 @@ import psycopg
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
@@ -58,7 +58,7 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/auth/login", accounts.sign_in,
              {200: accounts_model.Session}, errors=(401, 429)),
     Endpoint("POST", "/api/v1/auth/resend-verification", accounts.resend_verification,
-             {202: accounts_model.Resent}, errors=(401, 409, 422, 429), bearer=True,
+             {202: accounts_model.Resent}, errors=(401, 429), bearer=True,
              idempotent=True),
     Endpoint("GET", "/api/v1/auth/verify-email", accounts.verify_email,
              {200: accounts_model.Verified}),
@@ -70,13 +70,13 @@ ENDPOINTS = [
     Endpoint("DELETE", "/api/v1/users/me", accounts.delete, {202: accounts_model.Profile}),
     Endpoint("POST", "/api/v1/users/me/restore", accounts.restore, {200: accounts_model.Profile}),
     Endpoint("POST", "/api/v1/users/me/export", exports.request_everything, {202: JobAccepted},
-             errors=(409, 422, 429), idempotent=True),
+             errors=(429,), idempotent=True),
     Endpoint("GET", "/api/v1/users/me/mail-preferences", outbox.show_preferences,
              {200: outbox.Preferences}),
     Endpoint("PATCH", "/api/v1/users/me/mail-preferences", outbox.change_preferences,
              {200: outbox.Preferences}),
     Endpoint("POST", "/api/v1/users/me/reports/weekly-summary", summaries.request_weekly,
-             {202: summaries_model.WeeklyAccepted}, errors=(409, 422, 429), idempotent=True),
+             {202: summaries_model.WeeklyAccepted}, errors=(429,), idempotent=True),
     Endpoint("GET", "/api/v1/stats/daily", summaries.daily, {200: summaries_model.Stats}),
     Endpoint("GET", "/api/v1/stats/weekly", summaries.weekly, {200: summaries_model.Stats}),
     Endpoint("GET", "/api/v1/stats/monthly", summaries.monthly, {200: summaries_model.Stats}),
@@ -99,13 +99,13 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/activities", activities.create, {201: activities_model.Activity}),
     Endpoint("GET", "/api/v1/activities", activities.page, {200: activities_model.ActivityPage}),
     Endpoint("POST", "/api/v1/activities/import", activities.import_upload, {202: JobAccepted},
-             errors=(409, 422), request_type="text/csv", idempotent=True),
+             errors=(429,), request_type="text/csv", idempotent=True),
     Endpoint("POST", "/api/v1/activities/export/csv", exports.request_csv, {202: JobAccepted},
-             errors=(409, 422, 429), idempotent=True),
+             errors=(429,), idempotent=True),
     Endpoint("POST", "/api/v1/activities/export/pdf", exports.request_pdf, {202: JobAccepted},
-             errors=(409, 422, 429), idempotent=True),
+             errors=(429,), idempotent=True),
     Endpoint("POST", "/api/v1/export/request", exports.request_any, {202: JobAccepted},
-             errors=(409, 422, 429), idempotent=True),
+             errors=(429,), idempotent=True),
     Endpoint("GET", "/api/v1/activities/{activity_id}", activities.show,
              {200: activities_model.Activity}),
     Endpoint("PATCH", "/api/v1/activities/{activity_id}", activities.change,
@@ -171,6 +171,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=[Middleware(AccessLog, on_error=_internal_error)],
         exception_handlers={
             AppError: _refused,
+            ClientDisconnect: _hung_up,
             HTTPException: _http_error,
             psycopg.OperationalError: _away("the database"),
             psycopg.errors.ForeignKeyViolation: _account_gone,
@@ -224,6 +225,10 @@ def _allowed(request: Request) -> list[str]:
         route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE
     )
     return sorted({method for route in matching for method in route.methods})
+
+
+async def _hung_up(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # as nginx counts it; nobody reads it
 
 
 async def _account_gone(request: Request, error: Exception) -> Response:

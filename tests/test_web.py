@@ -110,6 +110,37 @@ async def test_a_body_that_never_ends_is_cut_off(world: World) -> None:
     assert sent < 1_000_000
 
 
+async def test_a_client_that_hangs_up_is_no_error_of_ours(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = await world.user()
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/activities", "query_string": b"",
+        "headers": [(b"authorization", ada.headers["Authorization"].encode())], "app": world.app,
+    }  # fmt: skip
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    with caplog.at_level("INFO"):
+        await world.app(scope, receive, send)
+    assert answers[0]["status"] == 499
+    assert "Traceback" not in caplog.text
+
+
+async def test_metrics_of_a_database_that_hangs_are_503(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.monitoring.routes._PATIENCE", 0.2)
+    async with world.pool.connection() as conn, conn.transaction():
+        await conn.execute("LOCK TABLE job_counts")
+        assert (await world.http.get("/metrics")).status_code == 503
+
+
 async def test_a_store_that_is_away_is_503_for_an_upload(
     with_settings: Callable[..., Any], settings: Settings, tmp_path: Any
 ) -> None:

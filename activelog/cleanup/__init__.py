@@ -10,6 +10,11 @@
 | counters of limits | when their window ends |
 | jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
 | runs of schedules | after 400 days |
+| counts of jobs by the hour; how full queues were | after a year; after 40 days |
+| words of jobs, for searching | with the jobs |
+
+A mail whose job ended without it is given up after a day. Mails, tickets, friends and notifications
+stay for as long as their account does; what admins did, for good.
 
 The engine's own way to delete jobs reads all events of all jobs in one statement, seconds of it.
 Here the table is walked in the order of ids, a bounded page a statement, and the walk ends at the

@@ -35,8 +35,8 @@ blueprint = Blueprint()
 @blueprint.periodic(cron="0 2 * * *")
 @blueprint.job("activelog.cleanup.nightly", queue="low", timeout=6 * 3600, lock="cleanup")
 async def nightly(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
-    """Deletes what is old; by hand, `day` says as of when. A second run finds nothing left to
-    delete."""
+    """Deletes what is old; by hand, `day` says as of when (jobs go by the clock). A second run
+    finds nothing left to delete."""
     services = of_job(context)
     now = midnight(runs.day_of(None, day, services.clock())) if day else services.clock()
     async with runs.recorded(context, timestamp) as counts:

@@ -66,7 +66,9 @@ class Measured(Collector):
             table.add_metric([size.table], size.bytes)
         yield table
         yield _gauge(
-            "activelog_mail_oldest_seconds", "Age of the oldest mail that waits", self.oldest_mail
+            "activelog_mail_oldest_seconds",
+            "Age of the oldest mail that is not delivered yet",
+            self.oldest_mail,
         )
         yield _gauge("activelog_workers", "Workers with a heartbeat", self.workers)
         yield _gauge(
@@ -77,7 +79,6 @@ class Measured(Collector):
 
     def _jobs(self) -> Iterator[Metric]:
         enqueued = CounterMetricFamily("activelog_jobs_enqueued", "Jobs enqueued", labels=_JOB)
-        started = CounterMetricFamily("activelog_jobs_started", "Runs begun", labels=_JOB)
         ended = {
             event: CounterMetricFamily(f"activelog_jobs_{event}", f"Runs that {text}", labels=_JOB)
             for event, text in zip(
@@ -95,9 +96,7 @@ class Measured(Collector):
             ends = {event: counts.get((task, queue, event), 0) for event in _ENDS}
             for event, count in ends.items():
                 ended[event].add_metric([task, queue], count)
-            begun = sum(ends.values()) + running.get((task, queue), 0)
-            started.add_metric([task, queue], begun)
-        yield from (enqueued, started, *ended.values())
+        yield from (enqueued, *ended.values())
 
     def _histograms(self) -> Iterator[Metric]:
         lasting = HistogramMetricFamily("activelog_job_seconds", "How long runs took", labels=_JOB)

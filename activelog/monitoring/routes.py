@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from activelog import db
+from activelog.errors import AppError
 from activelog.migrate import migration_files
 from activelog.monitoring import queries
 from activelog.monitoring.metrics import expose, measure
@@ -19,8 +20,12 @@ async def metrics(request: Request) -> Response:
     services = of_request(request)
     until, text = services.memo.get("metrics", (0.0, b""))
     if time.monotonic() > until:
-        async with asyncio.timeout(_PATIENCE), db.snapshot(services.pool) as conn:
-            text = expose(await measure(conn, services.pool))
+        try:
+            async with asyncio.timeout(_PATIENCE), db.snapshot(services.pool) as conn:
+                text = expose(await measure(conn, services.pool))
+        except TimeoutError:
+            message = "the database does not answer; try again"
+            raise AppError("unavailable", message, 503, retry_after=2) from None
         services.memo["metrics"] = (time.monotonic() + 2, text)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 

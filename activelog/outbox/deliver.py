@@ -45,14 +45,14 @@ async def deliver(
     claim = await services.together(queries.claim, wanted)
     if claim is None or claim.state != "sending":
         return False
-    if load is not None:
-        loaded = await load(claim)
-        if loaded is None:
-            skipped = Outcome(claim.id, "skipped", "nothing to tell")
-            await services.together(queries.finish, skipped)
-            return False
-        data |= loaded
     try:
+        if load is not None:
+            loaded = await load(claim)
+            if loaded is None:
+                skipped = Outcome(claim.id, "skipped", "nothing to tell")
+                await services.together(queries.finish, skipped)
+                return False
+            data |= loaded
         message = _compose(services, kind, claim, user_id, data)
         await _await_turn(services)
         answer = await services.mailer.send(message)

@@ -23,12 +23,12 @@ class _Sum:
     seconds_buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     waited_buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
 
-    def add(self, end: End) -> None:
-        self.count += 1
-        self.seconds += end.seconds
-        self.waited += end.waited
-        self.seconds_buckets[bisect_left(BUCKETS, end.seconds)] += 1
-        self.waited_buckets[bisect_left(BUCKETS, end.waited)] += 1
+    def add(self, end: End, times: int) -> None:
+        self.count += times
+        self.seconds += times * end.seconds
+        self.waited += times * end.waited
+        self.seconds_buckets[bisect_left(BUCKETS, end.seconds)] += times
+        self.waited_buckets[bisect_left(BUCKETS, end.waited)] += times
 
 
 class Counts:
@@ -39,9 +39,14 @@ class Counts:
         self._sums: dict[tuple[str, str, str], _Sum] = {}
         self._written_at = 0.0
 
-    def add(self, ends: Iterable[End]) -> None:
+    def add(self, ends: Iterable[End], times: int = 1) -> None:
         for end in ends:
-            self._sums.setdefault((end.job.task_name, end.job.queue, end.event), _Sum()).add(end)
+            key = (end.job.task_name, end.job.queue, end.event)
+            self._sums.setdefault(key, _Sum()).add(end, times)
+
+    def replace(self, end: End, another: End) -> None:
+        self.add([end], -1)
+        self.add([another])
 
     @property
     def are_pending(self) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import psycopg
 from procrastinate.jobs import Job
 
@@ -104,8 +105,8 @@ class Exchange:
             written, _ = await self._line(lambda conn: self._call(conn, 0, [end], 0, None))
         except psycopg.errors.UniqueViolation:
             error = Permanent("a job with the same queueing lock is already waiting")
-            failed = End(end.job, "failed", error=error)
-            self._counts.add([failed])
+            failed = msgspec.structs.replace(end, status="failed", retry_at=None, error=error)
+            self._counts.replace(end, failed)
             written, _ = await self._line(lambda conn: self._call(conn, 0, [failed], 0, None))
         return written
 

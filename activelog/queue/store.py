@@ -182,8 +182,8 @@ def _text(text: str, length: int) -> str:
     return text[:length].replace("\0", "�").encode(errors="replace").decode()
 
 
-async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> int:
-    return await db.execute(conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known})
+async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> None:
+    await db.execute(conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known})
 
 
 async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:

@@ -46,8 +46,8 @@ async def monthly(context: Context, timestamp: int | None = None, day: str | Non
 
 @blueprint.job(RENDER, queue=QUEUE, timeout=600)
 async def render(context: Context, user_id: int, month: str) -> None:
-    """Draws, stores and announces one user's report. A second run overwrites the same object with
-    the same bytes and finds its mail written."""
+    """Draws, stores and announces one user's report. A second run overwrites the same object and
+    finds its mail written."""
     services = of_job(context)
     span = parse_month(month[:7])
     key = object_key(user_id, span.first)

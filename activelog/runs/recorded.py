@@ -1,8 +1,11 @@
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+
+from procrastinate.job_context import AbortReason
 
 from activelog.errors import Permanent
 from activelog.queue import Context
@@ -27,19 +30,26 @@ async def recorded(context: Context, timestamp: int | None) -> AsyncIterator[Cou
     tick = datetime.fromtimestamp(timestamp, UTC) if timestamp else None
     async with pool.connection() as conn:
         run_id = await queries.start(conn, job.task_name, tick, job.id or 0)
+
+    async def finish(outcome: str, error: str | None = None) -> None:
+        async with pool.connection() as conn:
+            await queries.finish(conn, run_id, outcome, counts, error)
+
     try:
         yield counts
     except BaseException as error:
-        text = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
-        async with pool.connection() as conn:
-            await queries.finish(conn, run_id, "failed", counts, text)
+        if context.abort_reason() is not AbortReason.SHUTDOWN:  # then it is run again
+            await finish("failed", _words(error))
         raise
-    async with pool.connection() as conn:
-        await queries.finish(
-            conn, run_id, "skipped" if counts.skipped else "succeeded", counts, None
-        )
+    await finish("skipped" if counts.skipped else "succeeded")
     done = ", ".join(f"{number:,} {what}" for what, number in counts.items()) or "nothing"
     logger.info("%s: %s", job.task_name, done)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "it took too long, or somebody stopped it"
+    return f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
 
 
 def day_of(timestamp: int | None, day: str | None, now: datetime) -> date:

@@ -85,7 +85,7 @@ async def find_stats(
 
 
 def wanted_days(query: StatsQuery, unit: str, today: date) -> list[date]:
-    """Whole weeks and months, as far as they have come."""
+    """From the first day of the week or month in which the range begins to its last day."""
     usual = today - timedelta(days=_USUAL_DAYS[unit] - 1)
     end = query.end_date or today.isoformat()
     start = query.start_date or min(usual.isoformat(), end[:10])

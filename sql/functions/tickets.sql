@@ -1,4 +1,4 @@
--- What happens to tickets, mails and texts by themselves; `activelog migrate` makes these functions
+-- What happens to tickets by themselves; `activelog migrate` makes these functions
 -- and triggers anew.
 
 -- Whoever follows a ticket is told when its job did not succeed, a failed export is told of by mail,

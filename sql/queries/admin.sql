@@ -180,7 +180,9 @@ WHERE j.status IN ('failed', 'aborted', 'cancelled') AND j.id IN (
     ORDER BY coalesce(c.queueing_lock, c.id::text), c.id DESC)
 
 -- name: run_now
-UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = ANY (%(ids)s) AND status = 'todo'
+-- Those that wait for their time; the others could start already, in the order of their priorities.
+UPDATE procrastinate_jobs SET scheduled_at = now()
+WHERE id = ANY (%(ids)s) AND status = 'todo' AND scheduled_at > now()
 
 -- name: cancel
 -- Waiting ones are cancelled, running ones asked to stop.

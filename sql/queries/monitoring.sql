@@ -41,8 +41,9 @@ WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors
                        'activities', 'daily_stats']::regclass[]) ORDER BY 1
 
 -- name: oldest_mail
+-- Of those that were tried: a week's mail may be due in hours, and jobs that wait are counted as such.
 SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails
-WHERE state IN ('queued', 'sending')
+WHERE state IN ('queued', 'sending') AND claimed_at IS NOT NULL
 
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.

@@ -63,7 +63,8 @@ SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.occasi
 FROM claimed c JOIN recipient r USING (kind, user_id, occasion)
 
 -- name: finish
-UPDATE mails SET state = e.state, answer = e.answer, size = e.size, finished_at = now()
+UPDATE mails SET state = e.state, answer = e.answer, size = e.size,
+    finished_at = CASE WHEN e.state <> 'queued' THEN now() END
 FROM jsonb_to_recordset(%(outcomes)s) AS e (mail_id bigint, state text, answer text, size integer)
 WHERE mails.id = e.mail_id AND mails.state = 'sending'
 

@@ -171,13 +171,20 @@ SELECT id FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status = 'doing' 
 
 -- name: release_unseen
 -- Jobs that were claimed in an answer that never arrived because the connection broke.
-UPDATE procrastinate_jobs j
-SET status = CASE WHEN EXISTS (SELECT FROM procrastinate_jobs o
-                               WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
-                  THEN 'failed' WHEN j.abort_requested THEN 'aborted'
-                  ELSE 'todo' END::procrastinate_job_status,
-    abort_requested = false, worker_id = NULL
-WHERE j.worker_id = %(worker_id)s AND j.status = 'doing' AND NOT j.id = ANY (%(known)s)
+WITH released AS (
+    UPDATE procrastinate_jobs j
+    SET status = CASE WHEN EXISTS (SELECT FROM procrastinate_jobs o
+                                   WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
+                      THEN 'failed' WHEN j.abort_requested THEN 'aborted'
+                      ELSE 'todo' END::procrastinate_job_status,
+        abort_requested = false, worker_id = NULL
+    WHERE j.worker_id = %(worker_id)s AND j.status = 'doing' AND NOT j.id = ANY (%(known)s)
+    RETURNING j.id, j.status, j.attempts
+)
+INSERT INTO job_errors (job_id, attempt, kind, error, public_error)
+SELECT id, attempts + 1, 'error', 'its claim was lost, and another job has its queueing lock',
+       'the job could not be started'
+FROM released WHERE status = 'failed'
 
 -- name: note_depths
 -- Once in five minutes, whichever worker comes first; it tidies the counts of the last hours, too.

@@ -339,6 +339,12 @@ async def test_asking_for_a_new_password_tells_nobody_who_is_there(world: World)
     assert limited.status_code == 429
 
 
+async def test_who_mistypes_does_not_use_up_the_tries_of_others(world: World) -> None:
+    for number in range(5):
+        assert await forgotten(world, f"ada {number}@example.com") is None
+    assert await forgotten(world, "bob @example.com") is None
+
+
 async def test_guessing_elsewhere_does_not_lock_the_owner_out(
     with_settings: Callable[..., Any],
 ) -> None:

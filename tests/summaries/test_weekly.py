@@ -123,6 +123,22 @@ async def test_the_same_request_again_sends_one_mail(world: World) -> None:
     assert await world.value("SELECT count(*) FROM mails") == 1
 
 
+async def test_a_mail_whose_content_cannot_be_read_has_failed_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("it went wrong")
+
+    monkeypatch.setattr("activelog.summaries.tasks.queries.weeks", broken)
+    ada = await world.user()
+    await ada.post(PATH)
+    for _ in range(4):
+        await world.make_due()
+        await world.work()
+    found = await world.rows("SELECT state, answer, finished_at IS NOT NULL FROM mails")
+    assert found == [("failed", "it went wrong", True)]
+
+
 async def test_it_says_when_nothing_was_sent(world: World) -> None:
     ada = await world.user()
     await world.rows(
