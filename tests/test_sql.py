@@ -49,6 +49,20 @@ def test_every_statement_is_used_and_every_used_one_exists(feature: str) -> None
     assert used == set(db.queries(feature))
 
 
+BARE_KEYS = """
+SELECT conrelid::regclass, conname FROM pg_constraint c
+JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+WHERE contype = 'f' AND NOT EXISTS (
+    SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1]
+      AND coalesce(pg_get_expr(i.indpred, i.indrelid), '') IN ('', format('(%I IS NOT NULL)', a.attname)))
+"""  # noqa: E501
+
+
+def test_deleting_what_others_point_to_reads_no_whole_table(database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        assert conn.execute(BARE_KEYS.encode()).fetchall() == []
+
+
 def test_names_given_twice_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "queries"
     folder.mkdir()

@@ -12,6 +12,7 @@ async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:
     await add_photo(ada)
     await ada.log(notes="=1+1", activity_date="2024-02-15T06:00:00Z")
     await eve.log(notes="eve's")
+    await eve.post("/api/v1/friends/requests", json={"email": ada.address})
     await world.jobs_defer("activelog.reports.monthly", day="2024-03-01")
     await world.work()
     accepted = await ada.post("/api/v1/users/me/export")
@@ -23,9 +24,14 @@ async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:
         names = archive.namelist()
         rows = archive.read("activities.csv").decode()
         profile = archive.read("profile.csv").decode()
+        details = archive.read("activity_details.csv").decode().splitlines()
+        requests = archive.read("friend_requests.csv").decode()
     assert "reports/2024-02.pdf" in names
     assert sum(name.startswith("photos/") for name in names) == 1
-    assert {"friends.csv", "mails.csv", "notifications.csv"} <= set(names)
+    assert {"blocks.csv", "friends.csv", "mails.csv", "notifications.csv"} <= set(names)
+    assert details[0] == "activity_id,calories,created_at,updated_at"
+    assert len(details) == 3
+    assert "\nreceived,Ada,pending," in requests
     assert ",'=1+1\r\n" in rows
     assert "eve's" not in rows
     assert ada.address in profile
