@@ -37,3 +37,15 @@ $$;
 CREATE OR REPLACE TRIGGER on_mail_failed AFTER UPDATE OF state ON mails FOR EACH ROW
     WHEN (NEW.state = 'failed' AND NEW.kind IN ('friend_request', 'friend_activity'))
     EXECUTE FUNCTION on_mail_failed();
+
+-- Ends of mails are counted, a line for each writer.
+CREATE OR REPLACE FUNCTION on_mail_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO mail_counts AS c (slot, kind, outcome, count)
+    VALUES (pg_backend_pid() % 64, NEW.kind, NEW.state, 1)
+    ON CONFLICT (slot, kind, outcome) DO UPDATE SET count = c.count + 1;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_mail_ended AFTER INSERT OR UPDATE OF state ON mails FOR EACH ROW
+    WHEN (NEW.state IN ('sent', 'skipped', 'suppressed', 'failed')) EXECUTE FUNCTION on_mail_ended();

@@ -116,6 +116,15 @@ BEGIN
 END;
 $$;
 
+CREATE OR REPLACE FUNCTION on_jobs_truncated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE procrastinate_events;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_jobs_truncated AFTER TRUNCATE ON procrastinate_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION on_jobs_truncated();
+
 -- A worker that goes leaves running jobs without one, as the engine's foreign key did; jobs that ended
 -- are not written again.
 CREATE OR REPLACE FUNCTION on_workers_deleted() RETURNS trigger LANGUAGE plpgsql AS $$

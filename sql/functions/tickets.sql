@@ -1,6 +1,23 @@
 -- What happens to tickets by themselves; `activelog migrate` makes these functions
 -- and triggers anew.
 
+-- Whoever follows a ticket hears of each change.
+CREATE OR REPLACE FUNCTION notify_ticket(_id uuid) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify('activelog_tickets', _id::text)
+$$;
+
+CREATE OR REPLACE FUNCTION on_ticket_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM notify_ticket(NEW.id);
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_ticket_changed AFTER UPDATE ON job_tickets FOR EACH ROW
+    WHEN ((OLD.progress, OLD.message, OLD.started_at, OLD.completed_at, OLD.cancelled_at)
+          IS DISTINCT FROM
+          (NEW.progress, NEW.message, NEW.started_at, NEW.completed_at, NEW.cancelled_at))
+    EXECUTE FUNCTION on_ticket_changed();
+
 -- Whoever follows a ticket is told when its job did not succeed, a failed export is told of by mail,
 -- and whatever ends a job of a line lets the next one in. The database does it, since a job that
 -- killed its workers ends without any of them.
@@ -68,3 +85,48 @@ END;
 $$;
 CREATE OR REPLACE TRIGGER on_tickets_deleted AFTER DELETE ON job_tickets
     REFERENCING OLD TABLE AS old_tickets FOR EACH STATEMENT EXECUTE FUNCTION on_tickets_deleted();
+
+CREATE OR REPLACE FUNCTION defer_ticket(_id uuid, _task text, _queue text, _request_id text)
+RETURNS bigint LANGUAGE sql AS $$
+    SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
+        _queue, _task, 0, NULL, NULL,
+        jsonb_strip_nulls(jsonb_build_object('ticket_id', _id, 'request_id', _request_id)), NULL
+    )::procrastinate_job_to_defer_v1]))
+$$;
+
+-- Opens a ticket together with its job, in the caller's statement. False, and nothing opened, when
+-- _waiting tickets of its line wait already.
+CREATE OR REPLACE FUNCTION open_ticket(
+    _id uuid, _user_id bigint, _kind text, _task text, _queue text,
+    _line text, _line_slots integer, _waiting integer, _request_id text
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF _line IS NULL THEN
+        INSERT INTO job_tickets (id, user_id, kind, task, queue, request_id, job_id, message)
+        VALUES (_id, _user_id, _kind, _task, _queue, _request_id,
+                defer_ticket(_id, _task, _queue, _request_id), 'Waiting to start');
+    ELSE
+        PERFORM pg_advisory_xact_lock(hashtextextended('line ' || _line, 0));
+        IF (SELECT count(*) FROM job_tickets
+            WHERE line = _line AND completed_at IS NULL AND cancelled_at IS NULL
+              AND job_id IS NULL) >= _waiting THEN
+            RETURN false;
+        END IF;
+        INSERT INTO job_tickets (id, user_id, kind, task, queue, request_id, line, line_slots, message)
+        VALUES (_id, _user_id, _kind, _task, _queue, _request_id, _line, _line_slots,
+                'Waiting to start');
+        PERFORM advance_line(_line);
+    END IF;
+    RETURN true;
+END;
+$$;
+
+-- A ticket for work that starts later.
+CREATE OR REPLACE FUNCTION open_ticket_later(
+    _id uuid, _user_id bigint, _kind text, _task text, _queue text, _args jsonb, _at timestamptz
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO job_tickets (id, user_id, kind, task, queue, message, job_id)
+    SELECT _id, _user_id, _kind, _task, _queue, 'Waiting to start',
+           unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
+               _queue, _task, 0, NULL, NULL, _args, _at)::procrastinate_job_to_defer_v1]))
+$$;

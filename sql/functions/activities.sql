@@ -1,0 +1,45 @@
+-- Days whose figures do not hold any more.
+
+-- A change of a day that was or is about to be computed marks it, in the transaction that makes the
+-- change. (An hour before midnight today counts as well: the change may be committed after the
+-- night's statistics were computed.) The row is locked even if it is there, so whoever computes the
+-- day waits for changes that are not committed yet.
+CREATE OR REPLACE FUNCTION mark_stale(_user_id bigint, _day date) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO stale_days (user_id, day) VALUES (_user_id, _day)
+    ON CONFLICT (user_id, day) DO UPDATE SET day = excluded.day
+$$;
+
+CREATE OR REPLACE FUNCTION is_past(_at timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT (_at AT TIME ZONE 'UTC')::date
+         < ((clock_timestamp() + interval '1 hour') AT TIME ZONE 'UTC')::date
+$$;
+
+CREATE OR REPLACE FUNCTION on_activities_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM new_rows WHERE is_past(activity_date)) THEN  -- most are of today
+        PERFORM mark_stale(user_id, day) FROM (
+            SELECT DISTINCT user_id, (activity_date AT TIME ZONE 'UTC')::date AS day
+            FROM new_rows WHERE is_past(activity_date)
+            ORDER BY 1, 2  -- in one order, or two imports could wait for each other
+        ) AS days;
+    END IF;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_activities_inserted AFTER INSERT ON activities
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION on_activities_inserted();
+
+CREATE OR REPLACE FUNCTION on_activities_updated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM mark_stale(user_id, day) FROM (
+        SELECT DISTINCT user_id, (activity_date AT TIME ZONE 'UTC')::date AS day
+        FROM (SELECT user_id, activity_date FROM new_rows
+              UNION ALL SELECT user_id, activity_date FROM old_rows) AS both_sides
+        WHERE is_past(activity_date) ORDER BY 1, 2
+    ) AS days;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_activities_updated AFTER UPDATE ON activities
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION on_activities_updated();

@@ -1,0 +1,36 @@
+-- What becomes of exports is counted where it happens, whoever makes it happen.
+
+CREATE OR REPLACE FUNCTION count_export(_id uuid, _outcome text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO export_counts AS c (slot, format, outcome, count)
+    SELECT pg_backend_pid() % 64, format, _outcome, 1 FROM exports WHERE id = _id
+    ON CONFLICT (slot, format, outcome) DO UPDATE SET count = c.count + 1
+$$;
+
+CREATE OR REPLACE FUNCTION on_export_requested() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM count_export(NEW.id, 'requested');
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_export_requested AFTER INSERT ON exports
+    FOR EACH ROW EXECUTE FUNCTION on_export_requested();
+
+CREATE OR REPLACE FUNCTION on_export_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM count_export(NEW.id, CASE WHEN NEW.completed_at IS NULL THEN 'cancelled' ELSE 'completed' END);
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_export_ended AFTER UPDATE OF completed_at, cancelled_at ON job_tickets FOR EACH ROW
+    WHEN (OLD.completed_at IS NULL AND OLD.cancelled_at IS NULL
+          AND coalesce(NEW.completed_at, NEW.cancelled_at) IS NOT NULL)
+    EXECUTE FUNCTION on_export_ended();
+
+CREATE OR REPLACE FUNCTION on_export_removed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM count_export(NEW.id, 'expired');
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER on_export_removed AFTER UPDATE OF removed_at ON exports FOR EACH ROW
+    WHEN (OLD.removed_at IS NULL AND NEW.removed_at IS NOT NULL) EXECUTE FUNCTION on_export_removed();
