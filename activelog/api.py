@@ -47,6 +47,13 @@ _NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 
 
+def parameters_of(handler: Handler) -> dict[str, Any]:
+    """The types of what it takes beside the request."""
+    hints = get_type_hints(handler)
+    names = list(inspect.signature(handler).parameters)
+    return {name: hints[name] for name in names if name != "request"}
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """`answers`: the body type by status, None for one without a JSON body."""
@@ -63,9 +70,7 @@ class Endpoint:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        hints = get_type_hints(self.handler)
-        names = list(inspect.signature(self.handler).parameters)
-        return {name: hints[name] for name in names if name != "request"}
+        return parameters_of(self.handler)
 
     @property
     def needs_token(self) -> bool:
@@ -305,6 +310,15 @@ def _answer(response: Response) -> dict[str, Any]:
         "headers": msgspec.json.encode(kept).decode(),
         "body": bytes(response.body),
     }
+
+
+def cut(
+    found: list[T], limit: int, place: Callable[[T], tuple[object, ...]]
+) -> tuple[list[T], str | None]:
+    """A page of what was found, for which one more was asked for, and the cursor of the next page
+    if there is one. `place` says what the order goes by."""
+    shown = found[:limit]
+    return shown, encode_cursor(*place(shown[-1])) if len(found) > limit else None
 
 
 def encode_cursor(*values: object) -> str:

@@ -1,12 +1,20 @@
-"""Serves the objects of a folder storage to whoever has a signed link."""
+"""Stored files: the way to them, and the objects of a folder storage for who has a signed link."""
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from activelog import auth
 from activelog.errors import AppError
-from activelog.services import of_request
+from activelog.services import Services, of_request
 from activelog.storage import FolderStorage, ObjectMissing, content_disposition
+
+PRESIGNED_SECONDS = 600
+
+
+async def lead_to(services: Services, key: str, name: str) -> Response:
+    """A redirect to the object, which a browser saves under `name`; good for ten minutes."""
+    url = await services.storage.presign(key, name, PRESIGNED_SECONDS)
+    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
 
 
 async def serve(request: Request) -> Response:

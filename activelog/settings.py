@@ -87,10 +87,16 @@ class Settings:
             templates=_existing_folder(environ, "ACTIVELOG_TEMPLATES"),
             fonts=_existing_folder(environ, "ACTIVELOG_FONTS"),
             strict_queues=_strict_queues(environ),
-            keep_succeeded_days=_days(environ, "ACTIVELOG_KEEP_SUCCEEDED_DAYS", 7),
-            keep_failed_days=_days(environ, "ACTIVELOG_KEEP_FAILED_DAYS", 30),
-            weekly_active_days=_days(environ, "ACTIVELOG_WEEKLY_ACTIVE_DAYS", 28),
-            weekly_spread_minutes=_minutes(environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", 60),
+            keep_succeeded_days=_days(
+                environ, "ACTIVELOG_KEEP_SUCCEEDED_DAYS", cls.keep_succeeded_days
+            ),
+            keep_failed_days=_days(environ, "ACTIVELOG_KEEP_FAILED_DAYS", cls.keep_failed_days),
+            weekly_active_days=_days(
+                environ, "ACTIVELOG_WEEKLY_ACTIVE_DAYS", cls.weekly_active_days
+            ),
+            weekly_spread_minutes=_minutes(
+                environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", cls.weekly_spread_minutes
+            ),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
         )

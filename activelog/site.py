@@ -6,11 +6,10 @@ it with every POST, and no script can change it), so another site cannot send on
 name. What went wrong or well is told on the next page, by a cookie that is read once.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from starlette.requests import Request
@@ -49,9 +48,7 @@ class Page:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        hints = get_type_hints(self.handler)
-        names = list(inspect.signature(self.handler).parameters)
-        return {name: hints[name] for name in names if name != "request"}
+        return api.parameters_of(self.handler)
 
     def route(self) -> Route:
         return Route(self.path, self._respond, methods=[self.method])

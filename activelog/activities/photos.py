@@ -5,9 +5,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from activelog import api
+from activelog import api, files
 from activelog.activities import queries
 from activelog.activities.model import Photos
 from activelog.errors import AppError, JobError
@@ -17,7 +17,6 @@ from activelog.services import Services, of_request
 UPLOAD_LIMIT = 20 * 1024 * 1024  # bytes
 LONGEST_SIDE = 2048  # pixels
 PER_ACTIVITY = 10
-_PRESIGNED_SECONDS = 600
 
 
 async def add(request: Request, user_id: int, activity_id: int) -> Response:
@@ -53,8 +52,7 @@ async def show(request: Request, user_id: int, photo_id: UUID) -> Response:
     """Leads to the picture, for ten minutes."""
     services = of_request(request)
     key = await find_key(services, photo_id, user_id)
-    url = await services.storage.presign(key, f"{photo_id}.jpg", _PRESIGNED_SECONDS)
-    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+    return await files.lead_to(services, key, f"{photo_id}.jpg")
 
 
 async def delete(request: Request, user_id: int, photo_id: UUID) -> Response:

@@ -60,9 +60,7 @@ async def find_page(services: Services, user_id: int, query: ListQuery) -> Activ
     before = api.decode_cursor(query.cursor, Place) if query.cursor else None
     async with services.pool.connection() as conn:
         found = await queries.page(conn, selection, before, query.limit + 1)
-    shown, more = found[: query.limit], len(found) > query.limit
-    cursor = api.encode_cursor(shown[-1].activity_date, shown[-1].id) if more else None
-    return ActivityPage(shown, cursor)
+    return ActivityPage(*api.cut(found, query.limit, lambda one: (one.activity_date, one.id)))
 
 
 async def change(request: Request, user_id: int, activity_id: int, body: Change) -> Response:

@@ -3,9 +3,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from activelog import api, auth, tickets
+from activelog import api, auth, files, tickets
 from activelog.db import Conn
 from activelog.errors import AppError
 from activelog.exports import queries
@@ -36,7 +36,6 @@ _KINDS: dict[AnyFormat, str] = {
     "zip": "export everything",
 }
 AT_ONCE, WAITING = 2, 10  # exports of one user
-PRESIGNED_SECONDS = 600
 
 
 async def request_csv(request: Request, user_id: int, body: CsvRequest) -> Response:
@@ -140,9 +139,7 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
         raise AppError("gone", "the export has expired; request a new one", 410)
     if ticket.status != "completed":
         raise AppError("not ready", f"the export is {ticket.status}", 409)
-    name = _file_name(export, ticket.created_at)
-    url = await services.storage.presign(export.object_key, name, PRESIGNED_SECONDS)
-    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+    return await files.lead_to(services, export.object_key, _file_name(export, ticket.created_at))
 
 
 async def history(request: Request, user_id: int, query: HistoryQuery) -> Response:
@@ -154,15 +151,13 @@ async def find_history(services: Services, user_id: int, query: HistoryQuery) ->
     before = api.decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
     async with services.pool.connection() as conn:
         found = await queries.page(conn, user_id, before, query.limit + 1)
-        shown = found[: query.limit]
+        shown, cursor = api.cut(found, query.limit, lambda one: (one.created_at, one.id))
         jobs = await tickets.get_all(conn, [export.id for export in shown], user_id)
     items = [
         ExportItem(export.id, export.format, export.filters, status_of(services, jobs[export.id]))
         for export in shown
         if export.id in jobs  # not deleted meanwhile
     ]
-    more = len(found) > query.limit
-    cursor = api.encode_cursor(shown[-1].created_at, shown[-1].id) if more else None
     return ExportPage(items, cursor)
 
 

@@ -67,8 +67,7 @@ async def page(request: Request, user_id: int, query: PageQuery) -> Response:
     after = api.decode_cursor(query.cursor, tuple[Id])[0] if query.cursor else 0
     async with of_request(request).pool.connection() as conn:
         found = await queries.page(conn, user_id, after, query.limit + 1)
-    shown, more = found[: query.limit], len(found) > query.limit
-    return api.json(FriendPage(shown, api.encode_cursor(shown[-1].user_id) if more else None))
+    return api.json(FriendPage(*api.cut(found, query.limit, lambda one: (one.user_id,))))
 
 
 async def part(request: Request, user_id: int, friend_id: int) -> Response:
@@ -85,8 +84,7 @@ async def notifications(request: Request, user_id: int, query: PageQuery) -> Res
     async with of_request(request).pool.connection() as conn:
         found = await queries.notifications(conn, user_id, before, query.limit + 1)
         unread = await queries.unread(conn, user_id)
-    shown, more = found[: query.limit], len(found) > query.limit
-    cursor = api.encode_cursor(shown[-1].id) if more else None
+    shown, cursor = api.cut(found, query.limit, lambda one: (one.id,))
     return api.json(NotificationPage(shown, unread, cursor))
 
 

@@ -211,7 +211,7 @@ async def _searching(request: Request) -> AsyncIterator[Conn]:
             yield conn
     except QueryCanceled:
         raise AppError(
-            "too_much", "that is too much to look through: choose a state, queue or task", 422
+            "too much", "that is too much to look through: choose a state, queue or task", 422
         ) from None
 
 

@@ -1,15 +1,13 @@
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from activelog import api, auth
+from activelog import api, auth, files
 from activelog.errors import AppError
 from activelog.period import parse_month
 from activelog.reports import queries
 from activelog.reports.links import download_url, is_genuine
 from activelog.reports.model import Report, ReportLink, Reports, object_key
 from activelog.services import Services, of_request
-
-_PRESIGNED_SECONDS = 600
 
 
 async def page(request: Request, user_id: int) -> Response:
@@ -47,6 +45,5 @@ async def download(request: Request, month: str, query: ReportLink) -> Response:
     async with services.pool.connection() as conn:
         if await queries.get(conn, user_id, first) is None:
             raise AppError.not_found("report")
-    name = f"activelog-{first:%Y-%m}.pdf"
-    url = await services.storage.presign(object_key(user_id, first), name, _PRESIGNED_SECONDS)
-    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+    key, name = object_key(user_id, first), f"activelog-{first:%Y-%m}.pdf"
+    return await files.lead_to(services, key, name)
