@@ -84,7 +84,7 @@ ENDPOINTS = [
     Endpoint("GET", "/api/v1/reports/{month}/download", reports.download, {302: None},
              errors=(401, 403, 410), bearer=True),
     Endpoint("GET", "/api/v1/friends", friends.page, {200: friends_model.FriendPage}),
-    Endpoint("DELETE", "/api/v1/friends/{friend_id}", friends.part, {204: None}),
+    Endpoint("DELETE", "/api/v1/friends/{friend_id}", friends.unfriend, {204: None}),
     Endpoint("POST", "/api/v1/friends/requests", friends.ask, {202: friends_model.Asked},
              errors=(429,)),
     Endpoint("GET", "/api/v1/friends/requests", friends.requests,

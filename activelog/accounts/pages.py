@@ -94,7 +94,7 @@ async def verify(request: Request, form: Form) -> Response:
 
 async def account(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
-        profile = routes.there(await queries.profile(conn, visitor.id))
+        profile = routes.require_profile(await queries.profile(conn, visitor.id))
         wanted = await outbox.preferences(conn, visitor.id)
     return site.page(request, "account.html", profile=profile, lists=LISTS, wanted=wanted)
 

@@ -143,7 +143,7 @@ async def reset_password(request: Request, body: ResetPassword) -> Response:
 async def me(request: Request, user_id: int) -> Response:
     """The signed-in user."""
     async with of_request(request).pool.connection() as conn:
-        return api.json(there(await queries.profile(conn, user_id)))
+        return api.json(require_profile(await queries.profile(conn, user_id)))
 
 
 async def delete(request: Request, user_id: int) -> Response:
@@ -151,7 +151,7 @@ async def delete(request: Request, user_id: int) -> Response:
     works as before, and `restore` keeps it."""
     services = of_request(request)
     async with db.transaction(services.pool) as conn:
-        profile = there(await queries.delete_later(conn, user_id, GRACE_DAYS))
+        profile = require_profile(await queries.delete_later(conn, user_id, GRACE_DAYS))
         assert profile.delete_after is not None
         await mails.write_deletion(services, conn, user_id, profile.delete_after)
     return api.json(profile, 202)
@@ -160,10 +160,10 @@ async def delete(request: Request, user_id: int) -> Response:
 async def restore(request: Request, user_id: int) -> Response:
     """Keeps an account that was to be deleted."""
     async with of_request(request).pool.connection() as conn:
-        return api.json(there(await queries.restore(conn, user_id)))
+        return api.json(require_profile(await queries.restore(conn, user_id)))
 
 
-def there(profile: Profile | None) -> Profile:
+def require_profile(profile: Profile | None) -> Profile:
     if profile is None:
         raise AppError("unauthorized", "the account is gone", 401)
     return profile

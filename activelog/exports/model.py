@@ -73,7 +73,7 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
     def suffix(self) -> str:
         return "pdf"
 
-    def of_a_time(self, today: date) -> "PdfRequest":
+    def with_period(self, today: date) -> "PdfRequest":
         """The same, and its month or year is said: not the one in which the job happens to run.
         Raises AppError when its fields do not say a time."""
         self._check_fields()
@@ -87,7 +87,7 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
         return said
 
     def span(self) -> Span:
-        """Of one of a time. Raises AppError for a time that is none."""
+        """The days that it covers. Raises AppError for days that are none."""
         if self.month is not None:
             return parse_month(self.month)
         if self.year is not None:

@@ -84,7 +84,7 @@ async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: 
 
 
 async def _start_pdf(request: Request, user_id: int, body: PdfRequest, message: str) -> Response:
-    wanted = body.of_a_time(of_request(request).clock().date())
+    wanted = body.with_period(of_request(request).clock().date())
     selection = wanted.selection(user_id)
 
     async def start(conn: Conn) -> Response:

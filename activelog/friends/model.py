@@ -73,7 +73,7 @@ class NotificationPage(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Asking:
-    """Who a mail says would like to be a friend; `total`: as many do."""
+    """Somebody whose request a mail tells of; `total`: so many wait."""
 
     name: str
     total: int

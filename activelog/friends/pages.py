@@ -45,8 +45,8 @@ async def block(request: Request, visitor: Visitor, request_id: int) -> Response
     return site.back(request, "/friends", "Declined; no more requests from there.")
 
 
-async def part(request: Request, visitor: Visitor, friend_id: int) -> Response:
-    await routes.part(request, visitor.id, friend_id)
+async def unfriend(request: Request, visitor: Visitor, friend_id: int) -> Response:
+    await routes.unfriend(request, visitor.id, friend_id)
     return site.back(request, "/friends", "No friends any more.")
 
 
@@ -56,5 +56,5 @@ PAGES = [
     Page("POST", "/friends/requests/{request_id}/accept", accept),
     Page("POST", "/friends/requests/{request_id}/decline", decline),
     Page("POST", "/friends/requests/{request_id}/block", block),
-    Page("POST", "/friends/{friend_id}/delete", part),
+    Page("POST", "/friends/{friend_id}/delete", unfriend),
 ]

@@ -40,9 +40,9 @@ async def page(conn: Conn, user_id: int, after: int, limit: int) -> list[Friend]
     return await db.many(conn, _SQL["page"], params, Friend)
 
 
-async def part(conn: Conn, user_id: int, friend_id: int) -> bool:
+async def unfriend(conn: Conn, user_id: int, friend_id: int) -> bool:
     params = {"user_id": user_id, "friend_id": friend_id}
-    return await db.execute(conn, _SQL["part"], params) > 0
+    return await db.execute(conn, _SQL["unfriend"], params) > 0
 
 
 async def notifications(

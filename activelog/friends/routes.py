@@ -70,10 +70,10 @@ async def page(request: Request, user_id: int, query: PageQuery) -> Response:
     return api.json(FriendPage(*api.cut(found, query.limit, lambda one: (one.user_id,))))
 
 
-async def part(request: Request, user_id: int, friend_id: int) -> Response:
+async def unfriend(request: Request, user_id: int, friend_id: int) -> Response:
     """Ends a friendship."""
     async with of_request(request).pool.connection() as conn:
-        if not await queries.part(conn, user_id, friend_id):
+        if not await queries.unfriend(conn, user_id, friend_id):
             raise AppError.not_found("friend")
     return Response(status_code=204)
 

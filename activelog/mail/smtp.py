@@ -34,8 +34,8 @@ class Refused(Exception):
 
 
 class Lost(Exception):
-    """The connection is of no use any more; `before_content`: no mail was handed over on it whose
-    answer is missing."""
+    """The connection is of no use any more. `before_content`: no mail that was handed over on it
+    waits for its answer."""
 
     def __init__(self, reason: str, *, before_content: bool = True) -> None:
         super().__init__(reason)

@@ -16,13 +16,13 @@ from activelog.monitoring.model import (
     Hindrances,
     Ids,
     Job,
-    JobError,
     JobFilter,
     JobRow,
     Mail,
     Noted,
     Queue,
     Run,
+    RunError,
     Schedule,
     Slot,
     Worker,
@@ -84,8 +84,8 @@ async def events(conn: Conn, job_id: int) -> list[Event]:
     return await db.many(conn, _SQL["events"], {"id": job_id}, Event)
 
 
-async def errors(conn: Conn, job_id: int) -> list[JobError]:
-    return await db.many(conn, _SQL["errors"], {"id": job_id}, JobError)
+async def errors(conn: Conn, job_id: int) -> list[RunError]:
+    return await db.many(conn, _SQL["errors"], {"id": job_id}, RunError)
 
 
 async def act(conn: Conn, action: Action, ids: list[int]) -> int:

@@ -21,7 +21,7 @@ from activelog import access_log
 from activelog.db import Conn, Pool
 from activelog.monitoring import admin, queries
 from activelog.monitoring.model import Queue
-from activelog.monitoring.queries import Bucket, Exports, Mails, Running, Runs, Schedule, Size
+from activelog.monitoring.queries import Bucket, Exports, Mails, Running, Runs, ScheduleHealth, Size
 from activelog.queue.counts import BUCKETS
 
 _JOB = ["task", "queue"]
@@ -35,7 +35,7 @@ class Measured(Collector):
     runs: list[Runs]
     buckets: list[Bucket]
     running: list[Running]
-    schedules: list[Schedule]
+    schedules: list[ScheduleHealth]
     mails: list[Mails]
     exports: list[Exports]
     sizes: list[Size]

@@ -158,7 +158,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class JobError:
+class RunError:
     attempt: int
     at: datetime
     kind: str

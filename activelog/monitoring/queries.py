@@ -36,7 +36,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class ScheduleHealth:
     task: str
     last_success: datetime | None
     failures: int  # since then
@@ -86,8 +86,8 @@ async def running(conn: Conn) -> list[Running]:
     return await db.many(conn, _SQL["running"], {}, Running)
 
 
-async def schedules(conn: Conn) -> list[Schedule]:
-    return await db.many(conn, _SQL["schedules"], {}, Schedule)
+async def schedules(conn: Conn) -> list[ScheduleHealth]:
+    return await db.many(conn, _SQL["schedules"], {}, ScheduleHealth)
 
 
 async def exports(conn: Conn) -> list[Exports]:

@@ -9,7 +9,7 @@ from activelog.errors import JobError, Permanent, Postponed
 from activelog.mail import MailRefused, Message, Recipient
 from activelog.outbox import queries
 from activelog.outbox.links import unsubscribe_headers, unsubscribe_url
-from activelog.outbox.model import Claim, Kind, Outcome, Wanted
+from activelog.outbox.model import Claim, Kind, MailWanted, Outcome
 from activelog.queue import Backoff, Context
 from activelog.services import Services, of_job
 
@@ -41,7 +41,7 @@ async def deliver(
     """
     services = of_job(context)
     message_id = mail.make_message_id(services.settings.mail_from)
-    wanted = Wanted(kind, user_id, occasion, context.job.id or 0, message_id)
+    wanted = MailWanted(kind, user_id, occasion, context.job.id or 0, message_id)
     claim = await services.together(queries.claim, wanted)
     if claim is None or claim.state != "sending":
         return False

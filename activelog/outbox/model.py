@@ -27,7 +27,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MailWanted:
     """A mail that a job wants to send; `message_id` is for one that has no row yet."""
 
     kind: Kind

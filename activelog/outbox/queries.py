@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from activelog import db, logs
 from activelog.db import Conn
-from activelog.outbox.model import LISTS, Claim, Kind, Outcome, Wanted
+from activelog.outbox.model import LISTS, Claim, Kind, MailWanted, Outcome
 
 _SQL = db.queries("outbox")
 
@@ -48,7 +48,7 @@ async def gather(
     return int(await db.value(conn, _SQL["gather"], params))
 
 
-async def claim(conn: Conn, wanted: Sequence[Wanted]) -> list[Claim | None]:
+async def claim(conn: Conn, wanted: Sequence[MailWanted]) -> list[Claim | None]:
     """None where nothing is left to do, or another job is at it."""
     asked = [
         _key(want.kind, want.user_id, want.occasion)

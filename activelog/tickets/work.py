@@ -41,11 +41,11 @@ async def working(services: Services, ticket_id: str, doing: str) -> AsyncIterat
     """Starts a ticket, or gives None when it is finished, cancelled or gone: the second run of
     a job has then nothing to do. Errors leave as JobErrors that begin with "failed to {doing}".
     """
-    with_id = UUID(ticket_id)
+    parsed_id = UUID(ticket_id)
     try:
         async with services.pool.connection() as conn:
-            user_id = await queries.start(conn, with_id)
-        yield None if user_id is None else Work(with_id, user_id, services)
+            user_id = await queries.start(conn, parsed_id)
+        yield None if user_id is None else Work(parsed_id, user_id, services)
     except Permanent as error:
         raise Permanent(f"failed to {doing}: {error}") from error
     except Exception as error:

@@ -62,7 +62,7 @@ SELECT f.friend_id AS user_id, u.name, f.since
 FROM friendships f JOIN users u ON u.id = f.friend_id
 WHERE f.user_id = %(user_id)s AND f.friend_id > %(after)s ORDER BY f.friend_id LIMIT %(limit)s
 
--- name: part
+-- name: unfriend
 DELETE FROM friendships
 WHERE (user_id, friend_id) IN ((%(user_id)s, %(friend_id)s), (%(friend_id)s, %(user_id)s))
 
