@@ -40,6 +40,7 @@ T = TypeVar("T")
 Handler = Callable[..., Awaitable[Response]]
 
 _SQL = db.queries("api")
+_PRIVATE = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 _REPLAYED = "Idempotent-Replayed"
 _FIELD = re.compile(r" - at `\$\.?(.*?)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
@@ -133,7 +134,9 @@ def bearer(request: Request) -> str:
 
 
 def json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    """Somebody's data: no cache keeps them for others, and nothing takes them for a page."""
+    content = msgspec.json.encode(body)
+    return Response(content, status, _PRIVATE | dict(headers or {}), "application/json")
 
 
 def problem(error: AppError) -> Response:

@@ -9,6 +9,7 @@ from activelog import db, tickets
 from activelog.activities import queries
 from activelog.activities.routes import import_key, open_import
 from activelog.addresses import findable
+from activelog.errors import AppError
 from activelog.services import make_services
 from activelog.settings import Settings
 from activelog.tickets import Ticket
@@ -32,8 +33,12 @@ async def run(settings: Settings, email: str, path: Path) -> None:
             raise ImportFailed(f"nobody with the verified address {email} is registered")
         ticket_id = uuid4()
         await services.storage.put(import_key(user_id, ticket_id), path, "text/csv")
-        async with db.transaction(pool) as conn:
-            await open_import(conn, ticket_id, user_id)
+        try:
+            async with db.transaction(pool) as conn:
+                await open_import(conn, ticket_id, user_id)
+        except AppError as error:
+            await services.storage.remove(import_key(user_id, ticket_id))
+            raise ImportFailed(str(error)) from None
         while True:
             async with pool.connection() as conn:
                 ticket = await tickets.get(conn, ticket_id, user_id)

@@ -1,6 +1,7 @@
 """So many in a window of time, counted in Postgres for all processes together."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from activelog import db
@@ -30,8 +31,7 @@ async def take(conn: Conn, limit: Limit, subject: str) -> None:
 
     `subject` may be an address: only a hash of it is stored.
     """
-    digest = hashlib.sha256(subject.encode()).hexdigest()[:32]
-    params = {"key": f"{limit.name}:{digest}", "seconds": limit.seconds}
+    params = {"key": _key(limit, subject), "seconds": limit.seconds}
     taken = await db.one(conn, _SQL["take"], params, _Taken)
     if taken is not None and taken.hits > limit.count:
         raise AppError(
@@ -40,3 +40,13 @@ async def take(conn: Conn, limit: Limit, subject: str) -> None:
             429,
             retry_after=taken.seconds_left,
         )
+
+
+async def give_back(conn: Conn, taken: Iterable[tuple[Limit, str]]) -> None:
+    """They do not count after all."""
+    keys = [_key(limit, subject) for limit, subject in taken]
+    await db.execute(conn, _SQL["give_back"], {"keys": keys})
+
+
+def _key(limit: Limit, subject: str) -> str:
+    return f"{limit.name}:{hashlib.sha256(subject.encode()).hexdigest()[:32]}"

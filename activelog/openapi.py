@@ -155,7 +155,9 @@ def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str
 
 
 def _path_parameter(name: str, kind: Any) -> dict[str, Any]:
-    schema = {"type": "string", "format": "uuid"} if kind is UUID else {"type": "integer"}
+    schema = {UUID: {"type": "string", "format": "uuid"}, str: {"type": "string"}}.get(
+        kind, {"type": "integer"}
+    )
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

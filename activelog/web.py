@@ -153,7 +153,7 @@ def create_app(settings: Settings) -> Starlette:
             yield
             services.close(app.state.services)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *(endpoint.route() for endpoint in ENDPOINTS),
             *(page.route() for page in PAGES),
@@ -178,6 +178,8 @@ def create_app(settings: Settings) -> Starlette:
             StorageError: _away("the file storage"),
         },
     )
+    app.router.redirect_slashes = False  # to an address that the client named
+    return app
 
 
 async def _openapi(request: Request) -> Response:

@@ -182,6 +182,11 @@ async def test_an_error_of_ours_is_answered_counted_and_says_its_id(
     assert 'route="/api/v1/users/me",status="500"} 1.0' in metrics
 
 
+async def test_no_answer_leads_to_where_the_client_says_we_are(world: World) -> None:
+    answer = await world.http.get("/sign-in/", headers={"Host": "evil.example"})
+    assert answer.status_code == 404
+
+
 async def test_a_browser_gets_a_page_and_a_program_json(world: World) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml"}
     for path, status in (("/nothing/here", 404), ("/files/x?expires=1", 403)):

@@ -29,10 +29,11 @@ from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.services import Services, of_request
 
-REGISTER_PER_EMAIL = Limit("register:email", 3, 3600)
+# From one place few, from all together more: nobody keeps somebody else out.
+REGISTER_PER_EMAIL_AND_HOST = Limit("register:email-host", 3, 3600)
+REGISTER_PER_EMAIL = Limit("register:email", 12, 3600)
 REGISTER_PER_HOST = Limit("register:host", 60, 3600)
 RESEND = Limit("resend", 3, 3600)
-# From one place few, from all together more: nobody locks somebody else out by guessing.
 SIGN_IN_PER_EMAIL_AND_HOST = Limit("sign-in:email-host", 10, 900)
 SIGN_IN_PER_EMAIL = Limit("sign-in:email", 200, 900)
 SIGN_IN_PER_HOST = Limit("sign-in:host", 100, 900)
@@ -55,6 +56,7 @@ async def start(request: Request, body: Register) -> tuple[Pending, str]:
     email, name = clean_email(body.email), clean_name(body.name)
     async with services.pool.connection() as conn:
         await limits.take(conn, REGISTER_PER_HOST, _host(request))
+        await limits.take(conn, REGISTER_PER_EMAIL_AND_HOST, f"{email.lower()} {_host(request)}")
         await limits.take(conn, REGISTER_PER_EMAIL, email.lower())
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
     async with db.transaction(services.pool) as conn:
@@ -85,6 +87,8 @@ async def resend_verification(request: Request) -> Response:
 
 async def verify_email(request: Request, query: VerifyQuery) -> Response:
     """Verifies the address that the token was mailed to; a token works once, for 24 hours."""
+    if request.method == "HEAD":  # of a program that looks at the links in mails
+        return Response()
     verified_at = await verify(of_request(request), query.token)
     return api.json(Verified("email verified successfully", verified_at))
 
@@ -98,17 +102,23 @@ async def sign_in(request: Request, body: SignIn) -> Response:
 async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
     """A session's token and when it ends."""
     services = of_request(request)
-    email = findable(body.email)
+    email, host = findable(body.email), _host(request)
+    tried = [
+        (SIGN_IN_PER_HOST, host),
+        (SIGN_IN_PER_EMAIL_AND_HOST, f"{email.lower()} {host}"),
+        (SIGN_IN_PER_EMAIL, email.lower()),
+    ]
     async with services.pool.connection() as conn:
-        await limits.take(conn, SIGN_IN_PER_HOST, _host(request))
-        await limits.take(conn, SIGN_IN_PER_EMAIL_AND_HOST, f"{email.lower()} {_host(request)}")
-        await limits.take(conn, SIGN_IN_PER_EMAIL, email.lower())
+        for limit, subject in tried:
+            await limits.take(conn, limit, subject)
         found = await queries.credentials(conn, email)
     stored = found.password_hash if found else None
     matches = await asyncio.to_thread(auth.verify_password, body.password, stored)
     if found is None or not matches:
         message = "email or password is wrong, or the address is not verified yet"
         raise AppError("unauthorized", message, 401)
+    async with services.pool.connection() as conn:
+        await limits.give_back(conn, tried)
     return _token(services, "session", found.id)
 
 

@@ -17,6 +17,7 @@ from activelog.errors import AppError, Permanent
 
 LONGEST_LINE = 200_000  # characters
 LONGEST_FILE = 1024**3  # bytes, unpacked
+MOST_LINES = 5_000_000
 _LONGEST_HEADER = 1024**2  # bytes that are read for it
 
 
@@ -36,7 +37,7 @@ def unpacked(file: BinaryIO) -> BinaryIO:
 def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
     """The file's rows in order, in constant memory. Raises Permanent when it is no such file."""
     lines = _Lines(file)
-    reader = csv.reader(lines)
+    reader = csv.reader(lines, strict=True)
     found = _detect(reader)
     while True:
         first, lines.too_long = reader.line_num + 1, False
@@ -48,8 +49,12 @@ def read_rows(file: BinaryIO) -> Iterator[Values | Refused]:
                 yield _parse(found, cells)
         except StopIteration:
             return
-        except (csv.Error, AppError) as error:
+        except AppError as error:
             yield Refused(first, str(error))
+        except csv.Error as error:
+            at_end = str(error) == "unexpected end of data"
+            reason = "begins a quote that never ends" if at_end else str(error)
+            yield Refused(first, reason)
 
 
 def detect_format(file: BinaryIO) -> str:
@@ -62,14 +67,22 @@ def detect_format(file: BinaryIO) -> str:
 def _detect(reader: Iterator[list[str]]) -> Format:
     csv.field_size_limit(LONGEST_LINE)
     try:
-        return detect(next(reader, []))
+        header = next(reader, [])
     except csv.Error as error:
         raise Permanent(f"the header cannot be read: {error}") from None
+    if _is_no_utf8(header):
+        raise Permanent("the header is not UTF-8 text")
+    return detect(header)
+
+
+def _is_no_utf8(cells: list[str]) -> bool:
+    return any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell)
 
 
 class _Lines:
     """The lines of a file, without the text of those that are too long: a file may be one line.
-    Raises Permanent behind `most` bytes: a small one may be packed that is endless."""
+    Raises Permanent behind `most` bytes or MOST_LINES: a small one may be packed that is endless,
+    or nothing but ends of lines."""
 
     def __init__(self, file: BinaryIO, most: int = LONGEST_FILE) -> None:
         self.too_long = False
@@ -81,9 +94,13 @@ class _Lines:
 
 def _read_lines(file: BinaryIO, flags: _Lines, most: int) -> Iterator[str]:
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+    lines = 0
     try:
         while line := text.readline(LONGEST_LINE):
             _check_place(file, most)
+            lines += 1
+            if lines > MOST_LINES:
+                raise Permanent(f"the file has more than {MOST_LINES:,} lines")
             if len(line) == LONGEST_LINE and not line.endswith("\n"):
                 flags.too_long = True
                 while (rest := text.readline(LONGEST_LINE)) and not rest.endswith("\n"):
@@ -105,7 +122,7 @@ def _check_place(file: BinaryIO, most: int) -> None:
 def _parse(found: Format, cells: list[str]) -> Values:
     if len(cells) != found.columns:
         raise AppError("invalid row", f"has not {found.columns} columns like the header")
-    if any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
+    if _is_no_utf8(cells):
         raise AppError("invalid row", "is not UTF-8 text")
     try:
         return clean(msgspec.convert(found.parse(cells), NewActivity, strict=False))

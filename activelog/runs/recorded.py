@@ -15,6 +15,7 @@ from activelog.services import of_job
 logger = logging.getLogger(__name__)
 
 _ERROR_LENGTH = 500
+_FIRST_DAY = date(1970, 1, 1)
 
 
 class Counts(Counter[str]):
@@ -53,10 +54,14 @@ def _words(error: BaseException) -> str:
 
 
 def day_of(timestamp: int | None, day: str | None, now: datetime) -> date:
-    """The day on which a run happens: said by hand, that of its tick, or today."""
+    """The day on which a run happens: said by hand, that of its tick, or today. Raises Permanent
+    for a day that is none, or to come: what is due then is not due now."""
     if day is not None:
         try:
-            return date.fromisoformat(day)
-        except ValueError:
+            said = date.fromisoformat(day)
+        except (ValueError, TypeError):
             raise Permanent(f"day must be like 2024-01-31, not {day!r}") from None
+        if not _FIRST_DAY <= said <= now.date():
+            raise Permanent(f"day must be from {_FIRST_DAY} to today, not {day}")
+        return said
     return datetime.fromtimestamp(timestamp, UTC).date() if timestamp else now.date()

@@ -119,7 +119,8 @@ SELECT id, width, height, size, created_at FROM photos
 WHERE activity_id = %(activity_id)s AND user_id = %(user_id)s ORDER BY created_at, id
 
 -- name: photo_key
-SELECT object_key FROM photos WHERE id = %(id)s AND user_id = %(user_id)s
+SELECT p.object_key FROM photos p JOIN activities a ON a.id = p.activity_id
+WHERE p.id = %(id)s AND p.user_id = %(user_id)s AND a.deleted_at IS NULL
 
 -- name: delete_photo
 DELETE FROM photos WHERE id = %(id)s AND user_id = %(user_id)s

@@ -25,15 +25,22 @@ FROM friend_requests r JOIN users u ON u.id = r.from_id
 WHERE r.to_id = %(user_id)s AND r.state = 'pending' ORDER BY r.id DESC LIMIT 100
 
 -- name: accept
--- Also when each has asked the other: both requests are answered.
-WITH answered AS (
+-- Also when each has asked the other: both requests are answered. They are locked in one order, since
+-- both may accept at once. What stands between people whom one of them blocked is no request any more.
+WITH pair AS (
+    SELECT r.id FROM friend_requests asked
+    JOIN friend_requests r ON r.from_id = asked.from_id AND r.to_id = asked.to_id
+                           OR r.from_id = asked.to_id AND r.to_id = asked.from_id
+    WHERE asked.id = %(id)s AND asked.to_id = %(user_id)s AND r.state = 'pending'
+      AND NOT EXISTS (SELECT FROM blocks b WHERE (b.user_id, b.blocked_id) IN (
+                          (asked.from_id, asked.to_id), (asked.to_id, asked.from_id)))
+    ORDER BY r.id FOR UPDATE OF r
+),
+accepted AS (
     UPDATE friend_requests SET state = 'accepted', answered_at = now()
-    WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending' RETURNING from_id, to_id
+    WHERE id IN (SELECT id FROM pair) AND %(id)s IN (SELECT id FROM pair) RETURNING id, from_id, to_id
 ),
-crossing AS (
-    UPDATE friend_requests r SET state = 'accepted', answered_at = now() FROM answered a
-    WHERE r.from_id = a.to_id AND r.to_id = a.from_id AND r.state = 'pending'
-),
+answered AS (SELECT from_id, to_id FROM accepted WHERE id = %(id)s),
 befriended AS (
     INSERT INTO friendships (user_id, friend_id)
     SELECT from_id, to_id FROM answered UNION ALL SELECT to_id, from_id FROM answered
@@ -50,10 +57,14 @@ UPDATE friend_requests SET state = 'declined', answered_at = now()
 WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending'
 
 -- name: block
--- Declines it, and its sender can ask no more.
+-- Declines it, its sender can ask no more, and what one asked of them oneself is taken back.
 WITH answered AS (
     UPDATE friend_requests SET state = 'declined', answered_at = now()
     WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending' RETURNING from_id, to_id
+),
+crossing AS (
+    UPDATE friend_requests r SET state = 'declined', answered_at = now() FROM answered a
+    WHERE r.from_id = a.to_id AND r.to_id = a.from_id AND r.state = 'pending'
 )
 INSERT INTO blocks (user_id, blocked_id) SELECT to_id, from_id FROM answered ON CONFLICT DO NOTHING
 
@@ -78,7 +89,8 @@ ORDER BY n.id DESC LIMIT %(limit)s
 
 -- name: unread
 SELECT count(*) FROM (
-    SELECT FROM notifications WHERE user_id = %(user_id)s AND read_at IS NULL LIMIT 100) AS counted
+    SELECT FROM notifications n LEFT JOIN activities a ON a.id = n.activity_id
+    WHERE n.user_id = %(user_id)s AND n.read_at IS NULL AND a.deleted_at IS NULL LIMIT 100) AS counted
 
 -- name: mark_read
 UPDATE notifications SET read_at = now() WHERE user_id = %(user_id)s AND read_at IS NULL

@@ -345,6 +345,32 @@ async def test_who_mistypes_does_not_use_up_the_tries_of_others(world: World) ->
     assert await forgotten(world, "bob @example.com") is None
 
 
+async def test_registering_elsewhere_does_not_keep_the_owner_out(world: World) -> None:
+    for _ in range(4):
+        tried = await world.register(ADA)
+    assert tried.status_code == 429
+    transport = httpx.ASGITransport(world.app, client=("198.51.100.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as own:
+        body = {"email": ADA, "password": PASSWORD, "name": "Ada"}
+        assert (await own.post("/api/v1/auth/register", json=body)).status_code == 202
+
+
+async def test_signing_in_does_not_count_as_guessing(world: World) -> None:
+    user = await world.user(ADA)
+    password_hash = auth.hash_password(PASSWORD)
+    await world.rows("UPDATE users SET password_hash = %s WHERE id = %s", password_hash, user.id)
+    for _ in range(12):
+        assert (await world.sign_in(ADA)).status_code == 200
+
+
+async def test_looking_at_a_link_does_not_use_it_up(world: World) -> None:
+    await world.register(ADA)
+    await world.work()
+    url = f"/api/v1/auth/verify-email?token={world.token_mailed_to(ADA)}"
+    assert (await world.http.head(url)).status_code == 200
+    assert (await world.http.get(url)).status_code == 200
+
+
 async def test_guessing_elsewhere_does_not_lock_the_owner_out(
     with_settings: Callable[..., Any],
 ) -> None:

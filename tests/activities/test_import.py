@@ -63,13 +63,14 @@ async def test_good_rows_are_in_and_bad_ones_are_named_by_line(world: World) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "no column"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "not UTF-8"),
+        ("activity_type,größe".encode("latin-1"), "not UTF-8"),
         (b"a,b,c\r\n1,2,3\r\n", "no column activity_type"),
         (HEADER.replace("notes", "notes,colour").encode(), "colour"),
         (b"x" * 300_000, "no column"),
         (b"", "no column"),
     ],
-    ids=["picture", "other columns", "one column more", "one long line", "empty"],
+    ids=["picture", "latin-1", "other columns", "one column more", "one long line", "empty"],
 )
 async def test_files_that_are_no_activities_are_refused_at_once(
     world: World, text: bytes, says: str
@@ -79,6 +80,25 @@ async def test_files_that_are_no_activities_are_refused_at_once(
     assert refused.status_code == 400
     assert says in refused.json()["message"]
     assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 0
+
+
+async def test_a_quote_that_never_ends_is_named(world: World) -> None:
+    ada = await world.user()
+    row = "1,ride,1,1,2024-01-01T00:00:00Z,,{}\r\n"
+    text = HEADER + row.format("fine") + row.format('"open') + row.format("swallowed") * 3
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert result["imported"] == 1
+    assert result["errors"] == [{"line": 3, "reason": "begins a quote that never ends"}]
+
+
+async def test_a_small_file_of_very_many_lines_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.activities.csv_rows.MOST_LINES", 1000)
+    ada = await world.user()
+    status = await finish(ada, await upload(ada, gzip.compress((HEADER + "\n" * 1000).encode())))
+    assert status["status"] == "failed"
+    assert "more than 1,000 lines" in status["error"]
 
 
 async def test_a_line_of_two_megabytes_costs_its_row_only(world: World) -> None:

@@ -1,6 +1,7 @@
 from io import BytesIO
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.activities.test_import import finish
@@ -40,6 +41,26 @@ async def test_a_photo_is_upright_smaller_and_tells_no_place(world: World, tmp_p
     assert (await ada.call("DELETE", added.headers["Location"])).status_code == 204
     assert (await ada.call("DELETE", added.headers["Location"])).status_code == 404
     assert list((tmp_path / "objects").rglob("*.jpg")) == []
+
+
+async def test_sixteen_bits_of_grey_stay_grey(world: World) -> None:
+    ada = await world.user()
+    out = BytesIO()
+    Image.new("I;16", (20, 10), 40_000).save(out, "PNG")
+    path = f"/api/v1/activities/{(await ada.log())['id']}/photos"
+    added = await ada.post(path, content=out.getvalue())
+    shown = await ada.get(added.headers["Location"])
+    file = await world.http.get(shown.headers["Location"])
+    with Image.open(BytesIO(file.content)) as image:
+        assert image.convert("L").getpixel((5, 5)) == pytest.approx(40_000 / 256, abs=3)
+
+
+async def test_a_photo_goes_with_its_activity(world: World) -> None:
+    ada = await world.user()
+    activity = (await ada.log())["id"]
+    added = await ada.post(f"/api/v1/activities/{activity}/photos", content=picture())
+    await ada.call("DELETE", f"/api/v1/activities/{activity}")
+    assert (await ada.get(added.headers["Location"])).status_code == 404
 
 
 async def test_what_is_no_picture_is_refused(world: World) -> None:

@@ -91,7 +91,24 @@ async def test_small_things_go_and_the_young_ones_stay(world: World) -> None:
 async def test_as_of_a_day_by_hand(world: World) -> None:
     ada = await world.user()
     await ada.call("DELETE", f"/api/v1/activities/{(await ada.log())['id']}")
-    assert (await night(world, day="2999-01-01"))["activities"] == 1
+    await world.rows("UPDATE activities SET deleted_at = '2024-01-01'")
+    assert "activities" not in await night(world, day="2024-01-31")
+    assert (await night(world, day="2024-02-01"))["activities"] == 1
+
+
+@pytest.mark.parametrize("day", ["2999-01-01", "0001-01-01", 20240201])
+async def test_a_day_to_come_or_that_is_none_deletes_nothing(world: World, day: object) -> None:
+    ada = await world.user()
+    await ada.call("DELETE", "/api/v1/users/me")
+    await world.jobs_defer("activelog.cleanup.nightly", day=day)
+    await world.work()
+    assert await world.value("SELECT count(*) FROM users") == 1
+    assert (
+        await world.value(
+            "SELECT status FROM procrastinate_jobs WHERE task_name = 'activelog.cleanup.nightly'"
+        )
+        == "failed"
+    ), "another run would only repeat it"
 
 
 async def test_an_account_is_deleted_after_its_grace_with_all_that_is_its(
@@ -110,7 +127,7 @@ async def test_an_account_is_deleted_after_its_grace_with_all_that_is_its(
     assert "will be deleted" in world.mails(ada.address)[-1]["Subject"]
 
     assert (await ada.post("/api/v1/users/me/restore")).json()["delete_after"] is None
-    assert "accounts" not in await night(world, day="2999-01-01")
+    assert "accounts" not in await night(world)
     await world.rows("UPDATE activities SET deleted_at = NULL")
 
     await ada.call("DELETE", "/api/v1/users/me")

@@ -1,3 +1,5 @@
+import asyncio
+
 from tests.conftest import User, World
 
 
@@ -38,6 +40,33 @@ async def test_a_request_is_mailed_accepted_and_told_of(world: World) -> None:
     assert (await ada.call("DELETE", f"/api/v1/friends/{bob.id}")).status_code == 204
     assert (await ada.call("DELETE", f"/api/v1/friends/{bob.id}")).status_code == 404
     assert await names(bob) == []
+
+
+async def test_who_is_blocked_cannot_accept_what_was_asked_before(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await ask(ada, bob.address)
+    await ask(bob, ada.address)
+    [of_bob] = (await ada.get("/api/v1/friends/requests")).json()["requests"]
+    [of_ada] = (await bob.get("/api/v1/friends/requests")).json()["requests"]
+    path = "/api/v1/friends/requests/{}/{}"
+    assert (await ada.post(path.format(of_bob["id"], "block"))).status_code == 204
+    assert (await bob.post(path.format(of_ada["id"], "accept"))).status_code == 404
+    assert await names(bob) == []
+
+
+async def test_both_accept_at_once(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    for _ in range(10):
+        await ask(ada, bob.address)
+        await ask(bob, ada.address)
+        paths = []
+        for user in (ada, bob):
+            [request] = (await user.get("/api/v1/friends/requests")).json()["requests"]
+            paths.append((user, f"/api/v1/friends/requests/{request['id']}/accept"))
+        answers = await asyncio.gather(*(user.post(path) for user, path in paths))
+        assert {answer.status_code for answer in answers} <= {204, 404}
+        assert await names(ada) == [bob.id]
+        await ada.call("DELETE", f"/api/v1/friends/{bob.id}")
 
 
 async def test_asking_tells_nobody_who_is_there(world: World) -> None:
