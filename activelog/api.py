@@ -12,6 +12,7 @@ OpenAPI document alike.
 import base64
 import inspect
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,7 @@ from starlette.routing import Route
 from activelog import auth, db
 from activelog.db import Conn
 from activelog.errors import AppError
-from activelog.services import of_request
+from activelog.services import Services, of_request
 
 BODY_LIMIT = 256 * 1024  # bytes of a JSON body
 KEY_LENGTH = 200
@@ -40,6 +41,7 @@ T = TypeVar("T")
 Handler = Callable[..., Awaitable[Response]]
 
 _SQL = db.queries("api")
+_NEW_PASSWORDS_SECONDS = 5.0
 _PRIVATE = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 _REPLAYED = "Idempotent-Replayed"
 _FIELD = re.compile(r" - at `\$\.?(.*?)`$")
@@ -91,7 +93,7 @@ class Endpoint:
         arguments: dict[str, Any] = {}
         for name, kind in self.parameters.items():
             if name == "user_id":
-                arguments[name] = current_user(request)
+                arguments[name] = await current_user(request)
             elif name == "body":
                 arguments[name] = decode(await read_body(request), kind)
             elif name == "query":
@@ -109,23 +111,44 @@ class Problem(msgspec.Struct, omit_defaults=True):
     details: dict[str, str] = {}
 
 
-def current_user(request: Request) -> int:
+async def current_user(request: Request) -> int:
     """By the bearer token; what changes nothing also by a browser's cookie, for downloads and
     events. (Another site can have a browser send cookies, but not read the answer.)"""
     if request.method == "GET" and not bearer(request):
-        user_id = cookie_user(request)
+        user_id = await cookie_user(request)
         if user_id is not None:
             return user_id
-    settings = of_request(request).settings
-    return int(auth.read_token(settings.secret, "session", bearer(request)))
+    return await _session_user(of_request(request), bearer(request))
 
 
-def cookie_user(request: Request) -> int | None:
-    secret = of_request(request).settings.secret
+async def cookie_user(request: Request) -> int | None:
     try:
-        return int(auth.read_token(secret, "session", request.cookies.get(SESSION_COOKIE, "")))
+        token = request.cookies.get(SESSION_COOKIE, "")
+        return await _session_user(of_request(request), token)
     except AppError:
         return None
+
+
+async def _session_user(services: Services, token: str) -> int:
+    claims = auth.read_token(services.settings.secret, "session", token)
+    user_id = int(claims.subject)
+    if claims.issued < (await _new_passwords(services)).get(user_id, 0):
+        raise auth.unauthorized("the password is a new one since; sign in again")
+    return user_id
+
+
+async def _new_passwords(services: Services) -> dict[int, int]:
+    """When it was, by user, as of a few seconds ago: they are few, and tokens are checked often."""
+    found: dict[int, int]
+    until, found = services.memo.get("new passwords", (0.0, {}))
+    if time.monotonic() > until:
+        # The others go on with what was found before.
+        services.memo["new passwords"] = (time.monotonic() + _NEW_PASSWORDS_SECONDS, found)
+        async with services.pool.connection() as conn:
+            cursor = await conn.execute(_SQL["new_passwords"], {"hours": auth.SESSION_HOURS})
+            found = dict(await cursor.fetchall())
+        services.memo["new passwords"] = (time.monotonic() + _NEW_PASSWORDS_SECONDS, found)
+    return found
 
 
 def bearer(request: Request) -> str:

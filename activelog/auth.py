@@ -7,7 +7,7 @@ import secrets
 import time
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jwt
 
@@ -52,20 +52,28 @@ def make_token(
     return jwt.encode(claims, _key(secret, "token"), _ALGORITHM), expires
 
 
-def read_token(secret: str, audience: Audience, token: str) -> str:
-    """The subject. The algorithm is ours to choose, never the token's."""
+class Claims(NamedTuple):
+    """What a token says; times in seconds since 1970."""
+
+    subject: str
+    issued: int
+    expires: int
+
+
+def read_token(secret: str, audience: Audience, token: str) -> Claims:
+    """The algorithm is ours to choose, never the token's."""
     try:
-        subject, expires = _claims(secret, audience, token)
+        claims = _claims(secret, audience, token)
     except jwt.InvalidTokenError:
-        raise _unauthorized("the bearer token is missing or not valid") from None
-    if is_past(expires):
-        raise _unauthorized("the token has expired; sign in again")
-    return subject
+        raise unauthorized("the bearer token is missing or not valid") from None
+    if is_past(claims.expires):
+        raise unauthorized("the token has expired; sign in again")
+    return claims
 
 
 @lru_cache(maxsize=10_000)
-def _claims(secret: str, audience: Audience, token: str) -> tuple[str, int]:
-    """Subject and end of a genuine token, remembered: a client sends it with every request."""
+def _claims(secret: str, audience: Audience, token: str) -> Claims:
+    """Of a genuine token, remembered: a client sends it with every request."""
     claims = jwt.decode(
         token,
         _key(secret, "token"),
@@ -73,10 +81,10 @@ def _claims(secret: str, audience: Audience, token: str) -> tuple[str, int]:
         audience=audience,
         options={"require": ["sub", "aud", "exp", "iat"], "verify_exp": False},
     )
-    return str(claims["sub"]), int(claims["exp"])
+    return Claims(str(claims["sub"]), int(claims["iat"]), int(claims["exp"]))
 
 
-def _unauthorized(message: str) -> AppError:
+def unauthorized(message: str) -> AppError:
     return AppError("unauthorized", message, 401)
 
 

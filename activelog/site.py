@@ -87,7 +87,7 @@ class Page:
 
 
 async def visitor_of(request: Request) -> Visitor | None:
-    user_id = api.cookie_user(request)
+    user_id = await api.cookie_user(request)
     if user_id is None:
         return None
     async with of_request(request).pool.connection() as conn:

@@ -193,7 +193,7 @@ async def verify(services: Services, token: str) -> datetime:
 def _registration(services: Services, token: str) -> int:
     secret = services.settings.secret
     try:
-        return int(auth.read_token(secret, "registration", token))
+        return int(auth.read_token(secret, "registration", token).subject)
     except AppError:
         auth.read_token(secret, "session", token)
         raise AppError("conflict", "the address is verified already", 409) from None

@@ -129,7 +129,7 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
     """Leads to the finished file for ten minutes. Needs the link of the job's result or mail, or
     a bearer token. 409 while it is not ready, 410 after it expired."""
     services = of_request(request)
-    user_id = None if _is_signed(services, export_id, query) else api.current_user(request)
+    user_id = None if _is_signed(services, export_id, query) else await api.current_user(request)
     async with services.pool.connection() as conn:
         export = await queries.get(conn, export_id)
         ticket = await tickets.get(conn, export_id, export.user_id) if export else None

@@ -41,7 +41,7 @@ async def download(request: Request, month: str, query: ReportLink) -> Response:
             raise AppError("gone", "the link has expired", 410)
         user_id = query.user
     else:
-        user_id = api.current_user(request)
+        user_id = await api.current_user(request)
     async with services.pool.connection() as conn:
         if await queries.get(conn, user_id, first) is None:
             raise AppError.not_found("report")

@@ -1,3 +1,4 @@
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -307,6 +308,24 @@ async def test_a_forgotten_password_is_chosen_anew(world: World) -> None:
     assert (await world.sign_in(ADA, PASSWORD)).status_code == 401
     again = await world.http.post(path, json={"token": token, "password": PASSWORD})
     assert (again.status_code, again.json()["error"]) == (400, "invalid token")
+
+
+async def test_a_new_password_ends_all_sessions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.api._NEW_PASSWORDS_SECONDS", 0)
+    ada, bob = await world.user(ADA), await world.user("bob@example.com")
+    thief = ada.headers
+    assert (await world.http.get("/api/v1/users/me", headers=thief)).status_code == 200
+    await asyncio.sleep(1)
+    body = {"token": await forgotten(world), "password": "a new password of mine"}
+    assert (await world.http.post("/api/v1/auth/reset-password", json=body)).status_code == 200
+    assert (await world.http.get("/api/v1/users/me", headers=thief)).status_code == 401
+    assert (await world.http.delete("/api/v1/users/me", headers=thief)).status_code == 401
+    assert (await bob.get("/api/v1/users/me")).status_code == 200
+    signed_in = await world.sign_in(ADA, "a new password of mine")
+    headers = {"Authorization": f"Bearer {signed_in.json()['token']}"}
+    assert (await world.http.get("/api/v1/users/me", headers=headers)).status_code == 200
 
 
 async def test_a_link_for_a_new_password_works_once_and_for_an_hour(world: World) -> None:
