@@ -1,7 +1,8 @@
 """Brings a database to this version's schema: forward only, one transaction a file.
 
-Tables are changed by migrations, each applied once. Functions and views are code: their files say
-how they are now, and are applied anew.
+Tables are changed by migrations, each applied once. Functions, triggers and views are code: their
+files say how they are now, and are applied anew. (Triggers a table a file: each waits for the
+writers of its table, and must hold no other meanwhile, or they could wait for each other.)
 
 Two that start at once queue on an advisory lock. A ledger keeps the checksum of every applied
 file and refuses one that was edited afterwards.
@@ -14,6 +15,7 @@ import psycopg
 
 from activelog import resources
 
+_CODE = ("functions", "triggers", "views")
 _LOCK = 0x41_43_54_4C
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -38,7 +40,7 @@ def migrate(url: str) -> list[str]:
         for path in new:
             _apply(conn, path)
         if not _is_behind(applied):
-            for path in [*_files("functions"), *_files("views")]:
+            for path in [path for folder in _CODE for path in _files(folder)]:
                 if new or not _is_current(path, applied):
                     _rebuild(conn, path)
     return [path.name for path in new]

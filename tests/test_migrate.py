@@ -34,6 +34,53 @@ def test_two_that_start_at_once_do_the_work_once(empty_database: str) -> None:
     assert sorted(map(len, done)) == [0, 0, 0, len(migration_files())]
 
 
+def test_whoever_owns_the_database_can_migrate_it(postgres: EmbeddedPostgres) -> None:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute("CREATE ROLE somebody LOGIN CREATEROLE")  # no superuser
+        conn.execute("CREATE DATABASE somebodys OWNER somebody")
+    url = postgres.url("somebodys").replace("user=activelog", "user=somebody")
+    assert migrate(url) == [path.name for path in migration_files()]
+    assert migrate(url) == []
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute("DROP DATABASE somebodys")
+        conn.execute("DROP ROLE somebody")
+
+
+def test_migrating_again_holds_one_table_at_a_time(database_url: str) -> None:
+    """Writers go from table to table in an order of their own."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("DELETE FROM schema_migrations WHERE name LIKE '%/%'")
+    stop = threading.Event()
+    failed: list[Exception] = []
+
+    def write() -> None:
+        with psycopg.connect(database_url) as conn:
+            while not stop.is_set():
+                try:
+                    conn.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
+                    conn.execute(
+                        "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'noop', 0, NULL,"
+                        " NULL, '{}', NULL)::procrastinate_job_to_defer_v1])"
+                    )
+                    conn.execute("DELETE FROM procrastinate_workers")
+                    conn.commit()
+                except psycopg.Error as error:
+                    failed.append(error)
+                    return
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for _ in range(5):
+        migrate(database_url)
+        with psycopg.connect(database_url, autocommit=True) as conn:
+            conn.execute("DELETE FROM schema_migrations WHERE name LIKE '%/%'")
+    stop.set()
+    for writer in writers:
+        writer.join()
+    assert failed == []
+
+
 def test_an_edited_migration_is_refused(
     empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,9 @@ async def turn(
                     "first_ids": db.array(job_id for _, job_id in fronts),
                 },
             )
+        if locks := list({end.job.lock for end in ends if end.job.lock is not None}):
+            params = {"worker_id": worker_id, "locks": locks}
+            await conn.execute(_SQL["notify_locks"], params)
         written = {row[0] for row in await finished.fetchall()} if ends else set()
         jobs = [_claimed(row) for row in await claimed.fetchall()] if slots else []
     return written, jobs

@@ -25,6 +25,7 @@ from procrastinate.jobs import Job
 
 from activelog.db import Conn, Pool
 from activelog.queue import duties, schedule, store
+from activelog.queue.counts import WRITE_SECONDS
 from activelog.queue.end import Claimed, End
 from activelog.queue.exchange import Exchange
 from activelog.queue.heart import Heart
@@ -299,10 +300,11 @@ class Worker(stock.Worker):
 
     async def _pause(self) -> float:
         """Seconds until the next turn unless something wakes us."""
-        if self._ends or self._new_job_event.is_set():
+        if self._ends or self._new_job_event.is_set() or self._stop_event.is_set():
             return 0
         if self._free_slots() == 0:
-            return self.fetch_job_polling_interval
+            poll = self.fetch_job_polling_interval
+            return min(poll, WRITE_SECONDS) if self._exchange.is_unfinished else poll
         if await self._exchange.learn_queues():
             return 0
         ready = await self._exchange.seconds_until_ready()
@@ -406,3 +408,4 @@ class Worker(stock.Worker):
         self._running_jobs.clear()
         if not isinstance(self._fatal, DatabaseGone):
             await self._turn(0)
+            await self._turn(0)  # what the first one may have left to write

@@ -12,8 +12,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_export_requested AFTER INSERT ON exports
-    FOR EACH ROW EXECUTE FUNCTION on_export_requested();
 
 CREATE OR REPLACE FUNCTION on_export_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -21,10 +19,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_export_ended AFTER UPDATE OF completed_at, cancelled_at ON job_tickets FOR EACH ROW
-    WHEN (OLD.completed_at IS NULL AND OLD.cancelled_at IS NULL
-          AND coalesce(NEW.completed_at, NEW.cancelled_at) IS NOT NULL)
-    EXECUTE FUNCTION on_export_ended();
 
 CREATE OR REPLACE FUNCTION on_export_removed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -32,5 +26,3 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_export_removed AFTER UPDATE OF removed_at ON exports FOR EACH ROW
-    WHEN (OLD.removed_at IS NULL AND NEW.removed_at IS NOT NULL) EXECUTE FUNCTION on_export_removed();

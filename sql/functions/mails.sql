@@ -34,9 +34,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_mail_failed AFTER UPDATE OF state ON mails FOR EACH ROW
-    WHEN (NEW.state = 'failed' AND NEW.kind IN ('friend_request', 'friend_activity'))
-    EXECUTE FUNCTION on_mail_failed();
 
 -- Ends of mails are counted, a line for each writer.
 CREATE OR REPLACE FUNCTION on_mail_ended() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -47,5 +44,3 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_mail_ended AFTER INSERT OR UPDATE OF state ON mails FOR EACH ROW
-    WHEN (NEW.state IN ('sent', 'skipped', 'suppressed', 'failed')) EXECUTE FUNCTION on_mail_ended();

@@ -1,5 +1,5 @@
--- The queue's functions and triggers as they are now: `activelog migrate` makes them anew, so each
--- stands in one place. (Their copies in sql/migrations are of the past.)
+-- The queue's functions as they are now: `activelog migrate` makes them anew, so each stands in one
+-- place. (Their copies in sql/migrations are of the past.)
 
 -- One NOTIFY a statement and queue, in the engine's channels and words, so stock workers wake, too.
 CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void LANGUAGE sql AS $$
@@ -7,18 +7,13 @@ CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void L
     FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
 $$;
 
--- Workers that may be waiting for a NOTIFY (that one is silent may be an outage's fault: they wait for
--- five minutes). It lets one transaction commit at a time, so it goes out only when there are such.
-CREATE OR REPLACE VIEW waiting_workers AS
-    SELECT w.id FROM procrastinate_workers w
-    WHERE w.last_heartbeat > now() - interval '10 minutes'
-      AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id);
-
--- Wakes who can start a job that waited for this lock; its last holder, _worker, looks by itself.
+-- Wakes who can start a job that waited for this lock, but for _worker, which has just looked.
 CREATE OR REPLACE FUNCTION notify_lock_line(_lock text, _worker bigint) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
-    IF EXISTS (SELECT FROM waiting_workers w WHERE w.id IS DISTINCT FROM _worker) THEN
+    IF EXISTS (SELECT FROM waiting_workers w WHERE w.id IS DISTINCT FROM _worker)
+       AND NOT EXISTS (SELECT FROM procrastinate_jobs held
+                       WHERE held.lock = _lock AND held.status = 'doing') THEN
         PERFORM notify_queue(next.queue_name, max(next.id)) FROM (
             SELECT j.id, j.queue_name FROM procrastinate_jobs j
             WHERE j.lock = _lock AND j.status = 'todo' AND coalesce(j.scheduled_at, now()) <= now()
@@ -78,26 +73,25 @@ BEGIN
     SELECT id, 'scheduled', scheduled_at FROM changed
     WHERE after = 'todo' AND scheduled_at IS NOT NULL;
 
-    -- The engine does not: a job that is handed back, or waited for a lock, would wait for somebody's
-    -- next poll.
+    -- The engine does not: a job that is handed back, is to start now after all, or waited for a lock,
+    -- would wait for somebody's next poll. (Our workers look at the locks of what they finish
+    -- themselves, after their next claim.)
     IF EXISTS (SELECT FROM new_jobs WHERE status = 'todo') THEN
         PERFORM notify_queue(n.queue_name, max(n.id))
         FROM old_jobs o JOIN new_jobs n USING (id)
-        WHERE o.status <> 'todo' AND n.status = 'todo' AND coalesce(n.scheduled_at, now()) <= now()
+        WHERE (o.status <> 'todo' OR o.scheduled_at > now())
+          AND n.status = 'todo' AND coalesce(n.scheduled_at, now()) <= now()
         GROUP BY n.queue_name;
     END IF;
-    IF EXISTS (SELECT FROM old_jobs WHERE status = 'doing' AND lock IS NOT NULL) THEN
-        PERFORM notify_lock_line(o.lock, o.worker_id)
+    IF current_setting('activelog.locks', true) IS DISTINCT FROM 'seen to'
+       AND EXISTS (SELECT FROM old_jobs WHERE status = 'doing' AND lock IS NOT NULL) THEN
+        PERFORM notify_lock_line(o.lock, NULL)
         FROM old_jobs o JOIN new_jobs n USING (id)
         WHERE o.status = 'doing' AND n.status <> 'doing' AND o.lock IS NOT NULL;
     END IF;
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_jobs_updated AFTER UPDATE ON procrastinate_jobs
-    REFERENCING OLD TABLE AS old_jobs NEW TABLE AS new_jobs FOR EACH STATEMENT
-    WHEN (current_setting('activelog.starts', true) IS DISTINCT FROM 'noted')
-    EXECUTE FUNCTION on_jobs_updated();
 
 -- What foreign keys would do for each of them, and a turn for whoever waits behind one: for its lock,
 -- or in its line.
@@ -122,8 +116,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_jobs_truncated AFTER TRUNCATE ON procrastinate_jobs
-    FOR EACH STATEMENT EXECUTE FUNCTION on_jobs_truncated();
 
 -- A worker that goes leaves running jobs without one, as the engine's foreign key did; jobs that ended
 -- are not written again.
@@ -134,8 +126,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_workers_deleted AFTER DELETE ON procrastinate_workers
-    REFERENCING OLD TABLE AS old_workers FOR EACH STATEMENT EXECUTE FUNCTION on_workers_deleted();
 
 -- The first in the line of a lock, of those that wait for nothing else; none while the lock is held.
 CREATE OR REPLACE FUNCTION lock_line_head(_queue text, _lock text, _tasks text[])
@@ -209,7 +199,8 @@ $$;
 --
 -- _priorities and _ids say at which job in the order of each queue it begins to look: before it lie,
 -- while a backlog is drained, thousands of index entries of jobs that started since the last vacuum.
--- It notes the starts itself, for triggers would join what it has in its hands.
+-- It notes the starts itself, for triggers would join what it has in its hands. (set_config, since only
+-- superusers may write such a setting into a function's head.)
 -- (The function of this name with six parameters is for workers that run since before this one.)
 CREATE OR REPLACE FUNCTION claim_jobs(
     _worker bigint, _slots integer, _tasks text[],
@@ -217,9 +208,9 @@ CREATE OR REPLACE FUNCTION claim_jobs(
     _priorities integer[], _ids bigint[]
 ) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
-SET activelog.starts = 'noted' AS $$
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
+    PERFORM set_config('activelog.starts', 'noted', true);
     RETURN QUERY
     WITH shares AS (
         SELECT * FROM unnest(_queues, _weights, _passes, _priorities, _ids)
@@ -310,13 +301,15 @@ BEGIN
         INSERT INTO procrastinate_events (job_id, type) SELECT id, 'started' FROM claimed
     )
     SELECT * FROM claimed;
+    PERFORM set_config('activelog.starts', '', true);
 END;
 $$;
 
 -- Writes the ends of runs and returns the ids it wrote. A run counts only while its job is still
 -- `doing` for the worker that claimed it: a worker that was thought dead, and whose job runs elsewhere
 -- by now, can neither finish nor fail it. _statuses holds `todo` for a retry; a retry of a job that
--- somebody asked to abort ends as `aborted`. _spent is false where a run is handed back unfinished.
+-- somebody asked to abort ends as `aborted`. _spent is false where a run is handed back unfinished. Who
+-- waits for a lock is for the caller to wake (notify_lock_line).
 CREATE OR REPLACE FUNCTION finish_jobs(
     _ids bigint[], _workers bigint[], _statuses procrastinate_job_status[], _spent boolean[],
     _retry_at timestamptz[]
@@ -324,6 +317,7 @@ CREATE OR REPLACE FUNCTION finish_jobs(
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off
 SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
+    PERFORM set_config('activelog.locks', 'seen to', true);
     RETURN QUERY
     UPDATE procrastinate_jobs AS j
     SET status = CASE WHEN e.status = 'todo' AND j.abort_requested THEN 'aborted' ELSE e.status END,
@@ -336,6 +330,7 @@ BEGIN
     WHERE j.id = ANY (_ids) AND (j.status = 'doing') IS TRUE
       AND e.id = j.id AND e.worker_id = j.worker_id
     RETURNING j.id;
+    PERFORM set_config('activelog.locks', '', true);
 END;
 $$;
 

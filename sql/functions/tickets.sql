@@ -1,5 +1,4 @@
--- What happens to tickets by themselves; `activelog migrate` makes these functions
--- and triggers anew.
+-- What happens to tickets by themselves, and how they are opened.
 
 -- Whoever follows a ticket hears of each change.
 CREATE OR REPLACE FUNCTION notify_ticket(_id uuid) RETURNS void LANGUAGE sql AS $$
@@ -12,11 +11,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_ticket_changed AFTER UPDATE ON job_tickets FOR EACH ROW
-    WHEN ((OLD.progress, OLD.message, OLD.started_at, OLD.completed_at, OLD.cancelled_at)
-          IS DISTINCT FROM
-          (NEW.progress, NEW.message, NEW.started_at, NEW.completed_at, NEW.cancelled_at))
-    EXECUTE FUNCTION on_ticket_changed();
 
 -- Whoever follows a ticket is told when its job did not succeed, a failed export is told of by mail,
 -- and whatever ends a job of a line lets the next one in. The database does it, since a job that
@@ -45,10 +39,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_line_jobs_ended AFTER UPDATE ON procrastinate_jobs
-    REFERENCING NEW TABLE AS new_jobs FOR EACH STATEMENT
-    WHEN (current_setting('activelog.starts', true) IS DISTINCT FROM 'noted')
-    EXECUTE FUNCTION on_line_jobs_ended();
 
 -- Lets the next tickets of a line have their jobs, as many as there are places. One that somebody is
 -- cancelling or deleting is passed over: waiting for it could be waiting for each other.
@@ -83,8 +73,6 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-CREATE OR REPLACE TRIGGER on_tickets_deleted AFTER DELETE ON job_tickets
-    REFERENCING OLD TABLE AS old_tickets FOR EACH STATEMENT EXECUTE FUNCTION on_tickets_deleted();
 
 CREATE OR REPLACE FUNCTION defer_ticket(_id uuid, _task text, _queue text, _request_id text)
 RETURNS bigint LANGUAGE sql AS $$

@@ -86,7 +86,13 @@ SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
 FROM unnest(%(job_ids)s::bigint[], %(workers)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],
             %(public_errors)s::text[], %(tracebacks)s::text[])
     AS e (job_id, worker_id, attempt, error, public_error, traceback)
-JOIN procrastinate_jobs j ON j.id = e.job_id AND j.worker_id = e.worker_id AND j.status = 'doing'
+JOIN procrastinate_jobs j ON j.id = e.job_id AND j.worker_id = e.worker_id
+WHERE j.id = ANY (%(job_ids)s::bigint[]) AND (j.status = 'doing') IS TRUE
+FOR KEY SHARE OF j  -- one that somebody is deleting is not there any more
+
+-- name: notify_locks
+-- Of jobs that ended, when their worker did not take the next job of the line itself.
+SELECT notify_lock_line(lock, %(worker_id)s) FROM unnest(%(locks)s::text[]) AS l (lock)
 
 -- name: count
 SELECT count_jobs(%(slot)s, %(tasks)s::text[], %(queues)s::text[], %(events)s::text[],

@@ -51,6 +51,12 @@ async def failing(context: Context) -> None:
     raise RuntimeError("it went wrong")
 
 
+@blueprint.job("failing_later", queue="default", retry=AT_ONCE)
+async def failing_later(context: Context, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    raise RuntimeError("it went wrong")
+
+
 @blueprint.job("slow", queue="default", timeout=0.2, retry=Backoff(retries=0))
 async def slow(context: Context) -> None:
     await asyncio.sleep(30)

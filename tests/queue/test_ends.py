@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from tests.queue.conftest import Queue
@@ -59,6 +60,38 @@ async def test_who_heeds_an_abort_is_aborted(queue: Queue, task: str) -> None:
         await until_status(queue, job, "doing")
         queue.all("SELECT procrastinate_cancel_job_v1(%s, true, false)", job)
         await until_status(queue, job, "aborted")
+
+
+async def test_a_job_that_is_deleted_while_it_fails_harms_no_other(queue: Queue) -> None:
+    neighbour = queue.defer("marked", args={"seconds": 2})
+    doomed = queue.defer("failing_later", args={"seconds": 0.5})
+    async with working(queue):
+        await until_status(queue, doomed, "doing")
+        with psycopg.connect(queue.url) as conn:
+            conn.execute("DELETE FROM procrastinate_jobs WHERE id = %s", [doomed])
+            await asyncio.sleep(1)
+        await until_status(queue, neighbour, "succeeded")
+    assert queue.marks(neighbour) == ["start", "end"]
+
+
+COUNTED = "SELECT event, count FROM job_counts WHERE hour = 'infinity' AND event <> 'enqueued'"
+
+
+async def test_a_retry_that_meets_its_queueing_lock_counts_as_one_that_failed(queue: Queue) -> None:
+    job = queue.defer("failing_later", args={"seconds": 0.5}, queueing_lock="one")
+    async with working(queue):
+        await until_status(queue, job, "doing")
+        queue.defer("noop", queueing_lock="one", queue="nobody", at=3600)
+        await until_status(queue, job, "failed")
+    assert [found for found in queue.all(COUNTED) if found[1]] == [("failed", 1)]
+
+
+async def test_what_ends_with_its_worker_is_counted(queue: Queue) -> None:
+    job = queue.defer("marked", args={"seconds": 60}, queueing_lock="one")
+    async with working(queue, shutdown_graceful_timeout=0):
+        await until_status(queue, job, "doing")
+        queue.defer("noop", queueing_lock="one", queue="nobody", at=3600)
+    assert [found for found in queue.all(COUNTED) if found[1]] == [("failed", 1)]
 
 
 async def test_an_option_that_is_not_heeded_is_refused(queue: Queue) -> None:

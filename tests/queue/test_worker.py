@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from activelog import db
-from activelog.queue import Backoff, heart, lifeline, store
+from activelog.queue import Backoff, fronts, heart, lifeline, store
 from tests import processes
 from tests.queue import tasks
 from tests.queue.conftest import Queue
@@ -180,6 +180,28 @@ async def test_what_comes_to_the_front_of_a_backlog_starts_soon(queue: Queue) ->
     assert len(order) == 302
     assert order.index(urgent) < 150
     assert order.index(first, 1) < 150
+
+
+async def test_a_job_that_is_to_start_now_after_all_does(queue: Queue) -> None:
+    async with working(queue):
+        await asyncio.sleep(1)
+        job = queue.defer("noop", at=3600)
+        await asyncio.sleep(0.5)
+        queue.all("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = %s", job)
+        await until_status(queue, job, "succeeded", 5)
+
+
+def test_a_look_at_the_front_that_takes_long_is_not_taken_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("activelog.queue.fronts.time.monotonic", lambda: now)
+    job = tasks.make("").tasks["noop"].configure().job.evolve(id=7, priority=0)
+    places = fronts.Fronts()
+    for seconds, found in [(0.5, fronts.FRONT), (1.9, (0, 7)), (0.2, (0, 7)), (0.1, fronts.FRONT)]:
+        assert places.of(["default"]) == [found]
+        now += seconds
+        assert places.claimed([job], 1)
 
 
 async def test_a_worker_does_not_end_before_it_looked_at_the_front(queue: Queue) -> None:
