@@ -137,13 +137,11 @@ async def _session_user(services: Services, token: str) -> int:
     return user_id
 
 
-async def _new_passwords(services: Services) -> dict[int, int]:
+async def _new_passwords(services: Services) -> dict[int, float]:
     """When it was, by user, as of a few seconds ago: they are few, and tokens are checked often."""
-    found: dict[int, int]
+    found: dict[int, float]
     until, found = services.memo.get("new passwords", (0.0, {}))
     if time.monotonic() > until:
-        # The others go on with what was found before.
-        services.memo["new passwords"] = (time.monotonic() + _NEW_PASSWORDS_SECONDS, found)
         async with services.pool.connection() as conn:
             cursor = await conn.execute(_SQL["new_passwords"], {"hours": auth.SESSION_HOURS})
             found = dict(await cursor.fetchall())

@@ -87,6 +87,7 @@ class Profile(msgspec.Struct):
 class Credentials:
     id: int
     password_hash: str
+    at: datetime  # when they were these
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from activelog.errors import AppError
 from activelog.limits import Limit
 from activelog.services import Services, of_request
 
-# From one place few, from all together more: nobody keeps somebody else out.
+# From one place few, from all together more: it takes many places to keep somebody else out.
 REGISTER_PER_EMAIL_AND_HOST = Limit("register:email-host", 3, 3600)
 REGISTER_PER_EMAIL = Limit("register:email", 12, 3600)
 REGISTER_PER_HOST = Limit("register:host", 60, 3600)
@@ -46,7 +46,10 @@ async def register(request: Request, body: Register) -> Response:
     """Starts an account: a welcome mail and one with a verification link go to the address. The
     answer is the same for an address that has an account already; its owner gets a note."""
     pending, email = await start(request, body)
-    token, expires = _token(of_request(request), "registration", pending.user_id)
+    services = of_request(request)
+    token, expires = auth.make_token(
+        services.settings.secret, "registration", str(pending.user_id), services.clock()
+    )
     return api.json(Registered("verification email queued", email, token, expires), 202)
 
 
@@ -103,13 +106,13 @@ async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
     """A session's token and when it ends."""
     services = of_request(request)
     email, host = findable(body.email), _host(request)
-    tried = [
-        (SIGN_IN_PER_HOST, host),
+    guesses = [
         (SIGN_IN_PER_EMAIL_AND_HOST, f"{email.lower()} {host}"),
         (SIGN_IN_PER_EMAIL, email.lower()),
     ]
     async with services.pool.connection() as conn:
-        for limit, subject in tried:
+        await limits.take(conn, SIGN_IN_PER_HOST, host)
+        for limit, subject in guesses:
             await limits.take(conn, limit, subject)
         found = await queries.credentials(conn, email)
     stored = found.password_hash if found else None
@@ -118,8 +121,8 @@ async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
         message = "email or password is wrong, or the address is not verified yet"
         raise AppError("unauthorized", message, 401)
     async with services.pool.connection() as conn:
-        await limits.give_back(conn, tried)
-    return _token(services, "session", found.id)
+        await limits.give_back(conn, guesses)
+    return auth.make_token(services.settings.secret, "session", str(found.id), found.at)
 
 
 async def forgot_password(request: Request, body: ForgotPassword) -> Response:
@@ -197,11 +200,6 @@ def _registration(services: Services, token: str) -> int:
     except AppError:
         auth.read_token(secret, "session", token)
         raise AppError("conflict", "the address is verified already", 409) from None
-
-
-def _token(services: Services, audience: auth.Audience, user_id: int) -> tuple[str, datetime]:
-    now = services.clock().replace(microsecond=0)
-    return auth.make_token(services.settings.secret, audience, str(user_id), now)
 
 
 def _host(request: Request) -> str:

@@ -82,7 +82,7 @@ class Exchange:
     def _note_claim(self, jobs: list[Job], slots: int) -> None:
         self._shares.started(job.queue for job in jobs)
         self._has_plenty = slots > 0 and len(jobs) == slots
-        self._saw_all = self._fronts.claimed(jobs, slots)
+        self._saw_all = not slots or self._fronts.claimed(jobs, slots)
         if self.is_unfinished and not self._has_plenty:
             self._on_more()
 
@@ -127,5 +127,5 @@ class Exchange:
             tasks=self._tasks,
             passes=self._shares.passes,
             weights=self._shares.weights(),
-            fronts=self._fronts.of(self._shares.passes),
+            fronts=self._fronts.of(self._shares.passes) if slots else [],
         )

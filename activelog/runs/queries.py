@@ -19,3 +19,7 @@ async def finish(
 ) -> None:
     params = {"id": run_id, "outcome": outcome, "counts": Jsonb(dict(counts)), "error": error}
     await db.execute(conn, _SQL["finish"], params)
+
+
+async def forget(conn: Conn, run_id: int) -> None:
+    await db.execute(conn, _SQL["forget"], {"id": run_id})

@@ -39,7 +39,10 @@ async def recorded(context: Context, timestamp: int | None) -> AsyncIterator[Cou
     try:
         yield counts
     except BaseException as error:
-        if context.abort_reason() is not AbortReason.SHUTDOWN:  # then it is run again
+        if context.abort_reason() is AbortReason.SHUTDOWN:  # it is run again, from the start
+            async with pool.connection() as conn:
+                await queries.forget(conn, run_id)
+        else:
             await finish("failed", _words(error))
         raise
     await finish("skipped" if counts.skipped else "succeeded")

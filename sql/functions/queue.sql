@@ -7,6 +7,23 @@ CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void L
     FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
 $$;
 
+-- The queues where jobs with a lock wait: a hop a queue through each of two indexes.
+CREATE OR REPLACE FUNCTION locked_queues() RETURNS SETOF text LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    WITH RECURSIVE names (ready, later) AS (
+        SELECT ''::varchar, ''::varchar
+        UNION ALL
+        SELECT (SELECT j.queue_name FROM procrastinate_jobs j
+                WHERE j.queue_name > names.ready AND j.status = 'todo' AND j.scheduled_at IS NULL
+                  AND j.lock IS NOT NULL ORDER BY j.queue_name LIMIT 1),
+               (SELECT j.queue_name FROM procrastinate_jobs j
+                WHERE j.queue_name > names.later AND j.status = 'todo' AND j.scheduled_at IS NOT NULL
+                  AND j.lock IS NOT NULL ORDER BY j.queue_name LIMIT 1)
+        FROM names WHERE coalesce(ready, later) IS NOT NULL
+    )
+    SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, later]) AS name WHERE name <> ''
+$$;
+
 -- Wakes who can start a job that waited for this lock, but for _worker, which has just looked.
 CREATE OR REPLACE FUNCTION notify_lock_line(_lock text, _worker bigint) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -14,11 +31,19 @@ BEGIN
     IF EXISTS (SELECT FROM waiting_workers w WHERE w.id IS DISTINCT FROM _worker)
        AND NOT EXISTS (SELECT FROM procrastinate_jobs held
                        WHERE held.lock = _lock AND held.status = 'doing') THEN
-        PERFORM notify_queue(next.queue_name, max(next.id)) FROM (
-            SELECT j.id, j.queue_name FROM procrastinate_jobs j
-            WHERE j.lock = _lock AND j.status = 'todo' AND coalesce(j.scheduled_at, now()) <= now()
-            ORDER BY j.id LIMIT 100
-        ) AS next GROUP BY next.queue_name;
+        PERFORM notify_queue(queue, first.id)
+        FROM locked_queues() AS queue CROSS JOIN LATERAL (
+            (SELECT j.id FROM procrastinate_jobs j
+             WHERE j.queue_name = queue AND j.lock = _lock AND j.status = 'todo'
+               AND j.scheduled_at IS NULL ORDER BY -j.priority, j.id LIMIT 1)
+            UNION ALL
+            (SELECT due.id FROM (
+                 SELECT j.id, j.lock FROM procrastinate_jobs j
+                 WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
+                   AND j.scheduled_at <= now() ORDER BY j.scheduled_at, j.id LIMIT 100
+             ) AS due WHERE due.lock = _lock LIMIT 1)
+            LIMIT 1
+        ) AS first;
     END IF;
 END;
 $$;

@@ -33,7 +33,9 @@ WHERE users.id = used.user_id AND users.verified_at IS NULL
 RETURNING users.verified_at
 
 -- name: credentials
-SELECT id, password_hash FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+-- With the database's time, which is also that of new passwords.
+SELECT id, password_hash, now() AS at FROM users
+WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
 
 -- name: profile
 SELECT id, email, name, created_at, verified_at, delete_after FROM users

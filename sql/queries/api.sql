@@ -12,5 +12,5 @@ VALUES (%(user_id)s, %(key)s, %(fingerprint)s, %(status)s, %(headers)s, %(body)s
 
 -- name: new_passwords
 -- When somebody got one, in seconds since 1970, as far as older sessions may still be good.
-SELECT user_id, floor(extract(epoch FROM max(used_at)))::bigint FROM password_resets
+SELECT user_id, extract(epoch FROM max(used_at))::double precision FROM password_resets
 WHERE used_at > now() - make_interval(hours => %(hours)s) GROUP BY 1

@@ -57,16 +57,21 @@ UPDATE friend_requests SET state = 'declined', answered_at = now()
 WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending'
 
 -- name: block
--- Declines it, its sender can ask no more, and what one asked of them oneself is taken back.
-WITH answered AS (
-    UPDATE friend_requests SET state = 'declined', answered_at = now()
-    WHERE id = %(id)s AND to_id = %(user_id)s AND state = 'pending' RETURNING from_id, to_id
+-- Declines it, its sender can ask no more, and what one asked of them oneself is taken back. Locked in
+-- the order of `accept`.
+WITH pair AS (
+    SELECT r.id FROM friend_requests asked
+    JOIN friend_requests r ON r.from_id = asked.from_id AND r.to_id = asked.to_id
+                           OR r.from_id = asked.to_id AND r.to_id = asked.from_id
+    WHERE asked.id = %(id)s AND asked.to_id = %(user_id)s AND r.state = 'pending'
+    ORDER BY r.id FOR UPDATE OF r
 ),
-crossing AS (
-    UPDATE friend_requests r SET state = 'declined', answered_at = now() FROM answered a
-    WHERE r.from_id = a.to_id AND r.to_id = a.from_id AND r.state = 'pending'
+declined AS (
+    UPDATE friend_requests SET state = 'declined', answered_at = now()
+    WHERE id IN (SELECT id FROM pair) AND %(id)s IN (SELECT id FROM pair) RETURNING id, from_id, to_id
 )
-INSERT INTO blocks (user_id, blocked_id) SELECT to_id, from_id FROM answered ON CONFLICT DO NOTHING
+INSERT INTO blocks (user_id, blocked_id) SELECT to_id, from_id FROM declined WHERE id = %(id)s
+ON CONFLICT DO NOTHING
 
 -- name: page
 SELECT f.friend_id AS user_id, u.name, f.since

@@ -7,6 +7,6 @@ ON CONFLICT (key) DO UPDATE SET
 RETURNING hits, greatest(1, ceil(extract(epoch FROM window_ends - now())))::integer AS seconds_left
 
 -- name: give_back
--- In one order, as they were taken by others.
+-- In one order, or two could wait for each other.
 UPDATE limits SET hits = hits - 1
 WHERE key IN (SELECT key FROM limits WHERE key = ANY (%(keys)s) AND hits > 0 ORDER BY key FOR UPDATE)

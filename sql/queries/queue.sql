@@ -80,7 +80,7 @@ SELECT finish_jobs(%(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procr
                    %(spent)s::boolean[], %(retry_at)s::timestamptz[])
 
 -- name: record_errors
--- Of runs that are about to end, and count.
+-- Of runs that are about to end, unless their jobs are somebody else's by now.
 INSERT INTO job_errors (job_id, attempt, kind, error, public_error, traceback)
 SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
 FROM unnest(%(job_ids)s::bigint[], %(workers)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],

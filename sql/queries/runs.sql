@@ -6,3 +6,6 @@ RETURNING id
 UPDATE schedule_runs
 SET finished_at = now(), outcome = %(outcome)s, counts = %(counts)s, error = %(error)s
 WHERE id = %(id)s
+
+-- name: forget
+DELETE FROM schedule_runs WHERE id = %(id)s

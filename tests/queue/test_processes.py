@@ -49,6 +49,18 @@ def test_a_lock_that_another_worker_lets_go_of_wakes_who_waits_for_it(queue: Que
     assert marks == [(job, what) for job in (first, second) for what in ("start", "end")]
 
 
+def test_a_freed_lock_wakes_a_worker_whose_jobs_are_far_behind(queue: Queue) -> None:
+    with working(queue, "--queues", "default"), working(queue, "--queues", "low"):
+        until_workers(queue, 2)
+        first = queue.defer("marked", args={"seconds": 1}, lock="one")
+        queue.until_status(first, "doing")
+        queue.all(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock)"
+            " SELECT 'nobodys', 'noop', 'one' FROM generate_series(1, 200)"
+        )
+        queue.until_status(queue.defer("noop", lock="one", queue="low"), "succeeded", 10)
+
+
 def test_an_immediate_retry_does_not_wait_for_the_poll(queue: Queue) -> None:
     with working(queue):
         job = queue.defer("failing")

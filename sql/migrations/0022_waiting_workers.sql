@@ -6,7 +6,3 @@ CREATE VIEW waiting_workers AS
     WHERE w.last_heartbeat > now() - interval '10 minutes'
       AND NOT EXISTS (SELECT FROM busy_workers b WHERE b.worker_id = w.id);
 GRANT SELECT ON waiting_workers TO PUBLIC;  -- whoever may enqueue
-
--- Our index orders by -priority, which the lowest number there is does not have.
-ALTER TABLE procrastinate_jobs
-    ADD CONSTRAINT priority_has_a_negative CHECK (priority > -2147483648) NOT VALID;

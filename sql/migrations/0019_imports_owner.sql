@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS imports_owner ON imports (user_id);

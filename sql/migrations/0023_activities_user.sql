@@ -1,0 +1,1 @@
+DROP INDEX activities_user;  -- activities_owner serves what it did
