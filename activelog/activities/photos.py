@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, files
+from activelog import api, db, files
 from activelog.activities import queries
 from activelog.activities.model import Photos
+from activelog.db import Conn
 from activelog.errors import AppError, JobError
 from activelog.pictures import NotAPicture, Picture, clean_picture
 from activelog.services import Services, of_request
@@ -23,7 +24,8 @@ async def add(request: Request, user_id: int, activity_id: int) -> Response:
     """Adds a photo, sent as the body: JPEG, PNG or WebP, 20 MB at most, ten for an activity. It is
     scaled to 2,048 pixels and loses its metadata, the place where it was taken among them."""
     services = of_request(request)
-    await _check_room(services, user_id, activity_id)
+    async with services.pool.connection() as conn:
+        await _check_room(conn, user_id, activity_id)
     picture = await _receive(request, services)
     photo_id = uuid4()
     key = f"photos/{user_id}/{photo_id}.jpg"
@@ -31,11 +33,14 @@ async def add(request: Request, user_id: int, activity_id: int) -> Response:
         path = Path(folder, "photo.jpg")
         path.write_bytes(picture.data)
         await services.storage.put(key, path, "image/jpeg")
-    async with services.pool.connection() as conn:
-        added = await queries.add_photo(conn, photo_id, user_id, activity_id, key, picture)
-    if added is None:
+    try:
+        async with db.transaction(services.pool) as conn:
+            await queries.lock(conn, activity_id, user_id)  # others may be adding, too
+            await _check_room(conn, user_id, activity_id)
+            added = await queries.add_photo(conn, photo_id, user_id, activity_id, key, picture)
+    except AppError:
         await services.storage.remove(key)
-        raise AppError.not_found("activity")
+        raise
     return api.json(added, 201, {"Location": f"/api/v1/photos/{photo_id}"})
 
 
@@ -74,12 +79,11 @@ async def find_key(services: Services, photo_id: UUID, user_id: int) -> str:
     return key
 
 
-async def _check_room(services: Services, user_id: int, activity_id: int) -> None:
-    async with services.pool.connection() as conn:
-        if await queries.get(conn, activity_id, user_id) is None:
-            raise AppError.not_found("activity")
-        if len(await queries.photos(conn, activity_id, user_id)) >= PER_ACTIVITY:
-            raise AppError("conflict", f"an activity has {PER_ACTIVITY} photos at most", 409)
+async def _check_room(conn: Conn, user_id: int, activity_id: int) -> None:
+    if await queries.get(conn, activity_id, user_id) is None:
+        raise AppError.not_found("activity")
+    if len(await queries.photos(conn, activity_id, user_id)) >= PER_ACTIVITY:
+        raise AppError("conflict", f"an activity has {PER_ACTIVITY} photos at most", 409)
 
 
 async def _receive(request: Request, services: Services) -> Picture:

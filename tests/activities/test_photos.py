@@ -1,3 +1,4 @@
+import asyncio
 from io import BytesIO
 from pathlib import Path
 
@@ -74,6 +75,15 @@ async def test_what_is_no_picture_is_refused(world: World) -> None:
         small = picture("PNG", (20, 10), exif=False)
         assert (await ada.post(path, content=small)).status_code == 201
     assert (await ada.post(path, content=small)).status_code == 409
+
+
+async def test_ten_photos_are_the_most_also_at_once(world: World) -> None:
+    ada = await world.user()
+    path = f"/api/v1/activities/{(await ada.log())['id']}/photos"
+    small = picture("PNG", (20, 10), exif=False)
+    answers = await asyncio.gather(*(ada.post(path, content=small) for _ in range(14)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [409] * 4
+    assert await world.value("SELECT count(*) FROM photos") == 10
 
 
 async def test_a_report_shows_photos_when_asked(world: World) -> None:
