@@ -24,8 +24,8 @@ async def bulk(
     after: int = 0,
 ) -> None:
     """Does something to all jobs that match among those behind the id `after`, up to `until`: they
-    were there when it was asked for. A second run finds those that are left, or does
-    it again, which changes nothing."""
+    were there when it was asked for. A second run finds those that are left, or does it
+    again, which changes nothing."""
     services = of_job(context)
     chosen = msgspec.convert(wanted, JobFilter)
     async with working(services, ticket_id, f"{action} jobs") as work:

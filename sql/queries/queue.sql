@@ -32,25 +32,19 @@ WHERE w.last_heartbeat < now() - CASE
 -- name: queue_names
 -- Those where jobs wait: a hop per queue through each of our four indexes, whatever the number of
 -- jobs.
-WITH RECURSIVE names (ready, later, locked, locked_later) AS (
-    SELECT ''::varchar, ''::varchar, ''::varchar, ''::varchar
+WITH RECURSIVE names (ready, later) AS (
+    SELECT ''::varchar, ''::varchar
     UNION ALL
     SELECT (SELECT j.queue_name FROM procrastinate_jobs j
             WHERE j.queue_name > names.ready AND j.status = 'todo' AND j.scheduled_at IS NULL
               AND j.lock IS NULL ORDER BY j.queue_name LIMIT 1),
            (SELECT j.queue_name FROM procrastinate_jobs j
             WHERE j.queue_name > names.later AND j.status = 'todo' AND j.scheduled_at IS NOT NULL
-              AND j.lock IS NULL ORDER BY j.queue_name LIMIT 1),
-           (SELECT j.queue_name FROM procrastinate_jobs j
-            WHERE j.queue_name > names.locked AND j.status = 'todo' AND j.scheduled_at IS NULL
-              AND j.lock IS NOT NULL ORDER BY j.queue_name LIMIT 1),
-           (SELECT j.queue_name FROM procrastinate_jobs j
-            WHERE j.queue_name > names.locked_later AND j.status = 'todo'
-              AND j.scheduled_at IS NOT NULL AND j.lock IS NOT NULL ORDER BY j.queue_name LIMIT 1)
-    FROM names WHERE coalesce(ready, later, locked, locked_later) IS NOT NULL
+              AND j.lock IS NULL ORDER BY j.queue_name LIMIT 1)
+    FROM names WHERE coalesce(ready, later) IS NOT NULL
 )
-SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, later, locked, locked_later]) AS name
-WHERE name <> ''
+SELECT name::text FROM names, unnest(ARRAY[ready, later]) AS name WHERE name <> ''
+UNION SELECT locked_queues()
 
 -- name: claim
 -- From queues that are not paused, for a worker that nobody took for dead; in the order in which they

@@ -74,6 +74,12 @@ class Queue:
             lambda: self.status(job_id) == status, f"job {job_id} being {status}", seconds
         )
 
+    def until_workers(self, count: int) -> None:
+        processes.until(
+            lambda: len(self.all("SELECT 1 FROM procrastinate_workers")) == count,
+            f"{count} workers",
+        )
+
     async def work(self, **options: Any) -> None:
         """A worker in this process, until nothing is left to start."""
         async with self.app.open_async():

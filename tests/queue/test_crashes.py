@@ -93,7 +93,7 @@ def test_a_worker_that_was_paused_does_not_rescue_itself(queue: Queue) -> None:
 def test_a_stall_of_commits_makes_nothing_run_twice(own: Own) -> None:
     _, queue = own
     with queue.worker(), queue.worker():
-        until(lambda: len(queue.all("SELECT 1 FROM procrastinate_workers")) == 2, "two workers")
+        queue.until_workers(2)
         time.sleep(8)
         job = queue.defer("marked", args={"seconds": 20})
         running(queue, job)
@@ -141,7 +141,7 @@ def test_a_job_that_is_handed_back_starts_elsewhere_without_a_poll(queue: Queue)
     with queue.worker("--shutdown-graceful-timeout", "0.1") as draining:
         running(queue, job)
         with queue.worker(*poll):
-            until(lambda: len(queue.all("SELECT 1 FROM procrastinate_workers")) == 2, "a second")
+            queue.until_workers(2)
             time.sleep(1)
             draining.send_signal(signal.SIGTERM)
             until(lambda: queue.marks(job).count("start") == 2, "the second run", 10)
@@ -261,7 +261,7 @@ def test_a_stock_worker_beside_ours_wakes_and_works(queue: Queue) -> None:
 
 def test_a_stock_worker_beside_ours_is_not_taken_for_dead(queue: Queue) -> None:
     with stock_worker(queue), queue.worker():
-        until(lambda: len(queue.all("SELECT 1 FROM procrastinate_workers")) == 2, "ours")
+        queue.until_workers(2)
         time.sleep(14)  # it beats every ten seconds
         assert len(queue.all("SELECT 1 FROM procrastinate_workers")) == 2
         job = queue.defer("stock_only", args={"seconds": 12})
@@ -282,7 +282,7 @@ def test_two_idle_workers_share_two_jobs(queue: Queue, pair: list[dict[str, Any]
     """Whoever comes first locks both and takes one; the other one must not wait for its poll."""
     alone = ("--fetch-job-polling-interval", "60", "--concurrency", "1")
     with queue.worker(*alone), queue.worker(*alone):
-        until(lambda: len(queue.all("SELECT 1 FROM procrastinate_workers")) == 2, "two workers")
+        queue.until_workers(2)
         time.sleep(1)
         for _ in range(4):
             rows = queue.all(

@@ -19,10 +19,8 @@ def working(queue: Queue, *arguments: str) -> AbstractContextManager[Any]:
     return queue.worker("--fetch-job-polling-interval", "60", *arguments)
 
 
-def until_workers(queue: Queue, count: int) -> None:
-    until(
-        lambda: len(queue.all("SELECT 1 FROM procrastinate_workers")) == count, f"{count} workers"
-    )
+def until_listening(queue: Queue, count: int) -> None:
+    queue.until_workers(count)
     time.sleep(0.5)  # listening comes a moment after registering
 
 
@@ -40,7 +38,7 @@ def test_jobs_with_one_lock_follow_each_other_at_once(queue: Queue) -> None:
 
 def test_a_lock_that_another_worker_lets_go_of_wakes_who_waits_for_it(queue: Queue) -> None:
     with working(queue, "--queues", "default"), working(queue, "--queues", "low"):
-        until_workers(queue, 2)
+        until_listening(queue, 2)
         first = queue.defer("marked", args={"seconds": 2}, lock="one")
         queue.until_status(first, "doing")
         second = queue.defer("marked", lock="one", queue="low")
@@ -51,7 +49,7 @@ def test_a_lock_that_another_worker_lets_go_of_wakes_who_waits_for_it(queue: Que
 
 def test_a_freed_lock_wakes_a_worker_whose_jobs_are_far_behind(queue: Queue) -> None:
     with working(queue, "--queues", "default"), working(queue, "--queues", "low"):
-        until_workers(queue, 2)
+        until_listening(queue, 2)
         first = queue.defer("marked", args={"seconds": 1}, lock="one")
         queue.until_status(first, "doing")
         queue.all(

@@ -50,7 +50,7 @@ def two_workers(one: Queue, other: Queue) -> Iterator[None]:
     with ExitStack() as stack:
         for queue in (one, other):
             stack.enter_context(queue.worker())
-        until(lambda: len(one.all("SELECT 1 FROM procrastinate_workers")) == 2, "two workers")
+        one.until_workers(2)
         yield
 
 
