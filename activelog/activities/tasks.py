@@ -1,6 +1,8 @@
 import os
 from uuid import UUID
 
+from procrastinate.exceptions import JobAborted
+
 from activelog.activities import queries
 from activelog.activities.importing import import_file
 from activelog.activities.queries import Import
@@ -26,7 +28,7 @@ async def import_csv(context: Context, ticket_id: str) -> None:
         async with working(services, ticket_id, "import activities") as work:
             if work is not None:
                 await _import(work, wanted)
-    except Permanent:
+    except (Permanent, JobAborted):
         await services.storage.remove(wanted.object_key)
         raise
     await services.storage.remove(wanted.object_key)

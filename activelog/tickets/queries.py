@@ -60,10 +60,15 @@ async def get_all(conn: Conn, ticket_ids: list[UUID], user_id: int) -> dict[UUID
     return {ticket.id: ticket for ticket in found}
 
 
-async def start(conn: Conn, ticket_id: UUID) -> int | None:
-    """The owner's id; None when there is nothing left to do."""
-    user_id: int | None = await db.value(conn, _SQL["start"], {"id": ticket_id})
-    return user_id
+@dataclass(frozen=True)
+class Started:
+    user_id: int
+    is_cancelled: bool
+
+
+async def start(conn: Conn, ticket_id: UUID) -> Started | None:
+    """None when the ticket is finished or gone."""
+    return await db.one(conn, _SQL["start"], {"id": ticket_id}, Started)
 
 
 async def report(conn: Conn, ticket_id: UUID, progress: int, message: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg
+from procrastinate.exceptions import JobAborted
 
 from activelog.errors import JobError, Permanent
 from activelog.services import Services
@@ -38,14 +39,19 @@ class Work:
 
 @asynccontextmanager
 async def working(services: Services, ticket_id: str, doing: str) -> AsyncIterator[Work | None]:
-    """Starts a ticket, or gives None when it is finished, cancelled or gone: the second run of
-    a job has then nothing to do. Errors leave as JobErrors that begin with "failed to {doing}".
+    """Starts a ticket, or gives None when it is finished or gone: the second run of a job has
+    then nothing to do. Errors leave as JobErrors that begin with "failed to {doing}"; a ticket
+    that was cancelled before its job got here raises JobAborted.
     """
     parsed_id = UUID(ticket_id)
     try:
         async with services.pool.connection() as conn:
-            user_id = await queries.start(conn, parsed_id)
-        yield None if user_id is None else Work(parsed_id, user_id, services)
+            started = await queries.start(conn, parsed_id)
+        if started is not None and started.is_cancelled:
+            raise JobAborted
+        yield None if started is None else Work(parsed_id, started.user_id, services)
+    except JobAborted:
+        raise
     except Permanent as error:
         raise Permanent(f"failed to {doing}: {error}") from error
     except Exception as error:

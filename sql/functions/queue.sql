@@ -214,7 +214,8 @@ $$;
 -- earliest win; what an idle queue does not use goes to the others. Within a queue higher priority
 -- first, then the older job (of those that waited for their time, among the 200 that are longest due).
 -- A row that another worker is claiming is skipped, also where that one leaves it in the end: who got
--- less than there was asks again.
+-- less than there was asks again. So is one whose lock another worker is taking for a job of another
+-- queue: two that wait for each other's locks at the index that keeps them apart would be a deadlock.
 --
 -- Its plan must not follow the statistics: a queue is empty and full within a second, and a plan lives
 -- as long as its session. So our indexes are walked in their order, jobs are found by an array of ids,
@@ -305,7 +306,10 @@ BEGIN
         CROSS JOIN LATERAL lock_line_heads(queue, _tasks, quota::integer) AS head (id)
         CROSS JOIN LATERAL (
             SELECT j.id, j.queue_name, j.priority, j.lock FROM procrastinate_jobs j
-            WHERE j.id = head.id AND (j.status = 'todo') IS TRUE FOR UPDATE SKIP LOCKED
+            WHERE j.id = head.id AND (j.status = 'todo') IS TRUE
+              AND pg_try_advisory_xact_lock('procrastinate_jobs'::regclass::oid::integer,
+                                            hashtext(j.lock))
+            FOR UPDATE SKIP LOCKED
         ) AS job
     ),
     picked AS (

@@ -12,10 +12,10 @@ LEFT JOIN LATERAL (
 WHERE t.id = ANY (%(ids)s) AND t.user_id = %(user_id)s
 
 -- name: start
--- The owner, or no row when the ticket is finished, cancelled or gone.
+-- The owner, and whether it was cancelled; no row when the ticket is finished or gone.
 UPDATE job_tickets SET started_at = coalesce(started_at, now())
-WHERE id = %(id)s AND completed_at IS NULL AND cancelled_at IS NULL
-RETURNING user_id
+WHERE id = %(id)s AND completed_at IS NULL
+RETURNING user_id, cancelled_at IS NOT NULL AS is_cancelled
 
 -- name: report
 -- Progress only grows, also when a second run starts over.

@@ -217,34 +217,40 @@ async def test_a_running_export_is_cancelled(
     with processes.worker(environment):
         async with world.pool.connection() as conn, conn.transaction():
             await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
-            await _until(ada, job, "processing")
+            await _until(world, _IS_READING, True)
             cancelled = await ada.call("DELETE", job["status_url"])
             assert cancelled.json()["status"] == "cancelled"
-            await _until_job(world, "aborted")
+            await _until(world, _JOB, "aborted")
     assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
     assert list((tmp_path / "objects").rglob("*.csv")) == []
     assert world.mails(ada.address) == []
 
 
-async def _until(user: User, job: dict[str, Any], status: str) -> None:
-    for _ in range(200):
-        if (await user.get(job["status_url"])).json()["status"] == status:
-            return
-        await anyio.sleep(0.05)
-    raise AssertionError(f"the job is not {status} after 10 s")
+async def test_an_export_cancelled_after_its_claim_but_before_its_first_step_is_aborted(
+    world: World,
+) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    await world.rows("UPDATE job_tickets SET cancelled_at = now()")
+    await world.work()
+    assert await world.value(_JOB) == "aborted"
+    assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
+    assert world.mails(ada.address) == []
 
 
-async def _until_job(world: World, status: str) -> None:
+_JOB = "SELECT status::text FROM procrastinate_jobs WHERE queue_name = 'low'"
+_IS_READING = """
+    SELECT count(*) > 0 FROM pg_locks JOIN pg_database d ON d.oid = database
+    WHERE datname = current_database() AND relation = 'activities'::regclass AND NOT granted
+"""
+
+
+async def _until(world: World, statement: str, found: object) -> None:
     for _ in range(600):
-        if (
-            await world.value(
-                "SELECT status::text FROM procrastinate_jobs WHERE queue_name = 'low'"
-            )
-            == status
-        ):
+        if await world.value(statement) == found:
             return
         await anyio.sleep(0.05)
-    raise AssertionError(f"the engine's job is not {status} after 30 s")
+    raise AssertionError(f"not {found} after 30 s: {statement}")
 
 
 async def test_deleting_those_that_run_lets_the_waiting_ones_in(world: World) -> None:

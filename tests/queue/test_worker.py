@@ -102,6 +102,18 @@ async def test_a_lock_in_two_queues_is_one_lock(queue: Queue) -> None:
     assert whats == ["start", "end"] * 5
 
 
+def test_who_claims_does_not_wait_for_who_is_taking_the_same_lock(queue: Queue) -> None:
+    """Two that wait for each other's locks would be a deadlock."""
+    held = queue.defer("noop", lock="one", queue="low")
+    queue.defer("noop", lock="one", queue="default")
+    free = queue.defer("noop", lock="two", queue="default")
+    claim = b"SELECT id FROM claim_jobs(1, 10, '{noop}', ARRAY[%s], '{1}', '{0}', '{0}', '{0}')"
+    with psycopg.connect(queue.url) as one, psycopg.connect(queue.url) as two:
+        assert one.execute(claim, ["low"]).fetchall() == [(held,)]
+        two.execute("SET LOCAL lock_timeout = '5s'")
+        assert two.execute(claim, ["default"]).fetchall() == [(free,)]
+
+
 async def test_a_retry_that_waits_lets_the_jobs_behind_its_lock_pass(queue: Queue) -> None:
     waiting = queue.defer("noop", lock="one", at=3600)
     behind = queue.defer("noop", lock="one")
