@@ -78,7 +78,7 @@ COUNTED = "SELECT event, count FROM job_counts WHERE hour = 'infinity' AND event
 
 
 async def test_a_retry_that_meets_its_queueing_lock_counts_as_one_that_failed(queue: Queue) -> None:
-    job = queue.defer("failing_later", args={"seconds": 0.5}, queueing_lock="one")
+    job = queue.defer("failing_later", args={"seconds": 2}, queueing_lock="one")
     async with working(queue):
         await until_status(queue, job, "doing")
         queue.defer("noop", queueing_lock="one", queue="nobody", at=3600)
