@@ -93,6 +93,8 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/friends/requests/{request_id}/decline", friends.decline,
              {204: None}),
     Endpoint("POST", "/api/v1/friends/requests/{request_id}/block", friends.block, {204: None}),
+    Endpoint("GET", "/api/v1/friends/blocked", friends.blocked, {200: friends_model.BlockedPage}),
+    Endpoint("DELETE", "/api/v1/friends/blocked/{blocked_id}", friends.unblock, {204: None}),
     Endpoint("GET", "/api/v1/notifications", friends.notifications,
              {200: friends_model.NotificationPage}),
     Endpoint("POST", "/api/v1/notifications/read", friends.mark_read, {204: None}),

@@ -48,6 +48,17 @@ class FriendPage(msgspec.Struct):
     next_cursor: Cursor
 
 
+class Blocked(msgspec.Struct):
+    user_id: Id
+    name: Name
+    since: Moment
+
+
+class BlockedPage(msgspec.Struct):
+    blocked: list[Blocked]
+    next_cursor: Cursor
+
+
 class Notification(msgspec.Struct):
     id: Id
     kind: Annotated[

@@ -14,6 +14,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
         requests = await queries.requests(conn, visitor.id)
         friends = await queries.page(conn, visitor.id, 0, _SHOWN)
+        blocked = await queries.blocked(conn, visitor.id, 0, _SHOWN)
         notifications = await queries.notifications(conn, visitor.id, None, 30)
         await queries.mark_read(conn, visitor.id)
     return site.page(
@@ -21,6 +22,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
         "friends.html",
         requests=requests,
         friends=friends,
+        blocked=blocked,
         notifications=notifications,
     )
 
@@ -45,6 +47,11 @@ async def block(request: Request, visitor: Visitor, request_id: int) -> Response
     return site.back(request, "/friends", "Declined; no more requests from there.")
 
 
+async def unblock(request: Request, visitor: Visitor, blocked_id: int) -> Response:
+    await routes.unblock(request, visitor.id, blocked_id)
+    return site.back(request, "/friends", "They can ask again.")
+
+
 async def unfriend(request: Request, visitor: Visitor, friend_id: int) -> Response:
     await routes.unfriend(request, visitor.id, friend_id)
     return site.back(request, "/friends", "No friends any more.")
@@ -56,5 +63,6 @@ PAGES = [
     Page("POST", "/friends/requests/{request_id}/accept", accept),
     Page("POST", "/friends/requests/{request_id}/decline", decline),
     Page("POST", "/friends/requests/{request_id}/block", block),
+    Page("POST", "/friends/blocked/{blocked_id}/delete", unblock),
     Page("POST", "/friends/{friend_id}/delete", unfriend),
 ]

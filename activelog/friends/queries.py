@@ -3,7 +3,7 @@ from typing import Any
 
 from activelog import db
 from activelog.db import Conn
-from activelog.friends.model import Activity, Asking, Friend, FriendRequest, Notification
+from activelog.friends.model import Activity, Asking, Blocked, Friend, FriendRequest, Notification
 
 _SQL = db.queries("friends")
 
@@ -33,6 +33,16 @@ async def decline(conn: Conn, request_id: int, user_id: int) -> bool:
 
 async def block(conn: Conn, request_id: int, user_id: int) -> bool:
     return await db.execute(conn, _SQL["block"], {"id": request_id, "user_id": user_id}) == 1
+
+
+async def blocked(conn: Conn, user_id: int, after: int, limit: int) -> list[Blocked]:
+    params = {"user_id": user_id, "after": after, "limit": limit}
+    return await db.many(conn, _SQL["blocked"], params, Blocked)
+
+
+async def unblock(conn: Conn, user_id: int, blocked_id: int) -> bool:
+    params = {"user_id": user_id, "blocked_id": blocked_id}
+    return await db.execute(conn, _SQL["unblock"], params) == 1
 
 
 async def page(conn: Conn, user_id: int, after: int, limit: int) -> list[Friend]:

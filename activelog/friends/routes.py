@@ -11,6 +11,7 @@ from activelog.friends import queries
 from activelog.friends.model import (
     Ask,
     Asked,
+    BlockedPage,
     FriendPage,
     FriendRequests,
     NotificationPage,
@@ -62,11 +63,25 @@ async def block(request: Request, user_id: int, request_id: int) -> Response:
     return Response(status_code=204)
 
 
+async def blocked(request: Request, user_id: int, query: PageQuery) -> Response:
+    """Whom one has blocked."""
+    async with of_request(request).pool.connection() as conn:
+        found = await queries.blocked(conn, user_id, _after(query), query.limit + 1)
+    return api.json(BlockedPage(*api.cut(found, query.limit, lambda one: (one.user_id,))))
+
+
+async def unblock(request: Request, user_id: int, blocked_id: int) -> Response:
+    """Lets somebody ask again whom one had blocked; they are not told."""
+    async with of_request(request).pool.connection() as conn:
+        if not await queries.unblock(conn, user_id, blocked_id):
+            raise AppError.not_found("blocked person")
+    return Response(status_code=204)
+
+
 async def page(request: Request, user_id: int, query: PageQuery) -> Response:
     """One's friends."""
-    after = api.decode_cursor(query.cursor, tuple[Id])[0] if query.cursor else 0
     async with of_request(request).pool.connection() as conn:
-        found = await queries.page(conn, user_id, after, query.limit + 1)
+        found = await queries.page(conn, user_id, _after(query), query.limit + 1)
     return api.json(FriendPage(*api.cut(found, query.limit, lambda one: (one.user_id,))))
 
 
@@ -93,6 +108,11 @@ async def mark_read(request: Request, user_id: int) -> Response:
     async with of_request(request).pool.connection() as conn:
         await queries.mark_read(conn, user_id)
     return Response(status_code=204)
+
+
+def _after(query: PageQuery) -> int:
+    """The id that a page of people in order of their ids begins behind."""
+    return int(api.decode_cursor(query.cursor, tuple[Id])[0]) if query.cursor else 0
 
 
 def _check(answered: bool) -> None:

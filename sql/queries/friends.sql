@@ -73,6 +73,14 @@ declined AS (
 INSERT INTO blocks (user_id, blocked_id) SELECT to_id, from_id FROM declined WHERE id = %(id)s
 ON CONFLICT DO NOTHING
 
+-- name: blocked
+SELECT b.blocked_id AS user_id, u.name, b.created_at AS since
+FROM blocks b JOIN users u ON u.id = b.blocked_id
+WHERE b.user_id = %(user_id)s AND b.blocked_id > %(after)s ORDER BY b.blocked_id LIMIT %(limit)s
+
+-- name: unblock
+DELETE FROM blocks WHERE user_id = %(user_id)s AND blocked_id = %(blocked_id)s
+
 -- name: page
 SELECT f.friend_id AS user_id, u.name, f.since
 FROM friendships f JOIN users u ON u.id = f.friend_id

@@ -8,12 +8,17 @@ from playwright.sync_api import Page, expect
 
 from activelog import demo
 from tests.activities.test_photos import picture
-from tests.browser.conftest import photograph
+from tests.browser.conftest import execute, photograph
 from tests.processes import until
 from tests.test_local import Up
 
 pytestmark = pytest.mark.xdist_group("local")
 PASSWORD = "correct horse battery staple"
+BLOCK = """
+INSERT INTO blocks (user_id, blocked_id)
+SELECT a.id, y.id FROM users a, users y
+WHERE a.email = 'ada@example.com' AND y.email = 'you@example.com'
+"""
 
 
 def verify(up: Up, page: Page, address: str) -> None:
@@ -109,6 +114,13 @@ def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Pa
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").first.click()
     expect(page.get_by_role("link", name="Download")).to_have_count(1)
+
+    execute(up, BLOCK)
+    page.goto("/friends")
+    photograph(page, "friends-blocked")
+    page.get_by_role("button", name="Unblock").click()
+    expect(page.get_by_text("They can ask again.")).to_be_visible()
+    expect(page.get_by_role("button", name="Unblock")).to_have_count(0)
 
     for name in ("reports", "friends", "account", "docs"):
         page.goto(f"/{name}")

@@ -140,6 +140,28 @@ async def test_declining_and_blocking(world: World) -> None:
     assert world.mails(bob.address) == []  # nothing is left to tell
 
 
+async def test_who_is_unblocked_can_ask_again(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    eve = await world.user("eve@example.com")
+    for asker in (ada, eve):
+        await ask(asker, bob.address)
+    for request in (await bob.get("/api/v1/friends/requests")).json()["requests"]:
+        await bob.post(f"/api/v1/friends/requests/{request['id']}/block")
+    first = (await bob.get("/api/v1/friends/blocked?limit=1")).json()
+    rest = (await bob.get(f"/api/v1/friends/blocked?cursor={first['next_cursor']}")).json()
+    listed = first["blocked"] + rest["blocked"]
+    assert [one["user_id"] for one in listed] == [ada.id, eve.id]
+    assert rest["next_cursor"] is None
+    path = f"/api/v1/friends/blocked/{ada.id}"
+    assert (await ada.call("DELETE", path)).status_code == 404, "a block is its owner's"
+    assert (await bob.call("DELETE", path)).status_code == 204
+    assert (await bob.call("DELETE", path)).status_code == 404
+    for asker in (ada, eve):
+        await ask(asker, bob.address)
+    [request] = (await bob.get("/api/v1/friends/requests")).json()["requests"]
+    assert request["from_id"] == ada.id
+
+
 async def test_friends_hear_of_activities_in_one_mail(world: World) -> None:
     ada, bob = await world.user(), await world.user("bob@example.com")
     eve = await world.user("eve@example.com")
