@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from procrastinate.jobs import Job
 from psycopg.types.json import Jsonb
 
@@ -96,38 +97,47 @@ async def turn(
 
     Returns the ids of the ends that were written (the others were taken over) and the jobs.
     """
-    async with conn.cursor() as claimed, conn.cursor() as finished, conn.pipeline():
-        if any(end.error is not None for end in ends):
-            await conn.execute(_SQL["record_errors"], _error_params(ends))
-        if ends:
-            await finished.execute(_SQL["finish"], _finish_params(ends))
-        if counts:
-            await conn.execute(_SQL["count"], {"slot": worker_id % SLOTS, **counts})
-        if slots:
-            await claimed.execute(
-                _SQL["claim"],
-                {
-                    "worker_id": worker_id,
-                    "slots": slots,
-                    "tasks": tasks,
-                    "queues": list(passes),
-                    "weights": weights,
-                    "passes": list(passes.values()),
-                    "first_priorities": db.array(priority for priority, _ in fronts),
-                    "first_ids": db.array(job_id for _, job_id in fronts),
-                },
-            )
-        if locks := list({end.job.lock for end in ends if end.job.lock is not None}):
-            params = {"worker_id": worker_id, "locks": locks}
-            await conn.execute(_SQL["notify_locks"], params)
+    async with conn.cursor() as claimed, conn.cursor() as finished:
+        async with conn.pipeline():
+            if any(end.error is not None for end in ends):
+                await conn.execute(_SQL["record_errors"], _error_params(ends))
+            if ends:
+                await finished.execute(_SQL["finish"], _finish_params(ends))
+            if counts:
+                await conn.execute(_SQL["count"], {"slot": worker_id % SLOTS, **counts})
+            if slots:
+                params = _claim_params(worker_id, slots, tasks, passes, weights, fronts)
+                await claimed.execute(_SQL["claim"], params)
+            if locks := list({end.job.lock for end in ends if end.job.lock is not None}):
+                params = {"worker_id": worker_id, "locks": locks}
+                await conn.execute(_SQL["notify_locks"], params)
+        # Not before: who asks for an answer within the pipeline sends the commit with another trip.
         written = {row[0] for row in await finished.fetchall()} if ends else set()
         jobs = [_claimed(row) for row in await claimed.fetchall()] if slots else []
     return written, jobs
 
 
+def _claim_params(
+    worker_id: int,
+    slots: int,
+    tasks: list[str],
+    passes: Mapping[str, float],
+    weights: list[float],
+    fronts: Collection[Place],
+) -> dict[str, Any]:
+    return {
+        "worker_id": worker_id,
+        "slots": slots,
+        "tasks": tasks,
+        "queues": list(passes),
+        "weights": weights,
+        "passes": list(passes.values()),
+        "first_priorities": db.array(priority for priority, _ in fronts),
+        "first_ids": db.array(job_id for _, job_id in fronts),
+    }
+
+
 def _claimed(row: tuple[Any, ...]) -> Claimed:
-    """Arguments that are no object, as people's SQL may write them, become one that no task
-    takes."""
     (job_id, task, priority, lock, queueing_lock, args, scheduled_at, queue, attempts,
      abort_requested, worker_id, waited) = row  # fmt: skip
     job = Job(
@@ -138,13 +148,23 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
         lock=lock,
         queueing_lock=queueing_lock,
         task_name=task,
-        task_kwargs=args if isinstance(args, dict) else {"args": args},
+        task_kwargs=_arguments(args),
         scheduled_at=scheduled_at,
         attempts=attempts,
         abort_requested=abort_requested,
         worker_id=worker_id,
     )
     return Claimed(job, waited or 0.0)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Those that are no object, or have numbers that Python does not read, as people's SQL may
+    write them, become an object that no task takes."""
+    try:
+        found = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return {"args": text}
+    return found if isinstance(found, dict) else {"args": found}
 
 
 def _finish_params(ends: Collection[End]) -> dict[str, Any]:

@@ -214,8 +214,10 @@ $$;
 -- earliest win; what an idle queue does not use goes to the others. Within a queue higher priority
 -- first, then the older job (of those that waited for their time, among the 200 that are longest due).
 -- A row that another worker is claiming is skipped, also where that one leaves it in the end: who got
--- less than there was asks again. So is one whose lock another worker is taking for a job of another
--- queue: two that wait for each other's locks at the index that keeps them apart would be a deadlock.
+-- less than there was asks again. So is one whose lock another worker is taking, maybe for a job of
+-- another queue. Who has it looks once more, in a snapshot of its own, whether a job holds the lock
+-- since: nobody ever waits at the index that keeps them apart, which would be a deadlock of two that
+-- want each other's locks, and nobody fails there.
 --
 -- Its plan must not follow the statistics: a queue is empty and full within a second, and a plan lives
 -- as long as its session. So our indexes are walked in their order, jobs are found by an array of ids,
@@ -235,9 +237,9 @@ CREATE OR REPLACE FUNCTION claim_jobs(
 ) RETURNS SETOF procrastinate_jobs LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    _picked bigint[];
 BEGIN
-    PERFORM set_config('activelog.starts', 'noted', true);
-    RETURN QUERY
     WITH shares AS (
         SELECT * FROM unnest(_queues, _weights, _passes, _priorities, _ids)
             AS q (queue, weight, pass, first_priority, first_id)
@@ -312,19 +314,24 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         ) AS job
     ),
-    picked AS (
-        SELECT id FROM (
-            SELECT c.id, quotas.quota,
-                   row_number() OVER (PARTITION BY c.queue_name ORDER BY c.priority DESC, c.id) AS place
-            FROM (SELECT * FROM ready
-                  UNION ALL SELECT * FROM due
-                  UNION ALL SELECT DISTINCT ON (lock) * FROM heads) AS c
-            JOIN quotas ON quotas.queue = c.queue_name
-        ) AS ranked WHERE place <= quota
-    ),
-    claimed AS (
+    ranked AS (
+        SELECT c.id, quotas.quota,
+               row_number() OVER (PARTITION BY c.queue_name ORDER BY c.priority DESC, c.id) AS place
+        FROM (SELECT * FROM ready
+              UNION ALL SELECT * FROM due
+              UNION ALL SELECT DISTINCT ON (lock) * FROM heads) AS c
+        JOIN quotas ON quotas.queue = c.queue_name
+    )
+    SELECT array_agg(id) INTO _picked FROM ranked WHERE place <= quota;
+
+    PERFORM set_config('activelog.starts', 'noted', true);
+    RETURN QUERY
+    WITH claimed AS (
         UPDATE procrastinate_jobs AS j SET status = 'doing', worker_id = _worker
-        WHERE j.id = ANY (ARRAY(SELECT id FROM picked)) RETURNING j.*
+        WHERE j.id = ANY (_picked)
+          AND (j.lock IS NULL OR NOT EXISTS (SELECT FROM procrastinate_jobs held
+                                             WHERE held.lock = j.lock AND held.status = 'doing'))
+        RETURNING j.*
     ),
     noted AS (
         INSERT INTO procrastinate_events (job_id, type) SELECT id, 'started' FROM claimed

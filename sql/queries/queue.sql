@@ -48,7 +48,7 @@ UNION SELECT locked_queues()
 
 -- name: claim
 -- From queues that are not paused, for a worker that nobody took for dead; in the order in which they
--- are to start, with the seconds that a job waited since it could.
+-- are to start, with the seconds that a job waited since it could. (Python has no -infinity.)
 WITH open AS (
     SELECT array_agg(queue) AS queues, array_agg(weight) AS weights, array_agg(pass) AS passes,
            array_agg(first_priority) AS first_priorities, array_agg(first_id) AS first_ids
@@ -58,14 +58,15 @@ WITH open AS (
     WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = u.queue)
       AND EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = %(worker_id)s)
 )
-SELECT c.id, c.task_name, c.priority, c.lock, c.queueing_lock, c.args, c.scheduled_at,
+SELECT c.id, c.task_name, c.priority, c.lock, c.queueing_lock, c.args::text, due.at,
        c.queue_name, c.attempts, c.abort_requested, c.worker_id,
-       extract(epoch FROM clock_timestamp() - greatest(c.scheduled_at, (
+       extract(epoch FROM clock_timestamp() - greatest(due.at, (
            SELECT max(e.at) FROM procrastinate_events e
            WHERE e.job_id = c.id AND e.type IN ('deferred', 'deferred_for_retry', 'retried')
        )))::double precision AS waited
 FROM open, claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, open.queues, open.weights, open.passes,
-                      open.first_priorities, open.first_ids) AS c
+                      open.first_priorities, open.first_ids) AS c,
+     LATERAL (SELECT CASE WHEN c.scheduled_at > 'epoch' THEN c.scheduled_at END) AS due (at)
 ORDER BY open.weights[array_position(open.queues, c.queue_name::text)] DESC, c.priority DESC, c.id
 
 -- name: finish
@@ -112,7 +113,7 @@ SELECT job_id, task_name, failed FROM rescued LEFT JOIN counted ON true
 -- name: seconds_until_ready
 -- How long until a job of these queues can start: some that another worker is just claiming seem to
 -- can. (Behind a lock that is held none can; its end wakes workers.)
-SELECT extract(epoch FROM min(ready.at) - clock_timestamp())::double precision
+SELECT (extract(epoch FROM min(ready.at)) - extract(epoch FROM clock_timestamp()))::double precision
 FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL (
     (SELECT now() AS at FROM procrastinate_jobs
      WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL

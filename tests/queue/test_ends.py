@@ -32,8 +32,8 @@ async def test_whatever_a_task_raises_is_a_failure(queue: Queue, task: str, erro
     assert queue.events(job).count("started") == runs
 
 
-@pytest.mark.parametrize("args", ["[]", "null", "1", '"text"'])
-async def test_arguments_that_are_no_object_fail_their_job_alone(queue: Queue, args: str) -> None:
+@pytest.mark.parametrize("args", ["[]", "null", "1", '"text"', f'{{"n": {"9" * 5000}}}'])
+async def test_arguments_that_no_task_takes_fail_their_job_alone(queue: Queue, args: str) -> None:
     insert = "INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES"
     queue.all(f"{insert} ('default', 'noop', %s::jsonb)", args)
     after = queue.defer("noop")
@@ -41,6 +41,19 @@ async def test_arguments_that_are_no_object_fail_their_job_alone(queue: Queue, a
     assert queue.status(1) == "failed"
     assert queue.status(after) == "succeeded"
     assert "the arguments do not fit noop" in queue.one("SELECT error FROM job_errors")[0]
+
+
+@pytest.mark.parametrize("at", ["-infinity", "4712-01-01 BC", "infinity"])
+async def test_times_that_python_has_not_are_sooner_or_later(queue: Queue, at: str) -> None:
+    queue.all(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, scheduled_at)"
+        " VALUES ('default', 'noop', %s)",
+        at,
+    )
+    after = queue.defer("noop")
+    await queue.work()
+    assert queue.status(1) == ("todo" if at == "infinity" else "succeeded")
+    assert queue.status(after) == "succeeded"
 
 
 @pytest.mark.parametrize("task", ["polite", "polite_thread", "failing_to_clean_up"])
