@@ -38,6 +38,7 @@ async def _import(work: Work, wanted: Import) -> None:
     try:
         async with work.services.storage.open(wanted.object_key) as file:
             size = os.fstat(file.fileno()).st_size
-            await import_file(work, file, size, dry_run=wanted.dry_run)
+            if not await import_file(work, file, size, dry_run=wanted.dry_run):
+                raise JobAborted
     except ObjectMissing:
         raise Permanent("the uploaded file is gone") from None

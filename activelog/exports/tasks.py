@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from procrastinate.exceptions import JobAborted
+
 from activelog import db, outbox, tickets
 from activelog.errors import Permanent
 from activelog.exports import queries
@@ -156,7 +158,7 @@ async def _store(work: Work, export: Export, path: Path) -> Stored:
     try:
         return await storage.put(export.object_key, path, CONTENT_TYPES[export.suffix])
     except asyncio.CancelledError:
-        await storage.remove(export.object_key)
+        await _remove_if_cancelled(work, export)
         raise
 
 
@@ -177,5 +179,15 @@ async def _finish(work: Work, export: Export, written: Written) -> None:
             await outbox.write(
                 conn, READY, export.user_id, message_id, occasion=occasion, args=args
             )
-    if not completed:  # cancelled meanwhile: nobody will ever ask for the file
+    if not completed and await _remove_if_cancelled(work, export):
+        raise JobAborted
+
+
+async def _remove_if_cancelled(work: Work, export: Export) -> bool:
+    """Nobody will ask for the file of a cancelled export; for one that another run finished, or is
+    about to, they will: a worker that was thought dead comes here, too."""
+    async with work.services.pool.connection() as conn:
+        cancelled = await tickets.is_cancelled(conn, work.ticket_id)
+    if cancelled:
         await work.services.storage.remove(export.object_key)
+    return cancelled

@@ -85,6 +85,11 @@ async def complete(
     return await db.execute(conn, _SQL["complete"], params) == 1
 
 
+async def is_cancelled(conn: Conn, ticket_id: UUID) -> bool:
+    """Also when it is gone."""
+    return bool(await db.value(conn, _SQL["is_cancelled"], {"id": ticket_id}))
+
+
 async def cancel(conn: Conn, ticket_id: UUID, user_id: int) -> bool:
     """Cancels a waiting job and asks a running one to stop. False when it was over already."""
     params = {"id": ticket_id, "user_id": user_id}

@@ -28,6 +28,9 @@ SET progress = 100, message = %(message)s, result = %(result)s, completed_at = n
     expires_at = now() + make_interval(days => %(days)s::integer)
 WHERE id = %(id)s AND completed_at IS NULL AND cancelled_at IS NULL
 
+-- name: is_cancelled
+SELECT NOT EXISTS (SELECT FROM job_tickets WHERE id = %(id)s AND cancelled_at IS NULL)
+
 -- name: cancel
 -- No row when it was finished already.
 WITH ticket AS (

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from activelog import db
 from activelog.settings import Folder
 from tests import processes
 from tests.activities.test_import import finish, upload
@@ -186,6 +187,21 @@ async def test_a_second_run_overwrites_the_same_file_and_mails_once(world: World
     assert len(world.mails(ada.address)) == 1
 
 
+async def test_of_two_runs_at_once_neither_takes_the_other_ones_file(world: World) -> None:
+    """As when a worker comes back that was thought dead."""
+    ada = await world.user()
+    job = await request(ada)
+    await world.jobs_defer("activelog.exports.generate", ticket_id=job["job_id"])
+    async with anyio.create_task_group() as tasks, db.transaction(world.pool) as conn:
+        await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
+        tasks.start_soon(world.work)
+        await _until(world, _READERS, 2)
+    status = (await ada.get(job["status_url"])).json()
+    assert status["status"] == "completed"
+    link = (await world.http.get(status["result"]["download_url"])).headers["Location"]
+    assert (await world.http.get(link)).status_code == 200
+
+
 async def test_two_of_a_user_run_at_once_ten_wait_and_more_are_refused(world: World) -> None:
     ada, eve = await world.user(), await world.user("eve@example.com")
     jobs = [await request(ada) for _ in range(12)]
@@ -212,12 +228,11 @@ async def test_a_running_export_is_cancelled(
     world: World, environment: dict[str, str], tmp_path: Path
 ) -> None:
     ada = await world.user()
-    await ada.log()
     job = await request(ada)
     with processes.worker(environment):
         async with world.pool.connection() as conn, conn.transaction():
             await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
-            await _until(world, _IS_READING, True)
+            await _until(world, _READERS, 1)
             cancelled = await ada.call("DELETE", job["status_url"])
             assert cancelled.json()["status"] == "cancelled"
             await _until(world, _JOB, "aborted")
@@ -239,8 +254,8 @@ async def test_an_export_cancelled_after_its_claim_but_before_its_first_step_is_
 
 
 _JOB = "SELECT status::text FROM procrastinate_jobs WHERE queue_name = 'low'"
-_IS_READING = """
-    SELECT count(*) > 0 FROM pg_locks JOIN pg_database d ON d.oid = database
+_READERS = """
+    SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
     WHERE datname = current_database() AND relation = 'activities'::regclass AND NOT granted
 """
 
