@@ -138,7 +138,7 @@ class World:
 
     async def until(self, statement: str) -> None:
         """Waits until the first value of the statement is true."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while not await self.value(statement):  # noqa: ASYNC110 - in another process
                 await anyio.sleep(0.05)
 

@@ -37,7 +37,7 @@ class DatabaseGone(Exception):
 class Lifeline:
     """`await line(work)` runs `work(conn)`, and again after reconnecting if the connection
     breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break.
-    After `patience` seconds without a connection it raises DatabaseGone.
+    After `patience` seconds without success it raises DatabaseGone.
     """
 
     def __init__(self, url: str, on_reconnect: Callable[[Conn], Awaitable[None]] | None = None):
@@ -54,9 +54,7 @@ class Lifeline:
             while True:
                 try:
                     async with asyncio.timeout(LONGEST_WORK):
-                        conn = await self._connected()
-                        began = time.monotonic()  # it is there; what is slow is the work
-                        return await work(conn)
+                        return await work(await self._connected())
                 except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
                     self.is_broken = True
                     await self.close()

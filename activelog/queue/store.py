@@ -246,8 +246,9 @@ async def seconds_until_ready(
 
 
 async def unknown_task(conn: Conn, queues: Collection[str] | None, tasks: list[str]) -> str | None:
-    """A task for which jobs wait in these queues (None: in any) and that is not among `tasks`."""
-    params = {"queues": None if queues is None else list(queues), "tasks": tasks}
+    """A task that is not among `tasks`, of jobs at the front of these queues (None: of any)."""
+    names = await queue_names(conn) if queues is None else list(queues)
+    params = {"queues": names, "tasks": tasks}
     name: str | None = await db.value(conn, _SQL["unknown_task"], params)
     return name
 

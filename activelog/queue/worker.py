@@ -7,6 +7,7 @@ under load and at once otherwise, and a crash in between is an ordinary rescue.
 
 import asyncio
 import gc
+import inspect
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from activelog.queue.run import ThreadHangs, run
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 GATHER_SECONDS = 0.003
+RECONCILE_SECONDS = 60.0
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ class Worker(stock.Worker):
         self._side_line = Lifeline(url)
         self._rescue_line = Lifeline(url)
         self._guards: set[asyncio.Task[None]] = set()
+        self._abort_reasons: dict[tuple[int | None, int | None], AbortReason] = {}
         self._ends: list[End] = []  # of runs, to be written
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
@@ -200,6 +203,7 @@ class Worker(stock.Worker):
                 self._rescue_line, lambda: self._heart, lambda: self.worker_id, wake, self._lost
             ),
             duties.watch_aborts(line, interval, self._running_ids, self._abort),
+            self._reconcile(),
             duties.report_unknown(line, self._named_queues(), self._tasks),
             duties.note_depths(line),
             duties.note_words(line),
@@ -223,6 +227,12 @@ class Worker(stock.Worker):
         guard.add_done_callback(self._guards.discard)
         return guard
 
+    async def _reconcile(self) -> None:
+        """A claim whose connection broke may be committed after its successor looked for it."""
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            await self._line(self._release_unseen)
+
     async def _tick(self) -> None:
         while True:
             self._heart.tick()
@@ -237,12 +247,12 @@ class Worker(stock.Worker):
     # The loop
 
     async def _live(self) -> None:
-        try:
-            await self._work()
-            await self._drain()
-        except Exception as error:
-            logger.exception("The worker's loop failed")
-            self._give_up(error)
+        for part in (self._work, self._drain):  # whatever happens, what runs is handed back
+            try:
+                await part()
+            except Exception as error:
+                logger.exception("The worker's loop failed")
+                self._give_up(error)
 
     async def _work(self) -> None:
         while not self._stop_event.is_set():
@@ -295,8 +305,13 @@ class Worker(stock.Worker):
     async def _release_unseen(self, conn: Conn) -> None:
         """The answer to a claim may have been lost with the connection, but not the claim."""
         known = self._running_ids() + [end.job.id or 0 for end in self._ends + self._writing]
-        if self.worker_id is not None:
+        if self.worker_id is None:
+            return
+        try:
             await store.release_unseen(conn, self.worker_id, known)
+        except psycopg.errors.UniqueViolation as error:
+            # A job with the same queueing lock came in this very moment: it is seen next time.
+            logger.warning("Releasing is tried again: %s", error)
 
     async def _pause(self) -> float:
         """Seconds until the next turn unless something wakes us."""
@@ -338,7 +353,7 @@ class Worker(stock.Worker):
             worker_queues=self.queues,
             additional_context=self.additional_context or {},
             job=job,
-            abort_reason=lambda: self._job_ids_to_abort.get(job.id or 0),
+            abort_reason=lambda: self._abort_reasons.get(_run_of(job)),
             start_timestamp=time.time(),
         )
 
@@ -346,7 +361,7 @@ class Worker(stock.Worker):
         context = self._running_jobs.pop(running, None)
         if context is None:  # it was handed back while it still ran
             return
-        self._job_ids_to_abort.pop(context.job.id or 0, None)
+        self._abort_reasons.pop(_run_of(context.job), None)
         end = End(context.job, "todo", spent=False) if running.cancelled() else running.result()
         seconds = time.time() - context.start_timestamp
         self._ends.append(msgspec.structs.replace(end, seconds=seconds, waited=waited))
@@ -373,11 +388,21 @@ class Worker(stock.Worker):
         return [context.job.id or 0 for context in self._running_jobs.values()]
 
     def _abort(self, job_id: int) -> None:
-        self._handle_abort_jobs_requested([job_id])
+        for running, context in self._running_jobs.items():
+            job = context.job
+            if job.id == job_id and _run_of(job) not in self._abort_reasons:
+                self._abort_job(running, context, AbortReason.USER_REQUEST)
 
     def _abort_all(self) -> None:
-        for running, context in list(self._running_jobs.items()):
+        for running, context in self._running_jobs.items():
             self._abort_job(running, context, AbortReason.SHUTDOWN)
+
+    def _abort_job(
+        self, running: "asyncio.Task[End]", context: JobContext, reason: AbortReason
+    ) -> None:
+        self._abort_reasons[_run_of(context.job)] = reason
+        if inspect.iscoroutinefunction(self.app.tasks[context.job.task_name].func):
+            running.cancel()
 
     # The end
 
@@ -409,3 +434,9 @@ class Worker(stock.Worker):
         if not isinstance(self._fatal, DatabaseGone):
             await self._turn(0)
             await self._turn(0)  # what the first one may have left to write
+
+
+def _run_of(job: Job) -> tuple[int | None, int | None]:
+    """What tells it from another run of the same job in this process, whose first one goes on in a
+    thread: others took the worker for dead, and it has a new id."""
+    return job.id, job.worker_id

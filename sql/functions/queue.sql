@@ -98,13 +98,13 @@ BEGIN
     SELECT id, 'scheduled', scheduled_at FROM changed
     WHERE after = 'todo' AND scheduled_at IS NOT NULL;
 
-    -- The engine does not: a job that is handed back, is to start now after all, or waited for a lock,
-    -- would wait for somebody's next poll. (Our workers look at the locks of what they finish
+    -- The engine does not: a job that is handed back, is to start now after all, comes to another queue
+    -- or waited for a lock would wait for somebody's next poll. (Our workers look at the locks of what they finish
     -- themselves, after their next claim.)
     IF EXISTS (SELECT FROM new_jobs WHERE status = 'todo') THEN
         PERFORM notify_queue(n.queue_name, max(n.id))
         FROM old_jobs o JOIN new_jobs n USING (id)
-        WHERE (o.status <> 'todo' OR o.scheduled_at > now())
+        WHERE (o.status <> 'todo' OR o.scheduled_at > now() OR o.queue_name <> n.queue_name)
           AND n.status = 'todo' AND coalesce(n.scheduled_at, now()) <= now()
         GROUP BY n.queue_name;
     END IF;
@@ -376,6 +376,7 @@ $$;
 -- A job that _deaths workers died with is taken for their killer and fails. What ran beside it died as
 -- often, so from its second death on a suspect runs alone: all of them share a lock. If several still
 -- die at once (they have locks of their own), none is blamed until it happened three times as often.
+-- Who retries a failed job by hand takes it for mended: only deaths since then count.
 -- (The function of this name with two parameters is for workers that run since before 0014.)
 CREATE OR REPLACE FUNCTION rescue_jobs(
     _worker bigint, _silence interval, _stock_silence interval, _deaths integer
@@ -383,8 +384,11 @@ CREATE OR REPLACE FUNCTION rescue_jobs(
 BEGIN
     RETURN QUERY
     WITH orphans AS (
-        SELECT j.id, j.worker_id, (SELECT count(*) FROM job_errors e
-                                   WHERE e.job_id = j.id AND e.kind = 'death') + 1 AS deaths
+        SELECT j.id, j.worker_id, (
+                   SELECT count(*) FROM job_errors e
+                   WHERE e.job_id = j.id AND e.kind = 'death' AND e.at > coalesce((
+                       SELECT max(r.at) FROM procrastinate_events r
+                       WHERE r.job_id = j.id AND r.type = 'retried'), '-infinity')) + 1 AS deaths
         FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
         WHERE j.status = 'doing'
           AND (w.id IS NULL OR w.last_heartbeat < now() - CASE

@@ -170,7 +170,7 @@ WHERE job_id = %(id)s ORDER BY at DESC LIMIT 20
 -- Failed, aborted and cancelled jobs run again, now, from their first attempt on; of those with one
 -- queueing lock the newest, if none waits.
 UPDATE procrastinate_jobs j SET status = 'todo', attempts = 0, scheduled_at = NULL, worker_id = NULL,
-                                abort_requested = false
+                                abort_requested = false, lock = nullif(lock, 'suspects')
 WHERE j.status IN ('failed', 'aborted', 'cancelled') AND j.id IN (
     SELECT DISTINCT ON (coalesce(c.queueing_lock, c.id::text)) c.id
     FROM procrastinate_jobs c

@@ -132,9 +132,21 @@ FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL (
 WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = q.name)
 
 -- name: unknown_task
-SELECT task_name::text FROM procrastinate_jobs
-WHERE status = 'todo' AND NOT task_name = ANY (%(tasks)s)
-  AND (%(queues)s::text[] IS NULL OR queue_name = ANY (%(queues)s)) LIMIT 1
+-- Among the first thousand of each line: those that somebody knows go, and leave it to the others.
+SELECT first.task_name::text FROM unnest(%(queues)s::text[]) AS q (name) CROSS JOIN LATERAL (
+    (SELECT task_name FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL
+     ORDER BY -priority, id LIMIT 1000)
+    UNION ALL
+    (SELECT task_name FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at <= now() AND lock IS NULL
+     ORDER BY scheduled_at, id LIMIT 1000)
+    UNION ALL
+    (SELECT task_name FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
+     ORDER BY lock, -priority, id LIMIT 1000)
+) AS first
+WHERE NOT first.task_name = ANY (%(tasks)s) LIMIT 1
 
 -- name: database_time
 SELECT floor(extract(epoch FROM now()))::bigint

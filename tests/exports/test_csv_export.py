@@ -195,7 +195,7 @@ async def test_of_two_runs_at_once_neither_takes_the_other_ones_file(world: Worl
     async with anyio.create_task_group() as tasks, db.transaction(world.pool) as conn:
         await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
         tasks.start_soon(world.work)
-        await _until(world, _READERS, 2)
+        await world.until(f"SELECT ({_READERS}) = 2")
     status = (await ada.get(job["status_url"])).json()
     assert status["status"] == "completed"
     link = (await world.http.get(status["result"]["download_url"])).headers["Location"]
@@ -232,10 +232,10 @@ async def test_a_running_export_is_cancelled(
     with processes.worker(environment):
         async with world.pool.connection() as conn, conn.transaction():
             await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
-            await _until(world, _READERS, 1)
+            await world.until(f"SELECT ({_READERS}) = 1")
             cancelled = await ada.call("DELETE", job["status_url"])
             assert cancelled.json()["status"] == "cancelled"
-            await _until(world, _JOB, "aborted")
+            await world.until(f"SELECT ({_JOB}) = 'aborted'")
     assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
     assert list((tmp_path / "objects").rglob("*.csv")) == []
     assert world.mails(ada.address) == []
@@ -258,14 +258,6 @@ _READERS = """
     SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
     WHERE datname = current_database() AND relation = 'activities'::regclass AND NOT granted
 """
-
-
-async def _until(world: World, statement: str, found: object) -> None:
-    for _ in range(600):
-        if await world.value(statement) == found:
-            return
-        await anyio.sleep(0.05)
-    raise AssertionError(f"not {found} after 30 s: {statement}")
 
 
 async def test_deleting_those_that_run_lets_the_waiting_ones_in(world: World) -> None:

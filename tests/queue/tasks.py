@@ -79,7 +79,7 @@ async def to_thread(context: Context, seconds: float) -> None:
 
 @blueprint.job("failing_thread", queue="default", retry=AT_ONCE)
 def failing_thread(context: Context) -> None:
-    time.sleep(0.5)
+    time.sleep(1.5)
     raise RuntimeError("it went wrong")
 
 

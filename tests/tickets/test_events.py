@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from activelog import db
 from tests.conftest import User, World
 from tests.exports.test_csv_export import request
 
@@ -30,7 +31,12 @@ async def test_a_job_is_followed_to_its_end_by_many(world: World) -> None:
     following = [asyncio.create_task(follow(ada, job)) for _ in range(5)]
     listeners = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'activelog feed'"
     await world.until(listeners)
-    await world.work()
+    async with db.transaction(world.pool) as conn:
+        await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
+        working = asyncio.create_task(world.work())
+        await world.until("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")
+        await asyncio.sleep(1)  # each of them sees it at work
+    await working
     for response in await asyncio.wait_for(asyncio.gather(*following), 10):
         assert response.headers["Content-Type"].startswith("text/event-stream")
         states = [status["status"] for _, status in events(response)]
