@@ -72,6 +72,17 @@ def in_thread(context: Context, seconds: float) -> None:
     time.sleep(seconds)
 
 
+SEEN: list[bool] = []
+
+
+@blueprint.job("looking_up", queue="default")
+def looking_up(context: Context, seconds: float) -> None:
+    """Notes at its beginning and at its end whether it is to stop."""
+    SEEN.append(context.should_abort())
+    time.sleep(seconds)
+    SEEN.append(context.should_abort())
+
+
 @blueprint.job("to_thread", queue="default")
 async def to_thread(context: Context, seconds: float) -> None:
     await asyncio.to_thread(time.sleep, seconds)

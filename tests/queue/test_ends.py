@@ -5,6 +5,8 @@ import asyncio
 import psycopg
 import pytest
 
+from activelog.queue.pace import Pace
+from tests.queue import tasks
 from tests.queue.conftest import Queue
 from tests.queue.test_worker import until_status, working
 
@@ -110,3 +112,47 @@ async def test_what_ends_with_its_worker_is_counted(queue: Queue) -> None:
 async def test_an_option_that_is_not_heeded_is_refused(queue: Queue) -> None:
     with pytest.raises(ValueError, match="ACTIVELOG_KEEP_SUCCEEDED_DAYS"):
         await queue.work(delete_jobs="always")
+
+
+async def test_a_second_run_beside_the_first_one_is_not_told_to_stop(queue: Queue) -> None:
+    """As when a worker was taken for dead, and rescues its own job while a thread goes on."""
+    tasks.SEEN.clear()
+    job = queue.defer("looking_up", args={"seconds": 12})
+    async with working(queue, shutdown_graceful_timeout=0):
+        await until_status(queue, job, "doing")
+        queue.all("DELETE FROM procrastinate_workers")
+        await until_status(queue, job, "succeeded", 60)
+    assert sorted(tasks.SEEN) == [False, False, False, True], "the first run at its end"
+    assert queue.all(COUNTED) == [("died", 1), ("succeeded", 1)]
+
+
+async def test_a_claim_that_was_committed_late_is_found(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.queue.worker.RECONCILE_SECONDS", 0.2)
+    async with working(queue):
+        await asyncio.to_thread(queue.until_workers, 1)
+        queue.all(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id)"
+            " SELECT 'default', 'noop', 'doing', id FROM procrastinate_workers"
+        )
+        await until_status(queue, 1, "succeeded")
+
+
+async def test_what_runs_is_handed_back_when_the_loop_fails(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queue.defer("marked", args={"seconds": 60})
+    async with queue.app.open_async():
+        worker = queue.app.run_worker_async(install_signal_handlers=False)
+        working = asyncio.create_task(worker)
+        await until_status(queue, job, "doing")
+        monkeypatch.setattr(Pace, "pause", lambda *_: 1 / 0)
+        queue.defer("noop")
+        with pytest.raises(ZeroDivisionError):
+            await working
+    handed_back = queue.one(
+        "SELECT status::text, attempts FROM procrastinate_jobs WHERE id = %s", job
+    )
+    assert handed_back == ("todo", 0)
+    assert queue.all("SELECT * FROM job_errors") == []

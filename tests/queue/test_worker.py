@@ -195,6 +195,14 @@ async def test_what_comes_to_the_front_of_a_backlog_starts_soon(queue: Queue) ->
     assert order.index(first, 1) < 150
 
 
+async def test_a_job_that_comes_from_another_queue_starts_at_once(queue: Queue) -> None:
+    async with working(queue, queues=["default"]):
+        await asyncio.sleep(1)
+        job = queue.defer("noop", queue="low")
+        queue.all("UPDATE procrastinate_jobs SET queue_name = 'default'")
+        await until_status(queue, job, "succeeded")
+
+
 async def test_a_job_that_is_to_start_now_after_all_does(queue: Queue) -> None:
     async with working(queue):
         await asyncio.sleep(1)
@@ -386,6 +394,26 @@ def test_orphans_with_one_queueing_lock_are_both_rescued(queue: Queue) -> None:
     rescued = queue.all("SELECT failed FROM rescue_jobs(%s, '6 s', '30 s', 3)", alive)
     assert sorted(rescued) == [(False,), (True,)]
     assert "queueing lock" in queue.all("SELECT error FROM job_errors ORDER BY job_id")[1][0]
+
+
+def test_deaths_before_a_retry_by_hand_do_not_count(queue: Queue) -> None:
+    dead, me = (
+        queue.one(
+            "INSERT INTO procrastinate_workers (last_heartbeat)"
+            " VALUES (now() - make_interval(mins => %s)) RETURNING id",
+            minutes,
+        )[0]
+        for minutes in (5, 0)
+    )
+    job = queue.defer("noop")
+    states = []
+    for _ in range(6):
+        queue.all("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", dead)
+        queue.all("SELECT * FROM rescue_jobs(%s, '6 s', '30 s', 3)", me)
+        states.append(queue.status(job))
+        if states[-1] == "failed":
+            queue.all("UPDATE procrastinate_jobs SET status = 'todo'")
+    assert states == ["todo", "todo", "failed"] * 2
 
 
 def test_who_is_not_alive_itself_rescues_nobody(queue: Queue) -> None:
