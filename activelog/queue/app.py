@@ -11,7 +11,8 @@ from procrastinate.app import WorkerOptions
 from activelog import db
 from activelog.queue.request_id import taking_request_id
 from activelog.queue.retry import Backoff
-from activelog.queue.worker import DEFAULT_TIMEOUT, Worker
+from activelog.queue.runs import DEFAULT_TIMEOUT
+from activelog.queue.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,34 +7,30 @@ under load and at once otherwise, and a crash in between is an ordinary rescue.
 
 import asyncio
 import gc
-import inspect
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import psycopg
 from procrastinate import worker as stock
-from procrastinate.job_context import AbortReason, JobContext
-from procrastinate.jobs import Job
 
 from activelog.db import Conn, Pool
 from activelog.queue import duties, schedule, store
 from activelog.queue.counts import WRITE_SECONDS
-from activelog.queue.end import Claimed, End
+from activelog.queue.end import End
 from activelog.queue.exchange import Exchange
 from activelog.queue.heart import Heart
 from activelog.queue.lifeline import DatabaseGone, Lifeline
 from activelog.queue.pace import Pace
-from activelog.queue.run import ThreadHangs, run
+from activelog.queue.run import ThreadHangs
+from activelog.queue.runs import Runs
+from activelog.queue.threads import Threads
 
-DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 GATHER_SECONDS = 0.003
 RECONCILE_SECONDS = 60.0
@@ -64,7 +60,7 @@ class Worker(stock.Worker):
         super().__init__(**options)
         self._url = url
         self._pool = pool
-        self._timeouts = timeouts
+        self._runs = Runs(self, timeouts, self._on_end)
         self._tasks = list(self.app.tasks)
         self._line = Lifeline(url, on_reconnect=self._release_unseen)
         self._exchange = Exchange(
@@ -77,7 +73,6 @@ class Worker(stock.Worker):
         self._side_line = Lifeline(url)
         self._rescue_line = Lifeline(url)
         self._guards: set[asyncio.Task[None]] = set()
-        self._abort_reasons: dict[tuple[int | None, int | None], AbortReason] = {}
         self._ends: list[End] = []  # of runs, to be written
         self._writing: list[End] = []  # on their way to the database
         self._hurry = False
@@ -108,7 +103,7 @@ class Worker(stock.Worker):
             raise
         finally:
             await self._leave(sides)
-        if self._handed_back and self.install_signal_handlers:
+        if (self._handed_back or self._threads.are_busy) and self.install_signal_handlers:
             # asyncio would wait for a thread, or for a job that heeds no cancellation. What they
             # do does not count any more; they end with us.
             logging.shutdown()
@@ -128,8 +123,8 @@ class Worker(stock.Worker):
     def _make_room(self) -> None:
         """A thread and two connections for every slot: a job that reports its progress uses a
         second connection, and `to_thread` has six threads on a machine with two cores."""
-        threads = ThreadPoolExecutor(self.concurrency + 4, thread_name_prefix="job")
-        asyncio.get_running_loop().set_default_executor(threads)
+        self._threads = Threads(self.concurrency + 4)
+        asyncio.get_running_loop().set_default_executor(self._threads)
         self._guarded(self._pool.resize(1, 2 * self.concurrency + 4))
 
     async def _register(self) -> None:
@@ -191,7 +186,7 @@ class Worker(stock.Worker):
         self.worker_id = None
         logger.error("Worker %d was taken for dead: it drops its jobs", lost)
         self._heart.stop()
-        self._abort_all()
+        self._runs.abort_all()
         await self._register()
 
     def _duties(self) -> list[Coroutine[Any, Any, None]]:
@@ -202,7 +197,7 @@ class Worker(stock.Worker):
             duties.rescue(
                 self._rescue_line, lambda: self._heart, lambda: self.worker_id, wake, self._lost
             ),
-            duties.watch_aborts(line, interval, self._running_ids, self._abort),
+            duties.watch_aborts(line, interval, self._runs.ids, self._runs.abort),
             self._reconcile(),
             duties.report_unknown(line, self._named_queues(), self._tasks),
             duties.note_depths(line),
@@ -210,7 +205,7 @@ class Worker(stock.Worker):
             schedule.keep(self.app, line),
         ]
         if self.listen_notify:
-            found.append(duties.listen(self._url, self.queues, wake, self._abort))
+            found.append(duties.listen(self._url, self.queues, wake, self._runs.abort))
         return found
 
     def _guarded(self, duty: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -283,11 +278,11 @@ class Worker(stock.Worker):
             self._new_job_event.set()  # what came until now woke nobody
 
     async def _is_idle(self) -> bool:
-        is_at_work = self._running_jobs or self._ends or self._exchange.is_unfinished
+        is_at_work = self._runs or self._ends or self._exchange.is_unfinished
         return not (is_at_work or await self._exchange.learn_queues())
 
     def _free_slots(self) -> int:
-        return max(0, self.concurrency - len(self._running_jobs))
+        return max(0, self.concurrency - len(self._runs))
 
     async def _turn(self, slots: int) -> None:
         self._writing, self._ends = self._ends, []
@@ -300,11 +295,11 @@ class Worker(stock.Worker):
         if claimed:
             self._pace.claimed_some()
         for one in claimed:
-            self._start(one)
+            self._runs.start(one)
 
     async def _release_unseen(self, conn: Conn) -> None:
         """The answer to a claim may have been lost with the connection, but not the claim."""
-        known = self._running_ids() + [end.job.id or 0 for end in self._ends + self._writing]
+        known = self._runs.ids() + [end.job.id or 0 for end in self._ends + self._writing]
         if self.worker_id is None:
             return
         try:
@@ -335,44 +330,11 @@ class Worker(stock.Worker):
     def _named_queues(self) -> list[str] | None:
         return None if self.queues is None else list(self.queues)
 
-    # Jobs
+    # Ends
 
-    def _start(self, claimed: Claimed) -> None:
-        job = claimed.job
-        context = self._context(job)
-        task = self.app.tasks[job.task_name]
-        timeout = self._timeouts.get(job.task_name, DEFAULT_TIMEOUT)
-        running = asyncio.create_task(run(context, self, task, timeout))
-        self._running_jobs[running] = context
-        running.add_done_callback(lambda running: self._on_end(running, claimed.waited))
-
-    def _context(self, job: Job) -> JobContext:
-        return JobContext(
-            app=self.app,
-            worker_name=self.worker_name,
-            worker_queues=self.queues,
-            additional_context=self.additional_context or {},
-            job=job,
-            abort_reason=lambda: self._abort_reasons.get(_run_of(job)),
-            start_timestamp=time.time(),
-        )
-
-    def _on_end(self, running: "asyncio.Task[End]", waited: float) -> None:
-        context = self._running_jobs.pop(running, None)
-        if context is None:  # it was handed back while it still ran
-            return
-        self._abort_reasons.pop(_run_of(context.job), None)
-        end = End(context.job, "todo", spent=False) if running.cancelled() else running.result()
-        seconds = time.time() - context.start_timestamp
-        self._ends.append(msgspec.structs.replace(end, seconds=seconds, waited=waited))
+    def _on_end(self, end: End) -> None:
+        self._ends.append(end)
         self._new_job_event.set()
-        if logger.isEnabledFor(logging.INFO):
-            job = context.job
-            logger.info(
-                "Job %s: %s after %.3f s", job.call_string, end.status, seconds,
-                extra={"request_id": job.task_kwargs.get("request_id"), "job_id": job.id,
-                       "task": job.task_name, "status": end.status},
-            )  # fmt: skip
         if isinstance(end.error, ThreadHangs):
             self._replace_slot(end.error.thread)
 
@@ -384,26 +346,6 @@ class Worker(stock.Worker):
             self._fatal = Recycle(f"{count} threads hang: this worker ends to be replaced")
             self.stop()
 
-    def _running_ids(self) -> list[int]:
-        return [context.job.id or 0 for context in self._running_jobs.values()]
-
-    def _abort(self, job_id: int) -> None:
-        for running, context in self._running_jobs.items():
-            job = context.job
-            if job.id == job_id and _run_of(job) not in self._abort_reasons:
-                self._abort_job(running, context, AbortReason.USER_REQUEST)
-
-    def _abort_all(self) -> None:
-        for running, context in self._running_jobs.items():
-            self._abort_job(running, context, AbortReason.SHUTDOWN)
-
-    def _abort_job(
-        self, running: "asyncio.Task[End]", context: JobContext, reason: AbortReason
-    ) -> None:
-        self._abort_reasons[_run_of(context.job)] = reason
-        if inspect.iscoroutinefunction(self.app.tasks[context.job.task_name].func):
-            running.cancel()
-
     # The end
 
     @property
@@ -414,29 +356,18 @@ class Worker(stock.Worker):
     async def _drain(self) -> None:
         """Lets running jobs finish for the grace time, then hands the rest back unspent."""
         deadline = time.monotonic() + self._grace
-        while self._running_jobs and not self._hurry and time.monotonic() < deadline:
+        while self._runs and not self._hurry and time.monotonic() < deadline:
             self._new_job_event.clear()
             await self._turn(0)
-            if self._running_jobs and not self._ends:
+            if self._runs and not self._ends:
                 await self._sleep(max(0.01, deadline - time.monotonic()))
         await self._hand_back()
 
     async def _hand_back(self) -> None:
-        if self._running_jobs:
+        if self._runs:
             self._handed_back = True
-            logger.warning("%d jobs are handed back unfinished", len(self._running_jobs))
-            self._abort_all()
-            await asyncio.wait(list(self._running_jobs), timeout=1)
-        self._ends += [
-            End(context.job, "todo", spent=False) for context in self._running_jobs.values()
-        ]
-        self._running_jobs.clear()
+            logger.warning("%d jobs are handed back unfinished", len(self._runs))
+            self._ends += await self._runs.hand_back()
         if not isinstance(self._fatal, DatabaseGone):
             await self._turn(0)
             await self._turn(0)  # what the first one may have left to write
-
-
-def _run_of(job: Job) -> tuple[int | None, int | None]:
-    """What tells it from another run of the same job in this process, whose first one goes on in a
-    thread: others took the worker for dead, and it has a new id."""
-    return job.id, job.worker_id

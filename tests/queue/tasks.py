@@ -88,6 +88,11 @@ async def to_thread(context: Context, seconds: float) -> None:
     await asyncio.to_thread(time.sleep, seconds)
 
 
+@blueprint.job("hanging_to_thread", timeout=0.2, queue="default", retry=Backoff(retries=0))
+async def hanging_to_thread(context: Context) -> None:
+    await asyncio.to_thread(time.sleep, 60)
+
+
 @blueprint.job("failing_thread", queue="default", retry=AT_ONCE)
 def failing_thread(context: Context) -> None:
     time.sleep(1.5)

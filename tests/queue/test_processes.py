@@ -89,6 +89,13 @@ def test_an_abort_ends_a_task_that_has_retries(queue: Queue, task: str) -> None:
     assert queue.one("SELECT abort_requested FROM procrastinate_jobs") == (False,)
 
 
+def test_a_thread_that_hangs_does_not_keep_a_worker(queue: Queue) -> None:
+    with working(queue) as worker:
+        queue.until_status(queue.defer("hanging_to_thread"), "failed")
+        worker.terminate()
+        assert worker.wait(timeout=10) == 0
+
+
 def test_a_task_of_the_next_version_waits_for_a_worker_that_knows_it(queue: Queue) -> None:
     job = queue.defer("from_the_next_version")
     with working(queue):
