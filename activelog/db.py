@@ -28,6 +28,15 @@ Pool = AsyncConnectionPool[Conn]
 Params = Mapping[str, Any]
 Row = TypeVar("Row")
 
+# So that a connection whose other side vanished without a word is noticed.
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 _NAME = re.compile(rb"^-- name: (\w+)$", re.MULTILINE)
 
 

@@ -1,18 +1,11 @@
 """Tells many listeners of one process what Postgres announces, over one connection."""
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-from psycopg import sql
-
-_KEEPALIVE = 15.0
-_PAUSE = 0.5
-
-logger = logging.getLogger(__name__)
+from activelog.listening import listen
 
 
 class Feed:
@@ -28,7 +21,15 @@ class Feed:
     @contextmanager
     def follow(self, subject: str) -> Iterator[asyncio.Event]:
         if self._listening is None:
-            self._listening = asyncio.create_task(self._listen())
+            self._listening = asyncio.create_task(
+                listen(
+                    self._url,
+                    [self._channel],
+                    application="activelog feed",
+                    on_start=self._announce_all,
+                    on_notify=self._announce,
+                )
+            )
         changed = asyncio.Event()
         self._followers[subject].add(changed)
         try:
@@ -43,26 +44,9 @@ class Feed:
             self._listening.cancel()
             self._listening = None
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                await self._listen_once()
-            except psycopg.Error as error:
-                logger.warning("Not listening: %s", str(error).strip())
-                await asyncio.sleep(_PAUSE)
-
-    async def _listen_once(self) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, application_name="activelog feed", connect_timeout=3
-        ) as conn:
-            await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-            for subject in list(self._followers):
-                self._announce(subject)
-            while True:
-                async for notify in conn.notifies(timeout=_KEEPALIVE):
-                    self._announce(notify.payload)
-                # A connection that died without a word shows here.
-                await conn.execute("SELECT 1")
+    def _announce_all(self) -> None:
+        for subject in list(self._followers):
+            self._announce(subject)
 
     def _announce(self, subject: str) -> None:
         for changed in self._followers.get(subject, ()):

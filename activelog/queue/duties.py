@@ -7,55 +7,41 @@ from collections.abc import Callable, Collection, Iterable
 
 import psycopg
 from procrastinate.manager import get_channel_for_queues
-from psycopg import sql
 
+from activelog.listening import listen
 from activelog.queue import store
 from activelog.queue.heart import SILENCE, STOCK_SILENCE, Heart
-from activelog.queue.lifeline import CONNECTION, Lifeline
+from activelog.queue.lifeline import Lifeline
 
 DEATHS = 3  # a job that took so many workers with it is not rescued again
 _RESCUE_INTERVAL = 1.0
 _UNKNOWN_INTERVAL = 60.0
 _DEPTHS_INTERVAL = 60.0  # more often than there is a line in the table, so that none is missed
 _WORDS_INTERVAL = 60.0  # a job with a lower id may still be on its way for so long
-_KEEPALIVE = 15.0
 
 logger = logging.getLogger(__name__)
 
 
-async def listen(
+async def watch_notifications(
     url: str,
     queues: Iterable[str] | None,
     on_job: Callable[[], None],
     on_abort: Callable[[int], None],
 ) -> None:
-    """Calls back for each notification on the engine's channels; after a break it listens anew and
-    calls `on_job` once, for what it may have missed."""
-    while True:
-        try:
-            await _listen_once(url, queues, on_job, on_abort)
-        except psycopg.Error as error:
-            logger.warning("Not listening: %s", str(error).strip())
-            await asyncio.sleep(0.5)
+    """Calls back for each notification on the engine's channels, and `on_job` for those that it may
+    have missed."""
 
+    def on_notify(payload: str) -> None:
+        aborted = _job_to_abort(payload)
+        on_job() if aborted is None else on_abort(aborted)
 
-async def _listen_once(
-    url: str,
-    queues: Iterable[str] | None,
-    on_job: Callable[[], None],
-    on_abort: Callable[[int], None],
-) -> None:
-    listener = CONNECTION | {"application_name": "activelog listener"}
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True, **listener) as conn:
-        for channel in get_channel_for_queues(queues):
-            await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-        on_job()
-        while True:
-            async for notify in conn.notifies(timeout=_KEEPALIVE):
-                aborted = _job_to_abort(notify.payload)
-                on_job() if aborted is None else on_abort(aborted)
-            # A connection that died without a word (a firewall, a failover) shows here.
-            await conn.execute("SELECT 1")
+    await listen(
+        url,
+        list(get_channel_for_queues(queues)),
+        application="activelog listener",
+        on_start=on_job,
+        on_notify=on_notify,
+    )
 
 
 def _job_to_abort(payload: str) -> int | None:

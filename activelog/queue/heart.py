@@ -14,7 +14,6 @@ from collections.abc import Callable
 import psycopg
 
 from activelog import db
-from activelog.queue.lifeline import CONNECTION
 
 INTERVAL = 1.0
 SILENCE = 6.0  # without a beat for so long, a worker is dead
@@ -57,7 +56,8 @@ class Heart:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, **CONNECTION) as conn:
+                options = db.CONNECTION | {"application_name": "activelog worker"}
+                with psycopg.connect(self._url, autocommit=True, **options) as conn:
                     if not self._beat(conn):
                         self._on_lost()
                         return

@@ -4,24 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 
-from activelog.db import Conn
+from activelog.db import CONNECTION, Conn
 
 OUTAGE_LIMIT = 300.0  # seconds; then the worker gives up and its supervisor decides
 LONGEST_WORK = 60.0  # seconds; then the connection counts as broken: nothing else would tell
-
-# So that a connection whose other side vanished without a word is noticed.
-CONNECTION: dict[str, Any] = {
-    "connect_timeout": 3,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "activelog worker",
-}
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
@@ -80,7 +70,7 @@ class Lifeline:
                 options="-c timezone=UTC -c plan_cache_mode=force_generic_plan"
                 " -c enable_seqscan=off",
                 prepare_threshold=0,
-                **CONNECTION,
+                **CONNECTION | {"application_name": "activelog worker"},
             )
         if self.is_broken and self._on_reconnect is not None:
             await self._on_reconnect(self._conn)

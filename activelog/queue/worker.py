@@ -24,7 +24,7 @@ from activelog.queue import duties, schedule, store
 from activelog.queue.counts import WRITE_SECONDS
 from activelog.queue.end import End
 from activelog.queue.exchange import Exchange
-from activelog.queue.heart import Heart
+from activelog.queue.heart import INTERVAL, SILENCE, Heart
 from activelog.queue.lifeline import DatabaseGone, Lifeline
 from activelog.queue.pace import Pace
 from activelog.queue.run import ThreadHangs
@@ -35,6 +35,12 @@ DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the comma
 GATHER_SECONDS = 0.003
 RECONCILE_SECONDS = 60.0
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
+
+_UNHEEDED = {
+    "delete_jobs": "finished jobs go by their age, set ACTIVELOG_KEEP_SUCCEEDED_DAYS",
+    "update_heartbeat_interval": f"workers beat every {INTERVAL:g} s",
+    "stalled_worker_timeout": f"workers are dead after {SILENCE:g} s without a beat",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +61,9 @@ class Worker(stock.Worker):
         shares: Mapping[str, float] | None,
         **options: Any,
     ) -> None:
-        if options.get("delete_jobs"):
-            raise ValueError("finished jobs go by their age: set ACTIVELOG_KEEP_SUCCEEDED_DAYS")
+        for option, instead in _UNHEEDED.items():
+            if options.get(option):
+                raise ValueError(f"{option} is not heeded: {instead}")
         super().__init__(**options)
         self._url = url
         self._pool = pool
@@ -205,7 +212,7 @@ class Worker(stock.Worker):
             schedule.keep(self.app, line),
         ]
         if self.listen_notify:
-            found.append(duties.listen(self._url, self.queues, wake, self._runs.abort))
+            found.append(duties.watch_notifications(self._url, self.queues, wake, self._runs.abort))
         return found
 
     def _guarded(self, duty: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

@@ -1,7 +1,7 @@
 """Objects: a bucket of any S3 server, or a folder. Both behave the same, and one test says so.
 
-Everything is private; a browser gets at an object only by a link that expires. Both clients
-block, so their work happens in threads.
+Everything is private; a browser gets at an object only by a link that expires. What takes long
+happens in threads: both ways block.
 """
 
 from activelog.settings import S3, Settings

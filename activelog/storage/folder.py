@@ -70,6 +70,9 @@ class FolderStorage:
         self._path(key).unlink(missing_ok=True)
 
     async def remove_all(self, keys: Sequence[str]) -> None:
+        await asyncio.to_thread(self._remove_all, keys)
+
+    def _remove_all(self, keys: Sequence[str]) -> None:
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 

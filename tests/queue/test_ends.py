@@ -1,6 +1,7 @@
 """However a run ends: its job gets an end, and its worker goes on."""
 
 import asyncio
+from typing import Any
 
 import psycopg
 import pytest
@@ -109,9 +110,19 @@ async def test_what_ends_with_its_worker_is_counted(queue: Queue) -> None:
     assert [found for found in queue.all(COUNTED) if found[1]] == [("failed", 1)]
 
 
-async def test_an_option_that_is_not_heeded_is_refused(queue: Queue) -> None:
-    with pytest.raises(ValueError, match="ACTIVELOG_KEEP_SUCCEEDED_DAYS"):
-        await queue.work(delete_jobs="always")
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        ({"delete_jobs": "always"}, "ACTIVELOG_KEEP_SUCCEEDED_DAYS"),
+        ({"update_heartbeat_interval": 60}, "every 1 s"),
+        ({"stalled_worker_timeout": 60}, "after 6 s"),
+    ],
+)
+async def test_an_option_that_is_not_heeded_is_refused(
+    queue: Queue, option: dict[str, Any], instead: str
+) -> None:
+    with pytest.raises(ValueError, match=instead):
+        await queue.work(**option)
 
 
 async def test_a_second_run_beside_the_first_one_is_not_told_to_stop(queue: Queue) -> None:
