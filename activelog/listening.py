@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 import psycopg
-from psycopg import sql
+from psycopg import AsyncConnection, sql
 
-from activelog.db import CONNECTION
+from activelog.db import CONNECTION, Conn
 
 _KEEPALIVE = 15.0
 _PAUSE = 0.5
@@ -25,28 +25,23 @@ async def listen(
 ) -> None:
     """Until it is cancelled. `on_notify` gets each payload; `on_start` is called whenever it
     listens, also after a break: something may have been missed."""
+    options = CONNECTION | {"application_name": application}
     while True:
         try:
-            await _listen_once(url, channels, application, on_start, on_notify)
+            async with await AsyncConnection.connect(url, autocommit=True, **options) as conn:
+                for channel in channels:
+                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                on_start()
+                async for payload in _payloads(conn):
+                    on_notify(payload)
         except psycopg.Error as error:
             logger.warning("Not listening: %s", str(error).strip())
             await asyncio.sleep(_PAUSE)
 
 
-async def _listen_once(
-    url: str,
-    channels: Collection[str],
-    application: str,
-    on_start: Callable[[], None],
-    on_notify: Callable[[str], None],
-) -> None:
-    options = CONNECTION | {"application_name": application}
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True, **options) as conn:
-        for channel in channels:
-            await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-        on_start()
-        while True:
-            async for notify in conn.notifies(timeout=_KEEPALIVE):
-                on_notify(notify.payload)
-            # A connection that died without a word (a firewall, a failover) shows here.
-            await conn.execute("SELECT 1")
+async def _payloads(conn: Conn) -> AsyncIterator[str]:
+    while True:
+        async for notify in conn.notifies(timeout=_KEEPALIVE):
+            yield notify.payload
+        # A connection that died without a word (a firewall, a failover) shows here.
+        await conn.execute("SELECT 1")
