@@ -38,7 +38,8 @@ async def _import(work: Work, wanted: Import) -> None:
     try:
         async with work.services.storage.open(wanted.object_key) as file:
             size = os.fstat(file.fileno()).st_size
-            if not await import_file(work, file, size, dry_run=wanted.dry_run):
+            completed = await import_file(work, file, size, dry_run=wanted.dry_run)
+            if not completed and await work.is_cancelled():
                 raise JobAborted
     except ObjectMissing:
         raise Permanent("the uploaded file is gone") from None

@@ -186,8 +186,7 @@ async def _finish(work: Work, export: Export, written: Written) -> None:
 async def _remove_if_cancelled(work: Work, export: Export) -> bool:
     """Nobody will ask for the file of a cancelled export; for one that another run finished, or is
     about to, they will: a worker that was thought dead comes here, too."""
-    async with work.services.pool.connection() as conn:
-        cancelled = await tickets.is_cancelled(conn, work.ticket_id)
+    cancelled = await work.is_cancelled()
     if cancelled:
         await work.services.storage.remove(export.object_key)
     return cancelled

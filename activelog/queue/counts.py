@@ -33,7 +33,7 @@ class _Sum:
 
 class Counts:
     """Adds up ends: a busy worker writes its counts once a second, and a killed one takes those of
-    its last second with it."""
+    its last second with it. A run that another worker took over counts, too."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str, str], _Sum] = {}

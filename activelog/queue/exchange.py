@@ -63,7 +63,6 @@ class Exchange:
         written, claimed = await self._write_and_claim(worker_id or 0, ends, slots, counts)
         for end in ends:
             if end.job.id not in written:
-                self._counts.add([end], -1)
                 logger.warning("Job %s ended here, but it is another worker's now", end.job.id)
         self._note_claim([one.job for one in claimed], slots)
         return claimed

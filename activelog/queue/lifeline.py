@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -15,6 +16,7 @@ LONGEST_WORK = 60.0  # seconds; then the connection counts as broken: nothing el
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_LAST_WORK = 10.0  # seconds for what is to be written at the very end
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -27,16 +29,22 @@ class DatabaseGone(Exception):
 class Lifeline:
     """`await line(work)` runs `work(conn)`, and again after reconnecting if the connection
     breaks, so `work` must be harmless when repeated. `on_reconnect` runs first after a break.
-    After `patience` seconds without success it raises DatabaseGone.
+    After `patience` seconds without a connection it raises DatabaseGone; after `stop_trying_in`
+    also when there is one, and the work fails.
     """
 
     def __init__(self, url: str, on_reconnect: Callable[[Conn], Awaitable[None]] | None = None):
-        self.patience = OUTAGE_LIMIT
+        self._patience = OUTAGE_LIMIT
+        self._last_try = math.inf
         self.is_broken = False
         self._url = url
         self._on_reconnect = on_reconnect
         self._conn: Conn | None = None
         self._busy = asyncio.Lock()
+
+    def stop_trying_in(self, seconds: float) -> None:
+        self._patience = min(self._patience, seconds)
+        self._last_try = min(self._last_try, time.monotonic() + seconds + _LAST_WORK)
 
     async def __call__(self, work: Callable[[Conn], Awaitable[T]]) -> T:
         async with self._busy:
@@ -44,12 +52,15 @@ class Lifeline:
             while True:
                 try:
                     async with asyncio.timeout(LONGEST_WORK):
-                        return await work(await self._connected())
+                        conn = await self._connected()
+                        began = time.monotonic()  # it is there; what is slow is the work
+                        return await work(conn)
                 except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
                     self.is_broken = True
                     await self.close()
                     reason = str(error).strip() or "no answer"
-                    if time.monotonic() - began > self.patience:
+                    now = time.monotonic()
+                    if now - began > self._patience or now > self._last_try:
                         raise DatabaseGone(f"Postgres is gone: {reason}") from error
                     logger.warning("Waiting for Postgres: %s", reason)
                     await asyncio.sleep(pause)

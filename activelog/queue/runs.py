@@ -93,13 +93,13 @@ class Runs:
         job, seconds = context.job, time.time() - context.start_timestamp
         self._abort_reasons.pop(_run_of(job), None)
         end = End(job, "todo", spent=False) if running.cancelled() else running.result()
+        self._on_end(msgspec.structs.replace(end, seconds=seconds, waited=waited))
         if logger.isEnabledFor(logging.INFO):
             logger.info(
                 "Job %s: %s after %.3f s", job.call_string, end.status, seconds,
                 extra={"request_id": job.task_kwargs.get("request_id"), "job_id": job.id,
                        "task": job.task_name, "status": end.status},
             )  # fmt: skip
-        self._on_end(msgspec.structs.replace(end, seconds=seconds, waited=waited))
 
 
 def _run_of(job: Job) -> tuple[int | None, int | None]:

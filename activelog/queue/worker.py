@@ -25,7 +25,7 @@ from activelog.queue.counts import WRITE_SECONDS
 from activelog.queue.end import End
 from activelog.queue.exchange import Exchange
 from activelog.queue.heart import INTERVAL, SILENCE, Heart
-from activelog.queue.lifeline import DatabaseGone, Lifeline
+from activelog.queue.lifeline import Lifeline
 from activelog.queue.pace import Pace
 from activelog.queue.run import ThreadHangs
 from activelog.queue.runs import Runs
@@ -121,7 +121,7 @@ class Worker(stock.Worker):
     def stop(self) -> None:
         super().stop()  # type: ignore[no-untyped-call]
         # Also what waits for Postgres now waits no longer than jobs may run.
-        self._line.patience = min(self._line.patience, max(self._grace, 1.0))
+        self._line.stop_trying_in(max(self._grace, 1.0))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._new_job_event.set)
 
@@ -249,7 +249,7 @@ class Worker(stock.Worker):
     # The loop
 
     async def _live(self) -> None:
-        for part in (self._work, self._drain):  # whatever happens, what runs is handed back
+        for part in (self._work, self._drain, self._hand_back):  # the last one whatever happens
             try:
                 await part()
             except Exception as error:
@@ -295,10 +295,15 @@ class Worker(stock.Worker):
         self._writing, self._ends = self._ends, []
         if not (self._writing or slots or self._exchange.is_unfinished):
             return
-        claimed = await self._exchange.turn(
-            self.worker_id, self._writing, slots, is_last=self._stop_event.is_set()
-        )
-        self._writing = []
+        try:
+            claimed = await self._exchange.turn(
+                self.worker_id, self._writing, slots, is_last=self._stop_event.is_set()
+            )
+        except Exception:
+            self._ends = self._writing + self._ends
+            raise
+        finally:
+            self._writing = []
         if claimed:
             self._pace.claimed_some()
         for one in claimed:
@@ -361,20 +366,20 @@ class Worker(stock.Worker):
         return DEFAULT_GRACE if grace is None else grace
 
     async def _drain(self) -> None:
-        """Lets running jobs finish for the grace time, then hands the rest back unspent."""
+        """Lets running jobs finish for the grace time."""
         deadline = time.monotonic() + self._grace
         while self._runs and not self._hurry and time.monotonic() < deadline:
             self._new_job_event.clear()
             await self._turn(0)
             if self._runs and not self._ends:
                 await self._sleep(max(0.01, deadline - time.monotonic()))
-        await self._hand_back()
 
     async def _hand_back(self) -> None:
+        """Hands those that still run back unspent, and writes what is left to write."""
         if self._runs:
             self._handed_back = True
             logger.warning("%d jobs are handed back unfinished", len(self._runs))
             self._ends += await self._runs.hand_back()
-        if not isinstance(self._fatal, DatabaseGone):
+        if not self._line.is_broken:
             await self._turn(0)
             await self._turn(0)  # what the first one may have left to write

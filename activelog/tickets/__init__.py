@@ -7,7 +7,7 @@ there instead of being copied, so the two cannot disagree.
 """
 
 from activelog.tickets.model import JobStatus, Ticket
-from activelog.tickets.queries import Line, cancel, complete, get, get_all, is_cancelled, opening
+from activelog.tickets.queries import Line, cancel, complete, get, get_all, opening
 from activelog.tickets.work import Work, working
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "complete",
     "get",
     "get_all",
-    "is_cancelled",
     "opening",
     "working",
 ]

@@ -36,6 +36,11 @@ class Work:
             async with self.services.pool.connection() as conn:
                 await queries.report(conn, self.ticket_id, min(progress, 99), message)
 
+    async def is_cancelled(self) -> bool:
+        """Also when the ticket is gone."""
+        async with self.services.pool.connection() as conn:
+            return await queries.is_cancelled(conn, self.ticket_id)
+
 
 @asynccontextmanager
 async def working(services: Services, ticket_id: str, doing: str) -> AsyncIterator[Work | None]:

@@ -37,11 +37,9 @@ BEGIN
              WHERE j.queue_name = queue AND j.lock = _lock AND j.status = 'todo'
                AND j.scheduled_at IS NULL ORDER BY -j.priority, j.id LIMIT 1)
             UNION ALL
-            (SELECT due.id FROM (
-                 SELECT j.id, j.lock FROM procrastinate_jobs j
-                 WHERE j.queue_name = queue AND j.status = 'todo' AND j.lock IS NOT NULL
-                   AND j.scheduled_at <= now() ORDER BY j.scheduled_at, j.id LIMIT 100
-             ) AS due WHERE due.lock = _lock LIMIT 1)
+            (SELECT j.id FROM procrastinate_jobs j
+             WHERE j.queue_name = queue AND j.lock = _lock AND j.status = 'todo'
+               AND j.scheduled_at <= now() ORDER BY j.scheduled_at, j.id LIMIT 1)
             LIMIT 1
         ) AS first;
     END IF;
@@ -98,9 +96,9 @@ BEGIN
     SELECT id, 'scheduled', scheduled_at FROM changed
     WHERE after = 'todo' AND scheduled_at IS NOT NULL;
 
-    -- The engine does not: a job that is handed back, is to start now after all, comes to another queue
-    -- or waited for a lock would wait for somebody's next poll. (Our workers look at the locks of what they finish
-    -- themselves, after their next claim.)
+    -- The engine does not: a job that is handed back, is to start now after all, comes to another
+    -- queue, or waited for a lock, would wait for somebody's next poll. (Our workers look at the locks
+    -- of what they finish themselves, after their next claim.)
     IF EXISTS (SELECT FROM new_jobs WHERE status = 'todo') THEN
         PERFORM notify_queue(n.queue_name, max(n.id))
         FROM old_jobs o JOIN new_jobs n USING (id)
@@ -163,6 +161,55 @@ RETURNS TABLE (id bigint, priority integer) LANGUAGE sql STABLE AS $$
     ORDER BY -j.priority, j.id LIMIT 1
 $$;
 
+-- Jobs whose time has come and whose lock nobody holds, a hundred at most: of the hundred that are
+-- longest due, and when those all wait for their locks, the first of each of the first thousand locks.
+-- (From lock to lock alone it would meet all those whose time is yet to come. Its orders are those of
+-- one index, and (lock, time) is compared as a row: an index without locks must not do.)
+CREATE OR REPLACE FUNCTION due_lock_heads(_queue text, _tasks text[])
+RETURNS TABLE (id bigint, lock text, priority integer) LANGUAGE plpgsql STABLE ROWS 10
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    _longest bigint[] := ARRAY(
+        SELECT j.id FROM procrastinate_jobs j
+        WHERE j.queue_name = _queue AND j.status = 'todo' AND j.lock IS NOT NULL
+          AND j.scheduled_at <= now()
+        ORDER BY j.scheduled_at, j.id LIMIT 100);
+BEGIN
+    IF cardinality(_longest) = 0 THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT j.id, j.lock, j.priority FROM procrastinate_jobs j
+    WHERE j.id = ANY (_longest) AND j.task_name = ANY (_tasks)
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs held
+                      WHERE held.lock = j.lock AND held.status = 'doing')
+    ORDER BY j.scheduled_at, j.id;
+    IF FOUND OR cardinality(_longest) < 100 THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH RECURSIVE lines (lock, hops) AS (
+        SELECT ''::text, 0
+        UNION ALL
+        SELECT (SELECT j.lock FROM procrastinate_jobs j
+                WHERE j.queue_name = _queue AND j.status = 'todo' AND j.scheduled_at IS NOT NULL
+                  AND j.lock > lines.lock ORDER BY j.lock, j.scheduled_at, j.id LIMIT 1), hops + 1
+        FROM lines WHERE lines.lock IS NOT NULL AND hops < 1000
+    )
+    SELECT head.id, lines.lock, head.priority FROM lines CROSS JOIN LATERAL (
+        SELECT j.id, j.priority FROM procrastinate_jobs j
+        WHERE j.queue_name = _queue AND j.status = 'todo' AND j.task_name = ANY (_tasks)
+          AND (j.lock, j.scheduled_at) >= (lines.lock, '-infinity'::timestamptz)
+          AND (j.lock, j.scheduled_at) <= (lines.lock, now())
+          AND j.lock IS NOT NULL AND j.scheduled_at IS NOT NULL
+          AND NOT EXISTS (SELECT FROM procrastinate_jobs held
+                          WHERE held.lock = lines.lock AND held.status = 'doing')
+        ORDER BY j.lock, j.scheduled_at, j.id LIMIT 1
+    ) AS head LIMIT 100;
+END;
+$$;
+
 -- The jobs of a queue that are first in the line of a lock that nobody holds, _slots at most, higher
 -- priority and then the older one first. It hops from lock to lock, so the length of a line costs
 -- nothing; of very many it takes the first hundred that have such a job, in the order of their names.
@@ -194,12 +241,7 @@ BEGIN
     candidates AS (
         SELECT l.id, l.lock, l.priority FROM lines l WHERE l.id IS NOT NULL
         UNION ALL
-        (SELECT j.id, j.lock, j.priority FROM procrastinate_jobs j
-         WHERE j.queue_name = _queue AND j.status = 'todo' AND j.lock IS NOT NULL
-           AND j.scheduled_at <= now() AND j.task_name = ANY (_tasks)
-           AND NOT EXISTS (SELECT FROM procrastinate_jobs held
-                           WHERE held.lock = j.lock AND held.status = 'doing')
-         ORDER BY j.scheduled_at, j.id LIMIT 100)
+        SELECT d.id, d.lock, d.priority FROM due_lock_heads(_queue, _tasks) AS d
     ),
     heads AS (
         SELECT DISTINCT ON (c.lock) c.id, c.priority FROM candidates c
@@ -215,7 +257,7 @@ $$;
 -- first, then the older job (of those that waited for their time, among the 200 that are longest due).
 -- A row that another worker is claiming is skipped, also where that one leaves it in the end: who got
 -- less than there was asks again. So is one whose lock another worker is taking, maybe for a job of
--- another queue. Who has it looks once more, in a snapshot of its own, whether a job holds the lock
+-- another queue. Who has it looks once more, in a newer snapshot, whether a job holds the lock
 -- since: nobody ever waits at the index that keeps them apart, which would be a deadlock of two that
 -- want each other's locks, and nobody fails there.
 --
@@ -239,6 +281,8 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     _picked bigint[];
+    _locked bigint[];
+    _locks text[];
 BEGIN
     WITH shares AS (
         SELECT * FROM unnest(_queues, _weights, _passes, _priorities, _ids)
@@ -315,23 +359,29 @@ BEGIN
         ) AS job
     ),
     ranked AS (
-        SELECT c.id, quotas.quota,
+        SELECT c.id, c.lock, quotas.quota,
                row_number() OVER (PARTITION BY c.queue_name ORDER BY c.priority DESC, c.id) AS place
         FROM (SELECT * FROM ready
               UNION ALL SELECT * FROM due
               UNION ALL SELECT DISTINCT ON (lock) * FROM heads) AS c
         JOIN quotas ON quotas.queue = c.queue_name
     )
-    SELECT array_agg(id) INTO _picked FROM ranked WHERE place <= quota;
+    SELECT array_agg(id), array_agg(id) FILTER (WHERE lock IS NOT NULL),
+           array_agg(lock) FILTER (WHERE lock IS NOT NULL)
+    INTO _picked, _locked, _locks FROM ranked WHERE place <= quota;
+
+    FOR n IN 1 .. coalesce(cardinality(_locks), 0) LOOP
+        IF EXISTS (SELECT FROM procrastinate_jobs held
+                   WHERE held.lock = _locks[n] AND held.status = 'doing') THEN
+            _picked := array_remove(_picked, _locked[n]);
+        END IF;
+    END LOOP;
 
     PERFORM set_config('activelog.starts', 'noted', true);
     RETURN QUERY
     WITH claimed AS (
         UPDATE procrastinate_jobs AS j SET status = 'doing', worker_id = _worker
-        WHERE j.id = ANY (_picked)
-          AND (j.lock IS NULL OR NOT EXISTS (SELECT FROM procrastinate_jobs held
-                                             WHERE held.lock = j.lock AND held.status = 'doing'))
-        RETURNING j.*
+        WHERE j.id = ANY (_picked) RETURNING j.*
     ),
     noted AS (
         INSERT INTO procrastinate_events (job_id, type) SELECT id, 'started' FROM claimed

@@ -69,7 +69,11 @@ DELETE FROM schedule_runs WHERE id IN (
 -- name: orphans
 -- Of these keys those that no row knows.
 SELECT k.key FROM unnest(%(keys)s::text[]) AS k (key)
-WHERE NOT EXISTS (SELECT FROM exports e WHERE e.object_key = k.key AND e.removed_at IS NULL)
+WHERE NOT EXISTS (SELECT FROM exports e JOIN job_tickets t ON t.id = e.id
+                  LEFT JOIN procrastinate_jobs j ON j.id = t.job_id
+                  WHERE e.object_key = k.key AND e.removed_at IS NULL
+                    AND (t.completed_at IS NOT NULL OR t.cancelled_at IS NULL
+                         AND (t.job_id IS NULL OR j.status IN ('todo', 'doing'))))
   AND NOT EXISTS (SELECT FROM photos p WHERE p.object_key = k.key)
   AND NOT EXISTS (SELECT FROM reports r WHERE r.object_key = k.key)
   AND NOT EXISTS (SELECT FROM imports i JOIN job_tickets t ON t.id = i.id

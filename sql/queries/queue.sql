@@ -145,6 +145,10 @@ SELECT first.task_name::text FROM unnest(%(queues)s::text[]) AS q (name) CROSS J
     (SELECT task_name FROM procrastinate_jobs
      WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
      ORDER BY lock, -priority, id LIMIT 1000)
+    UNION ALL
+    (SELECT task_name FROM procrastinate_jobs
+     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at <= now() AND lock IS NOT NULL
+     ORDER BY scheduled_at, id LIMIT 1000)
 ) AS first
 WHERE NOT first.task_name = ANY (%(tasks)s) LIMIT 1
 
@@ -184,14 +188,20 @@ SELECT id FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status = 'doing' 
 
 -- name: release_unseen
 -- Jobs that were claimed in an answer that never arrived because the connection broke.
-WITH released AS (
+WITH unseen AS (
+    SELECT j.id, j.queueing_lock IS NOT NULL AND (
+               row_number() OVER (PARTITION BY j.queueing_lock ORDER BY j.id) > 1
+               OR EXISTS (SELECT FROM procrastinate_jobs o
+                          WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')) AS is_second
+    FROM procrastinate_jobs j
+    WHERE j.worker_id = %(worker_id)s AND j.status = 'doing' AND NOT j.id = ANY (%(known)s)
+),
+released AS (
     UPDATE procrastinate_jobs j
-    SET status = CASE WHEN EXISTS (SELECT FROM procrastinate_jobs o
-                                   WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')
-                      THEN 'failed' WHEN j.abort_requested THEN 'aborted'
+    SET status = CASE WHEN unseen.is_second THEN 'failed' WHEN j.abort_requested THEN 'aborted'
                       ELSE 'todo' END::procrastinate_job_status,
         abort_requested = false, worker_id = NULL
-    WHERE j.worker_id = %(worker_id)s AND j.status = 'doing' AND NOT j.id = ANY (%(known)s)
+    FROM unseen WHERE j.id = unseen.id AND j.worker_id = %(worker_id)s AND j.status = 'doing'
     RETURNING j.id, j.status, j.attempts
 )
 INSERT INTO job_errors (job_id, attempt, kind, error, public_error)

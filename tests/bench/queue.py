@@ -152,6 +152,7 @@ CROWDS = {
     "future": {"count": "100000", "at": "now() + interval '1 day'"},
     "other_queue": {"count": "100000", "queue": "'other'"},
     "one_lock": {"count": "10000", "lock": "'held'"},
+    "one_lock_due": {"count": "10000", "lock": "'held'", "at": "now() - interval '1 hour'"},
 }
 
 
@@ -164,7 +165,7 @@ def claim_cost(ours: Place) -> Iterator[Result]:
         with psycopg.connect(ours.url, autocommit=True) as conn:
             conn.execute("SET session_replication_role = replica")  # no events for the crowd
             conn.execute(INSERT.format(**(defaults | crowd)).encode())
-            if name == "one_lock":
+            if name.startswith("one_lock"):
                 held = {"count": "1", "lock": "'held'", "status": "'doing'"}
                 conn.execute(INSERT.format(**(defaults | held)).encode())
             conn.execute("ANALYZE procrastinate_jobs")

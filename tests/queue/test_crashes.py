@@ -59,22 +59,26 @@ def test_a_worker_restarted_alone_finds_the_jobs_of_its_killed_self(queue: Queue
         queue.until_status(job, "succeeded")
 
 
-def test_a_zombie_cannot_finish_what_another_worker_took_over(queue: Queue) -> None:
-    job = queue.defer("marked", args={"seconds": 20})
+@pytest.mark.parametrize("task", ["marked", "in_thread"])
+def test_a_zombie_cannot_finish_what_another_worker_took_over(queue: Queue, task: str) -> None:
+    """A coroutine is cancelled; a thread comes to its end, which does not count."""
+    job = queue.defer(task, args={"seconds": 16})
     with queue.worker() as zombie:
-        running(queue, job)
+        queue.until_status(job, "doing")
+        started = time.monotonic()
         zombie.send_signal(signal.SIGSTOP)
         with queue.worker():
-            until(lambda: queue.marks(job).count("start") == 2, "the second run")
+            until(lambda: queue.events(job).count("started") == 2, "the second run")
             zombie.send_signal(signal.SIGCONT)
-            time.sleep(3)
+            time.sleep(max(3, started + 18 - time.monotonic()))
             assert queue.status(job) == "doing", "the second run goes on"
             queue.until_status(job, "succeeded")
-        assert queue.marks(job) == ["start", "start", "end"], "the zombie dropped its own"
         assert queue.events(job).count("succeeded") == 1
         assert queue.one("SELECT attempts FROM procrastinate_jobs") == (1,)
+        if task == "marked":
+            assert queue.marks(job).count("end") == 1, "the zombie dropped its own"
         after = queue.defer("marked")
-        queue.until_status(after, "succeeded", 15)  # it registered anew and works on
+        queue.until_status(after, "succeeded")  # it registered anew and works on
 
 
 def test_a_worker_that_was_paused_does_not_rescue_itself(queue: Queue) -> None:

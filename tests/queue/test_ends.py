@@ -6,6 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from activelog.db import Conn
+from activelog.queue import store
 from activelog.queue.pace import Pace
 from tests.queue import tasks
 from tests.queue.conftest import Queue
@@ -90,7 +92,9 @@ async def test_a_job_that_is_deleted_while_it_fails_harms_no_other(queue: Queue)
     assert queue.marks(neighbour) == ["start", "end"]
 
 
-COUNTED = "SELECT event, count FROM job_counts WHERE hour = 'infinity' AND event <> 'enqueued'"
+COUNTED = (
+    "SELECT event, count FROM job_counts WHERE hour = 'infinity' AND event <> 'enqueued' ORDER BY 1"
+)
 
 
 async def test_a_retry_that_meets_its_queueing_lock_counts_as_one_that_failed(queue: Queue) -> None:
@@ -134,7 +138,7 @@ async def test_a_second_run_beside_the_first_one_is_not_told_to_stop(queue: Queu
         queue.all("DELETE FROM procrastinate_workers")
         await until_status(queue, job, "succeeded", 60)
     assert sorted(tasks.SEEN) == [False, False, False, True], "the first run at its end"
-    assert queue.all(COUNTED) == [("died", 1), ("succeeded", 1)]
+    assert queue.events(job).count("succeeded") == 1
 
 
 async def test_a_claim_that_was_committed_late_is_found(
@@ -167,3 +171,24 @@ async def test_what_runs_is_handed_back_when_the_loop_fails(
     )
     assert handed_back == ("todo", 0)
     assert queue.all("SELECT * FROM job_errors") == []
+
+
+async def test_an_end_that_could_not_be_written_is_written_when_the_worker_leaves(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = store.turn
+    failed = False
+
+    async def turn_that_fails_once(conn: Conn, **what: Any) -> Any:
+        nonlocal failed
+        if what["ends"] and not failed:
+            failed = True
+            raise psycopg.errors.FeatureNotSupported("cached plan must not change result type")
+        return await turn(conn, **what)
+
+    monkeypatch.setattr(store, "turn", turn_that_fails_once)
+    job, running = queue.defer("noop"), queue.defer("marked", args={"seconds": 60})
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        await queue.work()
+    assert queue.status(job) == "succeeded"
+    assert queue.status(running) == "todo"

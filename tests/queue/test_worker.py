@@ -345,6 +345,23 @@ async def test_a_free_lock_is_found_behind_many_that_are_held_or_not_ours(queue:
     assert queue.all(claim, worker_id) == [(free,)]
 
 
+async def test_a_free_lock_is_found_behind_many_retries_whose_lock_is_held(queue: Queue) -> None:
+    queue.all(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, lock)"
+        " VALUES ('default', 'noop', 'doing', 'a')"
+    )
+    queue.all(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, scheduled_at)"
+        " SELECT 'default', 'noop', 'a', now() - interval '1 hour' FROM generate_series(1, 150)"
+    )
+    later, free, _ = (queue.defer("noop", lock=lock, at=at)
+                      for lock, at in (("m", 3600), ("z", -60), ("z", -30)))  # fmt: skip
+    [(worker_id,)] = queue.all("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+    claim = "SELECT id FROM claim_jobs(%s, 10, '{noop}', '{default}', '{1}', '{0}', '{0}', '{0}')"
+    assert queue.all(claim, worker_id) == [(free,)]
+    assert queue.status(later) == "todo"
+
+
 async def test_a_connection_that_falls_silent_is_replaced(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ async def test_a_job_is_followed_to_its_end_by_many(world: World) -> None:
         await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
         working = asyncio.create_task(world.work())
         await world.until("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")
-        await asyncio.sleep(1)  # each of them sees it at work
+        await asyncio.sleep(3)  # each of them sees it at work
     await working
     for response in await asyncio.wait_for(asyncio.gather(*following), 10):
         assert response.headers["Content-Type"].startswith("text/event-stream")
