@@ -49,6 +49,8 @@ async def generate(context: Context, ticket_id: str) -> None:
         with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
             path = Path(folder, "export")
             written = await _write(work, export, path)
+            if await work.is_over():  # its file is there, and not to be written over
+                return
             await work.report(95, "Storing the file...")
             stored = await _store(work, export, path)
             if stored.size != written.size:

@@ -36,6 +36,10 @@ class Work:
             async with self.services.pool.connection() as conn:
                 await queries.report(conn, self.ticket_id, min(progress, 99), message)
 
+    async def is_over(self) -> bool:
+        """Another run finished it meanwhile. Raises JobAborted when it was cancelled."""
+        return await _start(self.services, self.ticket_id) is None
+
     async def is_cancelled(self) -> bool:
         """Also when the ticket is gone."""
         async with self.services.pool.connection() as conn:
@@ -50,17 +54,24 @@ async def working(services: Services, ticket_id: str, doing: str) -> AsyncIterat
     """
     parsed_id = UUID(ticket_id)
     try:
-        async with services.pool.connection() as conn:
-            started = await queries.start(conn, parsed_id)
-        if started is not None and started.is_cancelled:
-            raise JobAborted
-        yield None if started is None else Work(parsed_id, started.user_id, services)
+        user_id = await _start(services, parsed_id)
+        yield None if user_id is None else Work(parsed_id, user_id, services)
     except JobAborted:
         raise
     except Permanent as error:
         raise Permanent(f"failed to {doing}: {error}") from error
     except Exception as error:
         raise JobError(f"failed to {doing}: {_public_reason(error)}") from error
+
+
+async def _start(services: Services, ticket_id: UUID) -> int | None:
+    async with services.pool.connection() as conn:
+        started = await queries.start(conn, ticket_id)
+    if started is None:
+        return None
+    if started.is_cancelled:
+        raise JobAborted
+    return started.user_id
 
 
 def _public_reason(error: Exception) -> str:
