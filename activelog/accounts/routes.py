@@ -39,6 +39,7 @@ SIGN_IN_PER_EMAIL = Limit("sign-in:email", 200, 900)
 SIGN_IN_PER_HOST = Limit("sign-in:host", 100, 900)
 RESET_PER_EMAIL = Limit("reset:email", 3, 3600)
 RESET_PER_HOST = Limit("reset:host", 60, 3600)
+DELETIONS = Limit("delete-account", 5, 24 * 3600)
 GRACE_DAYS = 30
 
 
@@ -164,6 +165,7 @@ async def delete(request: Request, user_id: int) -> Response:
     works as before, and `restore` keeps it."""
     services = of_request(request)
     async with db.transaction(services.pool) as conn:
+        await limits.take(conn, DELETIONS, str(user_id))
         profile = require_profile(await queries.delete_later(conn, user_id, GRACE_DAYS))
         assert profile.delete_after is not None
         await mails.write_deletion(services, conn, user_id, profile.delete_after)

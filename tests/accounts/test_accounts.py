@@ -405,3 +405,14 @@ async def test_guessing_elsewhere_does_not_lock_the_owner_out(
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as own:
             answer = await own.post("/api/v1/auth/login", json={"email": ADA, "password": PASSWORD})
         assert answer.status_code == 200
+
+
+async def test_nobody_is_mailed_of_more_than_five_deletions_a_day(world: World) -> None:
+    ada = await world.user()
+    for _ in range(5):
+        assert (await ada.call("DELETE", "/api/v1/users/me")).status_code == 202
+        assert (await ada.post("/api/v1/users/me/restore")).status_code == 200
+    refused = await ada.call("DELETE", "/api/v1/users/me")
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await ada.get("/api/v1/users/me")).json()["delete_after"] is None
