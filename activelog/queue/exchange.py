@@ -92,8 +92,8 @@ class Exchange:
         try:
             found = await self._line(lambda conn: self._call(conn, worker_id, ends, slots, counts))
         except psycopg.errors.UniqueViolation:
-            # Two workers wanted one lock at the same moment, or a retry met a waiting job that
-            # holds its queueing lock. One by one the guilty end shows, and fails.
+            # A stock worker wanted the same lock at the same moment, or a retry met a waiting job
+            # that holds its queueing lock. One by one the guilty end shows, and fails.
             self._on_more()
             return {job_id for end in ends for job_id in await self._write_alone(end)}, []
         if counts:

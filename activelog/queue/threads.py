@@ -4,8 +4,8 @@ from typing import Any
 
 
 class Threads(ThreadPoolExecutor):
-    """What `asyncio.to_thread` uses, and how many of its threads work: asyncio waits for them at
-    the end, also for one that hangs."""
+    """What `asyncio.to_thread` uses, and whether some of its threads work: asyncio waits for them
+    at the end, also for one that hangs."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, thread_name_prefix="job")
