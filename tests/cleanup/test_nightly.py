@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from activelog.cleanup.tasks import sweep
 from activelog.storage import FolderStorage, StorageError
-from tests.activities.test_import import finish
+from tests.activities.test_import import HEADER, finish, upload
 from tests.activities.test_photos import picture
 from tests.conftest import User, World
 from tests.exports.test_csv_export import download, request
@@ -71,6 +72,21 @@ async def test_expired_exports_lose_their_file_and_say_so(world: World, tmp_path
     assert await download(ada, new)
     age(objects(tmp_path))
     assert await night(world) == {}, "a file that somebody may download stays"
+
+
+async def test_the_sweep_leaves_what_waiting_jobs_need(world: World, tmp_path: Path) -> None:
+    """One import has its job, the others wait for it; an export waits for its job, too."""
+    ada = await world.user()
+    for minute in range(3):
+        await upload(ada, f"{HEADER}1,run,5,1,2024-01-15T06:{minute:02}:00Z,,\r\n")
+    cancelled = await upload(ada, f"{HEADER}1,run,5,1,2024-01-15T07:00:00Z,,\r\n")
+    await ada.call("DELETE", cancelled["status_url"])
+    age(objects(tmp_path))
+    assert await sweep(world.services, "imports/", world.services.clock()) == 1
+    assert len(objects(tmp_path)) == 3
+    await world.work()
+    assert await world.value("SELECT count(*) FROM activities") == 3
+    assert objects(tmp_path) == []
 
 
 async def test_small_things_go_and_the_young_ones_stay(world: World) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from activelog import db
 from activelog.settings import Folder
+from activelog.storage import FolderStorage
 from tests import processes
 from tests.activities.test_import import finish, upload
 from tests.conftest import User, World
@@ -236,6 +237,26 @@ async def test_a_running_export_is_cancelled(
             cancelled = await ada.call("DELETE", job["status_url"])
             assert cancelled.json()["status"] == "cancelled"
             await world.until(f"SELECT ({_JOB}) = 'aborted'")
+    assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
+    assert list((tmp_path / "objects").rglob("*.csv")) == []
+    assert world.mails(ada.address) == []
+
+
+async def test_the_file_of_an_export_that_is_cancelled_while_it_is_stored_goes(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    put = FolderStorage.put
+
+    async def put_and_cancel(storage: FolderStorage, *what: Any) -> Any:
+        stored = await put(storage, *what)
+        assert list((tmp_path / "objects").rglob("*.csv")) != []
+        await world.rows("UPDATE job_tickets SET cancelled_at = now()")
+        return stored
+
+    monkeypatch.setattr(FolderStorage, "put", put_and_cancel)
+    await world.work()
     assert (await ada.get(job["status_url"])).json()["status"] == "cancelled"
     assert list((tmp_path / "objects").rglob("*.csv")) == []
     assert world.mails(ada.address) == []

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from activelog.queue.counts import BUCKETS
-from activelog.queue.store import note_depths
+from activelog.queue.store import note_depths, rescue
 from tests.conftest import World, missing
 from tests.test_local import Up, place
 from tests.test_site import browse
@@ -38,6 +38,20 @@ async def lines(world: World) -> dict[str, float]:
     text = (await world.http.get("/metrics")).text
     found = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in found}
+
+
+async def test_runs_that_lost_their_worker_are_counted(world: World) -> None:
+    for _ in range(2):
+        await world.jobs_defer("activelog.activities.notify", activity_id=1)
+    [(dead,), (me,)] = await world.rows(
+        "INSERT INTO procrastinate_workers (last_heartbeat)"
+        " VALUES (now() - interval '1 hour'), (now()) RETURNING id"
+    )
+    await world.rows("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", dead)
+    async with world.pool.connection() as conn:
+        assert len(await rescue(conn, me, 6, 30, 3)) == 2
+        assert await rescue(conn, me, 6, 30, 3) == []
+    assert (await lines(world))[f"activelog_jobs_died_total{{{NOTIFY}}}"] == 2
 
 
 async def test_counters_are_exact_and_only_grow(world: World) -> None:

@@ -50,6 +50,25 @@ async def test_a_mail_whose_job_died_is_sent_by_another(world: World) -> None:
     assert mail["Message-ID"] == "<1@x.test>"
 
 
+async def test_a_mail_that_another_process_is_sending_is_not_sent_beside_it(world: World) -> None:
+    ada = await world.user()
+    job = await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.rows(
+        "WITH worker AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = worker.id FROM worker"
+    )
+    await world.rows(
+        "INSERT INTO mails (kind, user_id, occasion, message_id, state, job_id)"
+        " VALUES ('welcome', %s, '', '<1@x.test>', 'sending', %s)",
+        ada.id,
+        job,
+    )
+    await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.work()
+    assert world.mails(ada.address) == []
+    assert await world.rows("SELECT state, job_id FROM mails") == [("sending", job)]
+
+
 async def test_a_request_that_comes_while_its_mail_goes_out_is_told_of(world: World) -> None:
     ada, eve, bob = [await world.user(f"{name}@example.com") for name in ("ada", "eve", "bob")]
     await ask(ada, bob.address)

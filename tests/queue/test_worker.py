@@ -272,6 +272,29 @@ async def test_jobs_that_come_while_all_slots_are_taken_follow_at_once(queue: Qu
         assert time.monotonic() - began < 2, "the poll of these tests would take 30 s"
 
 
+async def test_a_job_of_a_transaction_that_commits_late_starts_soon(queue: Queue) -> None:
+    """It was written while all slots were taken, and is committed when they are free again."""
+    defer = (
+        "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('default', 'noop', 0, NULL, NULL, '{}', NULL)"
+        "::procrastinate_job_to_defer_v1])"
+    )
+    taking = [queue.defer("marked", args={"seconds": 2}) for _ in range(2)]
+    async with working(queue, concurrency=2):
+        for job in taking:
+            await until_status(queue, job, "doing")
+        for _ in range(5):  # jobs keep coming for which it has no slot
+            queue.defer("noop")
+            await asyncio.sleep(0.1)
+        with psycopg.connect(queue.url) as conn:
+            conn.execute(defer)
+            [*_, last] = conn.execute("SELECT id FROM procrastinate_jobs ORDER BY id").fetchall()
+            for job in taking:
+                await until_status(queue, job, "succeeded")
+            await asyncio.sleep(0.4)
+            conn.commit()
+        await until_status(queue, last[0], "succeeded", 4)
+
+
 async def test_a_busy_worker_hears_of_a_new_queue(queue: Queue) -> None:
     for _ in range(200):
         queue.defer("marked", args={"seconds": 0.1})
@@ -395,6 +418,32 @@ def test_a_heart_is_silent_while_the_event_loop_is_blocked(
     beating.tick()
     processes.until(lambda: silence() < 1.5, "a beat")
     beating.stop()
+
+
+def test_who_beats_irregularly_judges_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage or a pause of this process all beats are old, those of the living too."""
+    now = 100.0
+    monkeypatch.setattr(heart.time, "monotonic", lambda: now)
+    beating = heart.Heart("", 1, on_lost=lambda: None)
+
+    def beat(seconds: float, every: float = 1.0) -> None:
+        nonlocal now
+        until = now + seconds
+        while now < until:
+            now += every
+            beating._note_beat()
+
+    assert not beating.has_been_steady, "it has just begun"
+    beat(heart.SILENCE)
+    assert not beating.has_been_steady, "others had no time yet to beat"
+    beat(1)
+    assert beating.has_been_steady
+    now += 2.5
+    assert not beating.has_been_steady, "its own beats do not come through"
+    beat(heart.SILENCE)
+    assert not beating.has_been_steady, "nor did those of others, a moment ago"
+    beat(2)
+    assert beating.has_been_steady
 
 
 def test_orphans_with_one_queueing_lock_are_both_rescued(queue: Queue) -> None:

@@ -50,6 +50,19 @@ async def check(world: World, user: User, start: date, end: date) -> None:
         assert sum(figures["activities"] for figures in listed) == total[0][0]
 
 
+@pytest.mark.parametrize(
+    ("now", "is_marked"), [("22:59:59", False), ("23:00:00", True), ("23:59:59", True)]
+)
+async def test_changes_in_the_hour_before_midnight_are_computed_again(
+    world: World, now: str, is_marked: bool
+) -> None:
+    """They may be committed after the night's statistics were computed."""
+    asked = "SELECT is_past_day('2024-01-15 12:00Z', %s::timestamptz)"
+    assert await world.value(asked, f"2024-01-15 {now}Z") is is_marked
+    assert await world.value("SELECT is_past_day(now() - interval '1 day', now())")
+    assert not await world.value("SELECT is_past_day(now() + interval '1 day', now())")
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_figures_are_exact_through_a_random_history(world: World, seed: int) -> None:
     chance = random.Random(seed)

@@ -67,6 +67,23 @@ async def test_sunday_mails_whoever_was_active_lately_and_wants_it_once(world: W
     assert runs == [("succeeded", {"mails queued": 3}), ("succeeded", {"mails queued": 0})]
 
 
+async def test_no_fan_out_writes_to_accounts_that_are_about_to_be_deleted(world: World) -> None:
+    leaving, ada = await world.user("leaving@example.com"), await world.user()
+    for user in (leaving, ada):
+        await user.log(activity_date=ago(days=2))
+        await user.log(activity_date=ago(days=40))
+    assert (await leaving.call("DELETE", "/api/v1/users/me")).status_code == 202
+    await world.jobs_defer("activelog.summaries.weekly")
+    for day in (NOW, NOW - timedelta(days=31)):
+        await world.jobs_defer("activelog.reports.monthly", day=day.date().isoformat())
+    await world.work()
+    told = await world.rows(
+        "SELECT DISTINCT args->>'user_id' FROM procrastinate_jobs WHERE task_name IN"
+        " ('activelog.summaries.weekly_mail', 'activelog.reports.render')"
+    )
+    assert told == [(str(ada.id),)]
+
+
 async def test_who_asks_for_it_gets_it_whatever_the_settings_say(world: World) -> None:
     ada = await world.user()
     unwanted = {"weekly_summary": False, "weekly_idle": False}

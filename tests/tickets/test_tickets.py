@@ -1,5 +1,7 @@
 from datetime import datetime
+from uuid import UUID
 
+from activelog.tickets import queries
 from tests.conftest import World
 from tests.exports.test_csv_export import request
 
@@ -72,6 +74,15 @@ async def test_what_is_finished_cannot_be_cancelled(world: World) -> None:
     refused = await ada.call("DELETE", job["status_url"])
     assert refused.status_code == 409
     assert "completed" in refused.json()["message"]
+
+
+async def test_progress_only_grows_also_when_a_second_run_starts_over(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    for said, shown in ((60, 60), (10, 60), (61, 61)):
+        async with world.pool.connection() as conn:
+            await queries.report(conn, UUID(job["job_id"]), said, "Working")
+        assert (await ada.get(job["status_url"])).json()["progress"] == shown
 
 
 async def test_estimates_come_from_what_was_measured(world: World) -> None:
