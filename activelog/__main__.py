@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line. Each command loads what it needs when it runs."""
 
 import argparse
 import asyncio
@@ -12,20 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import psycopg
-import uvicorn
-
-from activelog import __version__, demo, importer, local, logs, openapi, web
-from activelog.addresses import findable
-from activelog.embedded import EmbeddedError
-from activelog.local import LocalError
-from activelog.migrate import MigrationError, migrate
-from activelog.monitoring.doctor import diagnose
-from activelog.settings import Settings, SettingsError
-from activelog.storage import StorageError
-
-ERRORS = (SettingsError, MigrationError, EmbeddedError, LocalError, demo.DemoError,
-          importer.ImportFailed, StorageError, psycopg.OperationalError, OSError)  # fmt: skip
+from activelog import __version__
+from activelog.base.errors import CommandError
 
 _interrupted = False  # for what goes on for ever: an exception in the middle of a fork is swallowed
 
@@ -39,8 +27,19 @@ def main() -> None:
         arguments.run(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
-    except ERRORS as error:
+    except Exception as error:
+        if not _is_for_people(error):
+            raise
         sys.exit(f"activelog: {str(error).strip()}")
+
+
+def _is_for_people(error: Exception) -> bool:
+    """Its message is enough; a traceback would say nothing more."""
+    import psycopg
+
+    from activelog.storage import StorageError
+
+    return isinstance(error, (CommandError, StorageError, psycopg.OperationalError, OSError))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,16 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--var", type=Path, default=Path("var"), help="where all of it is kept")
     up.set_defaults(run=_up)
 
-    shown = commands.add_parser("demo", help="run everything and try it as a REST client would")
-    shown.add_argument(
-        "--activities", type=Path, metavar="FILE.csv", help="instead of made-up ones"
-    )
-    shown.add_argument("--port", type=int, default=0, help="any free one unless given")
-    shown.add_argument("--var", type=Path, default=Path("var/demo"))
-    shown.set_defaults(run=_demo)
+    demo = commands.add_parser("demo", help="run everything and try it as a REST client would")
+    demo.add_argument("--activities", type=Path, metavar="FILE.csv", help="instead of made-up ones")
+    demo.add_argument("--port", type=int, default=0, help="any free one unless given")
+    demo.add_argument("--var", type=Path, default=Path("var/demo"))
+    demo.set_defaults(run=_demo)
 
-    migrating = commands.add_parser("migrate", help="bring the database to this version's schema")
-    migrating.set_defaults(run=_migrate)
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrate.set_defaults(run=_migrate)
 
     api = commands.add_parser("api", help="serve the API")
     api.add_argument("--host", default="127.0.0.1")
@@ -76,13 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path)
     importing.set_defaults(run=_import)
 
-    looking = commands.add_parser("doctor", help="look whether everything is there")
-    looking.set_defaults(run=_doctor)
+    doctor = commands.add_parser("doctor", help="look whether everything is there")
+    doctor.set_defaults(run=_doctor)
 
-    granting = commands.add_parser("admin", help="let somebody see and steer all jobs")
-    granting.add_argument("email")
-    granting.add_argument("--revoke", action="store_true", help="no more")
-    granting.set_defaults(run=_admin)
+    admin = commands.add_parser("admin", help="let somebody see and steer all jobs")
+    admin.add_argument("email")
+    admin.add_argument("--revoke", action="store_true", help="no more")
+    admin.set_defaults(run=_admin)
 
     document = commands.add_parser("openapi", help="print the OpenAPI document")
     document.set_defaults(run=_openapi)
@@ -90,10 +87,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    with (
-        suppress(KeyboardInterrupt),
-        local.run(arguments.var, arguments.port, os.environ) as running,
-    ):
+    from activelog.local import demo, up
+
+    with suppress(KeyboardInterrupt), up.run(arguments.var, arguments.port, os.environ) as running:
         print(demo.greeting(running), flush=True)
         while not _interrupted:
             for name in running.keep_alive():
@@ -102,15 +98,26 @@ def _up(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
+    from activelog.local import demo
+
     demo.run(arguments.var, arguments.port, arguments.activities)
 
 
 def _migrate(arguments: argparse.Namespace) -> None:
+    from activelog.base.settings import Settings
+    from activelog.database.migrations import migrate
+
     applied = migrate(Settings.from_env(os.environ).database_url)
     print("\n".join(applied) if applied else "Nothing to apply: the schema is up to date.")
 
 
 def _api(arguments: argparse.Namespace) -> None:
+    import uvicorn
+
+    from activelog import web
+    from activelog.base import logs
+    from activelog.base.settings import Settings
+
     settings = Settings.from_env(os.environ)
     logs.set_up(as_json=settings.json_logs)
     app = web.create_app(settings)
@@ -126,24 +133,35 @@ def _api(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
+    from activelog.base.settings import Settings
+    from activelog.local import import_command
+
     settings = Settings.from_env(os.environ)
-    asyncio.run(importer.run(settings, arguments.email, arguments.file))
+    asyncio.run(import_command.run(settings, arguments.email, arguments.file))
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    sys.exit(asyncio.run(_print_diagnosis(Settings.from_env(os.environ))))
+    sys.exit(asyncio.run(_print_diagnosis()))
 
 
-async def _print_diagnosis(settings: Settings) -> int:
+async def _print_diagnosis() -> int:
     """1 when something is wrong."""
+    from activelog.base.settings import Settings
+    from activelog.operations.doctor import diagnose
+
     all_good = True
-    async for line, is_good in diagnose(settings):
+    async for line, is_good in diagnose(Settings.from_env(os.environ)):
         print(f"{'✓' if is_good else '✗'} {line}")
         all_good = all_good and is_good
     return 0 if all_good else 1
 
 
 def _admin(arguments: argparse.Namespace) -> None:
+    import psycopg
+
+    from activelog.base.addresses import findable
+    from activelog.base.settings import Settings
+
     settings = Settings.from_env(os.environ)
     with psycopg.connect(settings.database_url, autocommit=True) as conn:
         granted = conn.execute(
@@ -157,6 +175,9 @@ def _admin(arguments: argparse.Namespace) -> None:
 
 
 def _openapi(arguments: argparse.Namespace) -> None:
+    from activelog import web
+    from activelog.http import openapi
+
     base_url = os.environ.get("ACTIVELOG_BASE_URL", "http://127.0.0.1:8000")
     print(json.dumps(openapi.document(web.ENDPOINTS, base_url), indent=2))
 

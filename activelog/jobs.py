@@ -4,21 +4,30 @@ environment. The only place beside `web` and `__main__` that knows the features.
 import os
 import sys
 
-from activelog import logs
 from activelog.accounts import tasks as accounts
-from activelog.activities import tasks as activities
-from activelog.cleanup import tasks as cleanup
-from activelog.db import Pool
+from activelog.base import logs
+from activelog.base.settings import Settings, SettingsError
+from activelog.database import Pool
 from activelog.exports import tasks as exports
 from activelog.friends import tasks as friends
-from activelog.monitoring import tasks as monitoring
+from activelog.imports import tasks as imports
+from activelog.monthly_reports import tasks as monthly_reports
+from activelog.operations import tasks as operations
 from activelog.queue import App
-from activelog.reports import tasks as reports
+from activelog.retention import tasks as retention
 from activelog.services import Services, make_services
-from activelog.settings import Settings, SettingsError
-from activelog.summaries import tasks as summaries
+from activelog.statistics import tasks as statistics
 
-FEATURES = (accounts, activities, cleanup, exports, friends, monitoring, reports, summaries)
+FEATURES = (
+    accounts,
+    exports,
+    friends,
+    imports,
+    monthly_reports,
+    operations,
+    retention,
+    statistics,
+)
 
 
 def make_app(settings: Settings) -> App:

@@ -8,15 +8,14 @@ from typing import Any
 
 from starlette.requests import Request
 
-from activelog import storage
-from activelog.db import Pool
-from activelog.feed import Feed
-from activelog.mail import Mailer, Templates, make_mailer
-from activelog.processes import Offload
+from activelog.base.processes import Offload
+from activelog.base.settings import Settings
+from activelog.database import Pool
+from activelog.database.batching import Batcher
+from activelog.database.notifications import Notifier
+from activelog.mail import Outbox, Templates, make_mailer
 from activelog.queue import Context
-from activelog.settings import Settings
-from activelog.storage import Storage
-from activelog.together import Together
+from activelog.storage import Storage, make_storage
 
 
 def utc_now() -> datetime:
@@ -28,11 +27,10 @@ class Services:
     pool: Pool
     settings: Settings
     storage: Storage
-    mailer: Mailer
-    templates: Templates
+    outbox: Outbox
     clock: Callable[[], datetime] = utc_now
-    together: Together = field(kw_only=True, repr=False)
-    tickets_feed: Feed = field(kw_only=True, repr=False)
+    batch: Batcher = field(kw_only=True, repr=False)
+    ticket_notifier: Notifier = field(kw_only=True, repr=False)
     offload: Offload = field(default_factory=Offload, repr=False)
     # Downloads that are streamed by this process; each holds a connection.
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
@@ -41,21 +39,22 @@ class Services:
 
 
 def make_services(settings: Settings, pool: Pool) -> Services:
+    batch = Batcher(pool)
+    templates = Templates(settings.templates, settings.base_url)
     return Services(
         pool=pool,
         settings=settings,
-        storage=storage.make_storage(settings),
-        mailer=make_mailer(settings),
-        templates=Templates(settings.templates, settings.base_url),
-        together=Together(pool),
-        tickets_feed=Feed(settings.database_url, "activelog_tickets"),
+        storage=make_storage(settings),
+        outbox=Outbox(settings, pool, batch, make_mailer(settings), templates),
+        batch=batch,
+        ticket_notifier=Notifier(settings.database_url, "activelog_tickets"),
     )
 
 
 def close(services: Services) -> None:
-    services.mailer.close()
+    services.outbox.close()
     services.offload.close()
-    services.tickets_feed.close()
+    services.ticket_notifier.close()
 
 
 def of_request(request: Request) -> Services:

@@ -1,4 +1,5 @@
-"""The HTTP application: every route in one table, what happens at start and stop, errors."""
+"""The HTTP application, put together from what each feature brings: its endpoints, pages, routes
+and mails; what happens at start and stop; errors."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -16,143 +17,90 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from activelog import api, db, files, openapi, pages, services, site
-from activelog.access_log import AccessLog
-from activelog.accounts import model as accounts_model
+from activelog import database, http, services
+from activelog.accounts import mail_preferences
+from activelog.accounts import mails as accounts_mails
 from activelog.accounts import pages as accounts_pages
-from activelog.accounts import routes as accounts
-from activelog.activities import model as activities_model
+from activelog.accounts import routes as accounts_routes
 from activelog.activities import pages as activities_pages
 from activelog.activities import photos
-from activelog.activities import routes as activities
-from activelog.api import Endpoint
-from activelog.errors import AppError
-from activelog.exports import model as exports_model
+from activelog.activities import routes as activities_routes
+from activelog.base.errors import AppError
+from activelog.base.settings import Settings
+from activelog.exports import mails as exports_mails
 from activelog.exports import pages as exports_pages
-from activelog.exports import routes as exports
+from activelog.exports import routes as exports_routes
 from activelog.exports import stream
-from activelog.friends import model as friends_model
+from activelog.friends import mails as friends_mails
 from activelog.friends import pages as friends_pages
-from activelog.friends import routes as friends
-from activelog.monitoring import pages as monitoring_pages
-from activelog.monitoring import routes as monitoring
-from activelog.outbox import preview
-from activelog.outbox import routes as outbox
-from activelog.reports import model as reports_model
-from activelog.reports import pages as reports_pages
-from activelog.reports import routes as reports
+from activelog.friends import queries as friends_queries
+from activelog.friends import routes as friends_routes
+from activelog.http import files, openapi, pages, templating
+from activelog.http.access_log import AccessLog
+from activelog.imports import pages as imports_pages
+from activelog.imports import routes as imports_routes
+from activelog.monthly_reports import mails as monthly_reports_mails
+from activelog.monthly_reports import pages as monthly_reports_pages
+from activelog.monthly_reports import routes as monthly_reports_routes
+from activelog.operations import mail_preview
+from activelog.operations import pages as operations_pages
+from activelog.operations import routes as operations_routes
 from activelog.services import make_services, of_request
-from activelog.settings import Settings
-from activelog.storage import FILES_PATH, StorageError
-from activelog.summaries import model as summaries_model
-from activelog.summaries import pages as summaries_pages
-from activelog.summaries import routes as summaries
-from activelog.tickets import routes as tickets
-from activelog.tickets.model import JobAccepted, JobStatus
+from activelog.statistics import mails as statistics_mails
+from activelog.statistics import pages as statistics_pages
+from activelog.statistics import routes as statistics_routes
+from activelog.storage import StorageError
+from activelog.tickets import routes as tickets_routes
 
 logger = logging.getLogger(__name__)
 
 ENDPOINTS = [
-    Endpoint("POST", "/api/v1/auth/register", accounts.register,
-             {202: accounts_model.Registered}, errors=(429,)),
-    Endpoint("POST", "/api/v1/auth/login", accounts.sign_in,
-             {200: accounts_model.Session}, errors=(401, 429)),
-    Endpoint("POST", "/api/v1/auth/resend-verification", accounts.resend_verification,
-             {202: accounts_model.Resent}, errors=(401, 429), bearer=True,
-             idempotent=True),
-    Endpoint("GET", "/api/v1/auth/verify-email", accounts.verify_email,
-             {200: accounts_model.Verified}),
-    Endpoint("POST", "/api/v1/auth/forgot-password", accounts.forgot_password,
-             {202: accounts_model.Done}, errors=(429,)),
-    Endpoint("POST", "/api/v1/auth/reset-password", accounts.reset_password,
-             {200: accounts_model.Done}, errors=(429,)),
-    Endpoint("GET", "/api/v1/users/me", accounts.me, {200: accounts_model.Profile}),
-    Endpoint("DELETE", "/api/v1/users/me", accounts.delete, {202: accounts_model.Profile},
-             errors=(429,)),
-    Endpoint("POST", "/api/v1/users/me/restore", accounts.restore, {200: accounts_model.Profile}),
-    Endpoint("POST", "/api/v1/users/me/export", exports.request_everything, {202: JobAccepted},
-             errors=(429,), idempotent=True),
-    Endpoint("GET", "/api/v1/users/me/mail-preferences", outbox.show_preferences,
-             {200: outbox.Preferences}),
-    Endpoint("PATCH", "/api/v1/users/me/mail-preferences", outbox.change_preferences,
-             {200: outbox.Preferences}),
-    Endpoint("POST", "/api/v1/users/me/reports/weekly-summary", summaries.request_weekly,
-             {202: summaries_model.WeeklyAccepted}, errors=(429,), idempotent=True),
-    Endpoint("GET", "/api/v1/stats/daily", summaries.daily, {200: summaries_model.Stats}),
-    Endpoint("GET", "/api/v1/stats/weekly", summaries.weekly, {200: summaries_model.Stats}),
-    Endpoint("GET", "/api/v1/stats/monthly", summaries.monthly, {200: summaries_model.Stats}),
-    Endpoint("GET", "/api/v1/reports", reports.page, {200: reports_model.Reports}),
-    Endpoint("GET", "/api/v1/reports/{month}/download", reports.download, {302: None},
-             errors=(401, 403, 410), bearer=True),
-    Endpoint("GET", "/api/v1/friends", friends.page, {200: friends_model.FriendPage}),
-    Endpoint("DELETE", "/api/v1/friends/{friend_id}", friends.unfriend, {204: None}),
-    Endpoint("POST", "/api/v1/friends/requests", friends.ask, {202: friends_model.Asked},
-             errors=(429,)),
-    Endpoint("GET", "/api/v1/friends/requests", friends.requests,
-             {200: friends_model.FriendRequests}),
-    Endpoint("POST", "/api/v1/friends/requests/{request_id}/accept", friends.accept, {204: None}),
-    Endpoint("POST", "/api/v1/friends/requests/{request_id}/decline", friends.decline,
-             {204: None}),
-    Endpoint("POST", "/api/v1/friends/requests/{request_id}/block", friends.block, {204: None}),
-    Endpoint("GET", "/api/v1/friends/blocked", friends.blocked, {200: friends_model.BlockedPage}),
-    Endpoint("DELETE", "/api/v1/friends/blocked/{blocked_id}", friends.unblock, {204: None}),
-    Endpoint("GET", "/api/v1/notifications", friends.notifications,
-             {200: friends_model.NotificationPage}),
-    Endpoint("POST", "/api/v1/notifications/read", friends.mark_read, {204: None}),
-    Endpoint("POST", "/api/v1/activities", activities.create, {201: activities_model.Activity}),
-    Endpoint("GET", "/api/v1/activities", activities.page, {200: activities_model.ActivityPage}),
-    Endpoint("POST", "/api/v1/activities/import", activities.import_upload, {202: JobAccepted},
-             errors=(429,), request_type="text/csv", idempotent=True),
-    Endpoint("POST", "/api/v1/activities/export/csv", exports.request_csv, {202: JobAccepted},
-             errors=(429,), idempotent=True),
-    Endpoint("POST", "/api/v1/activities/export/pdf", exports.request_pdf, {202: JobAccepted},
-             errors=(429,), idempotent=True),
-    Endpoint("POST", "/api/v1/export/request", exports.request_any, {202: JobAccepted},
-             errors=(429,), idempotent=True),
-    Endpoint("GET", "/api/v1/activities/{activity_id}", activities.show,
-             {200: activities_model.Activity}),
-    Endpoint("PATCH", "/api/v1/activities/{activity_id}", activities.change,
-             {200: activities_model.Activity}),
-    Endpoint("DELETE", "/api/v1/activities/{activity_id}", activities.delete, {204: None}),
-    Endpoint("POST", "/api/v1/activities/{activity_id}/photos", photos.add,
-             {201: activities_model.Photo}, errors=(409,), request_type="image/*"),
-    Endpoint("GET", "/api/v1/activities/{activity_id}/photos", photos.page,
-             {200: activities_model.Photos}),
-    Endpoint("GET", "/api/v1/photos/{photo_id}", photos.show, {302: None}),
-    Endpoint("DELETE", "/api/v1/photos/{photo_id}", photos.delete, {204: None}),
-    Endpoint("GET", "/api/v1/jobs/{job_id}", tickets.show, {200: JobStatus, 304: None}),
-    Endpoint("GET", "/api/v1/jobs/{job_id}/events", tickets.events, {200: None, 204: None},
-             answer_type="text/event-stream"),
-    Endpoint("DELETE", "/api/v1/jobs/{job_id}", tickets.cancel, {200: JobStatus}, errors=(409,)),
-    Endpoint("GET", "/api/v1/activities/export/csv/download", stream.download_csv, {200: None},
-             answer_type="text/csv"),
-    Endpoint("GET", "/api/v1/export/activities/csv", stream.download_csv, {200: None},
-             answer_type="text/csv"),
-    Endpoint("GET", "/api/v1/export/history", exports.history, {200: exports_model.ExportPage}),
-    Endpoint("GET", "/api/v1/export/{job_id}/status", tickets.show, {200: JobStatus, 304: None}),
-    Endpoint("DELETE", "/api/v1/export/{export_id}", exports.delete, {204: None}),
-    Endpoint("GET", "/api/v1/export/{export_id}/download", exports.download,
-             {302: None}, errors=(401, 409, 410), bearer=True),
-]  # fmt: skip
-
+    *accounts_routes.ENDPOINTS,
+    *mail_preferences.ENDPOINTS,
+    *activities_routes.ENDPOINTS,
+    *photos.ENDPOINTS,
+    *imports_routes.ENDPOINTS,
+    *exports_routes.ENDPOINTS,
+    *stream.ENDPOINTS,
+    *tickets_routes.ENDPOINTS,
+    *statistics_routes.ENDPOINTS,
+    *monthly_reports_routes.ENDPOINTS,
+    *friends_routes.ENDPOINTS,
+]
 PAGES = [
     *accounts_pages.PAGES,
     *activities_pages.PAGES,
+    *imports_pages.PAGES,
     *exports_pages.PAGES,
     *friends_pages.PAGES,
-    *monitoring_pages.PAGES,
-    *preview.PAGES,
-    *reports_pages.PAGES,
-    *summaries_pages.PAGES,
+    *monthly_reports_pages.PAGES,
+    *statistics_pages.PAGES,
+    *operations_pages.PAGES,
+    *mail_preview.PAGES,
 ]
+ROUTES = [
+    *mail_preferences.ROUTES,
+    *operations_routes.ROUTES,
+    *files.ROUTES,
+    *templating.ROUTES,
+]
+MAILS = (
+    *accounts_mails.MAILS,
+    *exports_mails.MAILS,
+    *friends_mails.MAILS,
+    *monthly_reports_mails.MAILS,
+    *statistics_mails.MAILS,
+)
 
 
 def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        pool = db.make_pool(settings.database_url, max_size=20, application="activelog api")
+        pool = database.make_pool(settings.database_url, max_size=20, application="activelog api")
         async with pool:
             app.state.services = make_services(settings, pool)
+            app.state.mails = MAILS
+            app.state.unread = friends_queries.unread  # what the head of each page shows
             yield
             services.close(app.state.services)
 
@@ -160,15 +108,9 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             *(endpoint.route() for endpoint in ENDPOINTS),
             *(page.route() for page in PAGES),
-            Route("/static/{name}", pages.asset, methods=["GET"]),
-            Route("/unsubscribe", outbox.unsubscribe_page, methods=["GET"]),
-            Route("/unsubscribe", outbox.unsubscribe, methods=["POST"]),
-            Route(FILES_PATH + "{key:path}", files.serve, methods=["GET"]),
+            *ROUTES,
             Route("/openapi.json", _openapi, methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
-            Route("/healthz", monitoring.alive, methods=["GET"]),
-            Route("/readyz", monitoring.ready, methods=["GET"]),
-            Route("/metrics", monitoring.metrics, methods=["GET"]),
         ],
         lifespan=lifespan,
         middleware=[Middleware(AccessLog, on_error=_internal_error)],
@@ -186,7 +128,7 @@ def create_app(settings: Settings) -> Starlette:
 
 
 async def _openapi(request: Request) -> Response:
-    return api.json(_document(of_request(request).settings.base_url))
+    return http.json(_document(of_request(request).settings.base_url))
 
 
 async def _docs(request: Request) -> Response:
@@ -195,7 +137,7 @@ async def _docs(request: Request) -> Response:
 
 @cache
 def _docs_page(base_url: str) -> Response:
-    return pages.page("docs.html", document=_document(base_url))
+    return templating.page("http/docs.html", document=_document(base_url))
 
 
 @cache
@@ -211,14 +153,14 @@ async def _refused(request: Request, error: Exception) -> Response:
 def _answer(request: Request, error: AppError) -> Response:
     """A page for a browser that shows one, JSON for everybody else."""
     is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    return site.problem(request, error) if is_page else api.problem(error)
+    return pages.problem(request, error) if is_page else http.problem(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return _answer(request, AppError("not found", "there is nothing at this address", 404))
-    response = api.problem(AppError("method not allowed", error.detail, error.status_code))
+    response = http.problem(AppError("method not allowed", error.detail, error.status_code))
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers["Allow"] = ", ".join(_allowed(request))
     return response
@@ -238,7 +180,7 @@ async def _hung_up(request: Request, error: Exception) -> Response:
 
 async def _account_gone(request: Request, error: Exception) -> Response:
     """A token outlives its account; what its owner writes then has nobody to belong to."""
-    return api.problem(AppError("unauthorized", "the account is gone", 401))
+    return http.problem(AppError("unauthorized", "the account is gone", 401))
 
 
 def _away(what: str) -> Callable[[Request, Exception], Response]:

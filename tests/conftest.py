@@ -16,13 +16,15 @@ import psycopg
 import pytest
 from starlette.applications import Starlette
 
-from activelog import auth, db, demo
-from activelog.embedded import ROOT_HOME, EmbeddedPostgres
+from activelog import database
+from activelog.base import auth
+from activelog.base.settings import Folder, Settings
+from activelog.database.migrations import migrate
 from activelog.jobs import make_app
-from activelog.migrate import migrate
+from activelog.local import demo
+from activelog.local.embedded import ROOT_HOME, EmbeddedPostgres
 from activelog.queue import App
 from activelog.services import Services
-from activelog.settings import Folder, Settings
 from activelog.web import create_app
 
 SECRET = "a secret of the tests, 32 characters"
@@ -105,7 +107,7 @@ class World:
     settings: Settings
     app: Starlette
     jobs: App
-    pool: db.Pool
+    pool: database.Pool
     http: httpx.AsyncClient
     client: str = field(default="203.0.113.7")
 

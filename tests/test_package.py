@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from activelog import resources
+from activelog.base import resources
 from tests.conftest import missing
 from tests.processes import run
 
@@ -37,7 +37,7 @@ def test_a_wheel_brings_its_sql_and_templates(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["info"]["title"] == "ActiveLog"
     where = subprocess.run(
-        [sys.executable, "-c", "from activelog.resources import folder; print(folder('sql'))"],
+        [sys.executable, "-c", "from activelog.base.resources import folder; print(folder('sql'))"],
         env=dict(os.environ) | {"PYTHONPATH": str(installed)}, cwd=tmp_path,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
@@ -70,7 +70,7 @@ def test_compose_says_what_it_needs() -> None:
 
 def test_the_example_environment_names_every_setting() -> None:
     example = (ROOT / ".env.example").read_text()
-    code = (ROOT / "activelog" / "settings.py").read_text()
+    code = (ROOT / "activelog" / "base" / "settings.py").read_text()
     for name in re.findall(r'"(ACTIVELOG_\w+)"', code):
         assert f"{name}=" in example, name
 

@@ -1,56 +1,78 @@
-"""The mails of an account and when they are written."""
+"""The mails of an account: when they are written, and what they tell."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from activelog import auth, outbox
 from activelog.accounts import queries
-from activelog.db import Conn
-from activelog.mail import make_message_id
+from activelog.base import auth
+from activelog.database import Conn
+from activelog.mail import Claim, Content, MailKind
 from activelog.services import Services
 
-WELCOME = outbox.Kind("welcome", task="activelog.accounts.welcome", queue="critical")
-VERIFICATION = outbox.Kind("verification", task="activelog.accounts.verification", queue="critical")
-# Sent by the task of the verification that it stands in for.
-ALREADY_REGISTERED = outbox.Kind("already_registered", VERIFICATION.task, VERIFICATION.queue)
 
-PASSWORD_RESET = outbox.Kind(
-    "password_reset", task="activelog.accounts.password_reset", queue="critical"
+async def _verification(services: Services, claim: Claim) -> Content:
+    """A link that was used or is too old is not mailed."""
+    verification_id = UUID(claim.dedup_key)
+    async with services.pool.connection() as conn:
+        is_open = await queries.verification_is_open(conn, verification_id)
+    return {"token": verification_token(services, verification_id)} if is_open else None
+
+
+async def _password_reset(services: Services, claim: Claim) -> Content:
+    """Likewise."""
+    reset_id = UUID(claim.dedup_key)
+    async with services.pool.connection() as conn:
+        is_open = await queries.reset_is_open(conn, reset_id)
+    return {"token": reset_token(services, reset_id)} if is_open else None
+
+
+async def _deletion(services: Services, claim: Claim) -> Content:
+    return {"at": datetime.fromisoformat(claim.dedup_key)}
+
+
+WELCOME = MailKind("welcome", "activelog.accounts.welcome", "critical")
+VERIFICATION = MailKind(
+    "verification",
+    "activelog.accounts.verification",
+    "critical",
+    key="verification_id",
+    content=_verification,
+    fixture={"token": "x" * 43},
 )
-DELETION = outbox.Kind("account_deletion", "activelog.accounts.deletion", "critical")
+# Sent by the task of the verification that it stands in for; the key is a day.
+ALREADY_REGISTERED = MailKind("already_registered", VERIFICATION.task, VERIFICATION.queue)
+PASSWORD_RESET = MailKind(
+    "password_reset",
+    "activelog.accounts.password_reset",
+    "critical",
+    key="reset_id",
+    content=_password_reset,
+    fixture={"token": "x" * 43},
+)
+DELETION = MailKind(
+    "account_deletion",
+    "activelog.accounts.deletion",
+    "critical",
+    key="dedup_key",
+    content=_deletion,
+    fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+)
 
-
-async def write_welcome(services: Services, conn: Conn, user_id: int) -> None:
-    message_id = make_message_id(services.settings.mail_from)
-    await outbox.write(conn, WELCOME, user_id, message_id)
+MAILS = (WELCOME, VERIFICATION, ALREADY_REGISTERED, PASSWORD_RESET, DELETION)
 
 
 async def write_verification(services: Services, conn: Conn, user_id: int) -> None:
     verification_id = uuid4()
     token_hash = auth.hash_token(verification_token(services, verification_id))
     await queries.add_verification(conn, verification_id, user_id, token_hash)
-    message_id = make_message_id(services.settings.mail_from)
-    occasion = str(verification_id)
-    args = {"verification_id": occasion}
-    await outbox.write(conn, VERIFICATION, user_id, message_id, occasion=occasion, args=args)
+    await services.outbox.write(conn, VERIFICATION, user_id, str(verification_id))
 
 
 async def write_reset(services: Services, conn: Conn, user_id: int) -> None:
     reset_id = uuid4()
-    await queries.add_reset(
-        conn, reset_id, user_id, auth.hash_token(reset_token(services, reset_id))
-    )
-    message_id = make_message_id(services.settings.mail_from)
-    occasion = str(reset_id)
-    args = {"reset_id": occasion}
-    await outbox.write(conn, PASSWORD_RESET, user_id, message_id, occasion=occasion, args=args)
-
-
-async def write_deletion(services: Services, conn: Conn, user_id: int, at: datetime) -> None:
-    message_id = make_message_id(services.settings.mail_from)
-    occasion = at.isoformat()
-    args = {"occasion": occasion}
-    await outbox.write(conn, DELETION, user_id, message_id, occasion=occasion, args=args)
+    token_hash = auth.hash_token(reset_token(services, reset_id))
+    await queries.add_reset(conn, reset_id, user_id, token_hash)
+    await services.outbox.write(conn, PASSWORD_RESET, user_id, str(reset_id))
 
 
 def verification_token(services: Services, verification_id: UUID) -> str:

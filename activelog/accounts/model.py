@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from activelog.errors import AppError
+from activelog.base.errors import AppError
 
 _LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 

@@ -3,118 +3,128 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from activelog import api, outbox, site
+from activelog import http, mail
 from activelog.accounts import queries, routes
 from activelog.accounts.model import ForgotPassword, Register, ResetPassword, SignIn
-from activelog.errors import AppError
-from activelog.outbox import LISTS
+from activelog.base.errors import AppError
+from activelog.http import pages
+from activelog.http.pages import Form, Page, Visitor
+from activelog.mail import LISTS
 from activelog.services import of_request
-from activelog.site import Form, Page, Visitor
 
 
 async def home(request: Request) -> Response:
-    signed_in = await site.visitor_of(request) is not None
+    signed_in = await pages.visitor_of(request) is not None
     return RedirectResponse("/activities" if signed_in else "/sign-in", 302)
 
 
 async def register_form(request: Request) -> Response:
-    return site.page(request, "register.html", form={})
+    return pages.page(request, "accounts/register.html", form={})
 
 
 async def register(request: Request, form: Form) -> Response:
     try:
-        _, email = await routes.start(request, api.convert(form, Register))
+        _, email = await routes.start(request, http.convert(form, Register))
     except AppError as error:
-        return site.page(request, "register.html", status=error.status, form=form, error=error)
-    return site.page(request, "registered.html", email=email)
+        return pages.page(
+            request, "accounts/register.html", status=error.status, form=form, error=error
+        )
+    return pages.page(request, "accounts/registered.html", email=email)
 
 
 async def sign_in_form(request: Request) -> Response:
-    wanted = site.local_path(request.query_params.get("next", "/activities"))
-    return site.page(request, "sign_in.html", form={}, next=wanted)
+    wanted = pages.local_path(request.query_params.get("next", "/activities"))
+    return pages.page(request, "accounts/sign_in.html", form={}, next=wanted)
 
 
 async def sign_in(request: Request, form: Form) -> Response:
-    wanted = site.local_path(form.pop("next", "/activities"))
+    wanted = pages.local_path(form.pop("next", "/activities"))
     try:
-        token, _ = await routes.authenticate(request, api.convert(form, SignIn))
+        token, _ = await routes.authenticate(request, http.convert(form, SignIn))
     except AppError as error:
-        return site.page(
-            request, "sign_in.html", status=error.status, form=form, error=error, next=wanted
+        return pages.page(
+            request,
+            "accounts/sign_in.html",
+            status=error.status,
+            form=form,
+            error=error,
+            next=wanted,
         )
-    return site.sign_in(request, token, wanted)
+    return pages.sign_in(request, token, wanted)
 
 
 async def forgot_form(request: Request) -> Response:
-    return site.page(request, "forgot_password.html", form={})
+    return pages.page(request, "accounts/forgot_password.html", form={})
 
 
 async def forgot(request: Request, form: Form) -> Response:
     try:
-        await routes.forgot_password(request, api.convert(form, ForgotPassword))
+        await routes.forgot_password(request, http.convert(form, ForgotPassword))
     except AppError as error:
-        return site.page(
-            request, "forgot_password.html", status=error.status, form=form, error=error
+        return pages.page(
+            request, "accounts/forgot_password.html", status=error.status, form=form, error=error
         )
-    return site.page(request, "forgot_password.html", form=form, sent=True)
+    return pages.page(request, "accounts/forgot_password.html", form=form, sent=True)
 
 
 async def reset_form(request: Request) -> Response:
-    return site.page(request, "reset_password.html", token=request.query_params.get("token", ""))
+    return pages.page(
+        request, "accounts/reset_password.html", token=request.query_params.get("token", "")
+    )
 
 
 async def reset(request: Request, form: Form) -> Response:
     token = form.get("token", "")
     try:
-        await routes.reset_password(request, api.convert(form, ResetPassword))
+        await routes.reset_password(request, http.convert(form, ResetPassword))
     except AppError as error:
-        return site.page(
-            request, "reset_password.html", status=error.status, token=token, error=error
+        return pages.page(
+            request, "accounts/reset_password.html", status=error.status, token=token, error=error
         )
-    return site.page(request, "reset_password.html", done=True)
+    return pages.page(request, "accounts/reset_password.html", done=True)
 
 
 async def sign_out(request: Request) -> Response:
-    return site.sign_out(request)
+    return pages.sign_out(request)
 
 
 async def verify_form(request: Request) -> Response:
     """What the link in the mail opens: a button, since mail scanners follow every link."""
     token = request.query_params.get("token", "")
-    return site.page(request, "verify.html", token=token, state="ask")
+    return pages.page(request, "accounts/verify.html", token=token, state="ask")
 
 
 async def verify(request: Request, form: Form) -> Response:
     try:
         await routes.verify(of_request(request), form.get("token", ""))
     except AppError as error:
-        return site.page(request, "verify.html", status=error.status, state="invalid")
-    return site.page(request, "verify.html", state="verified")
+        return pages.page(request, "accounts/verify.html", status=error.status, state="invalid")
+    return pages.page(request, "accounts/verify.html", state="verified")
 
 
 async def account(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
         profile = routes.require_profile(await queries.profile(conn, visitor.id))
-        wanted = await outbox.preferences(conn, visitor.id)
-    return site.page(request, "account.html", profile=profile, lists=LISTS, wanted=wanted)
+        wanted = await mail.preferences(conn, visitor.id)
+    return pages.page(request, "accounts/account.html", profile=profile, lists=LISTS, wanted=wanted)
 
 
 async def change_mails(request: Request, visitor: Visitor, form: Form) -> Response:
     async with of_request(request).pool.connection() as conn:
-        await outbox.set_preferences(conn, visitor.id, {name: name in form for name in LISTS})
-    return site.back(request, "/account", "Saved. These are the mails that you get.")
+        await mail.set_preferences(conn, visitor.id, {name: name in form for name in LISTS})
+    return pages.back(request, "/account", "Saved. These are the mails that you get.")
 
 
 async def delete(request: Request, visitor: Visitor, form: Form) -> Response:
     if form.get("sure") != visitor.email:
         raise AppError.invalid("sure", "type your address to show that you mean it")
     await routes.delete(request, visitor.id)
-    return site.back(request, "/account", "Your account will be deleted in 30 days.")
+    return pages.back(request, "/account", "Your account will be deleted in 30 days.")
 
 
 async def restore(request: Request, visitor: Visitor) -> Response:
     await routes.restore(request, visitor.id)
-    return site.back(request, "/account", "Good that you stay. Nothing will be deleted.")
+    return pages.back(request, "/account", "Good that you stay. Nothing will be deleted.")
 
 
 PAGES = [

@@ -7,9 +7,9 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from activelog.errors import AppError
-from activelog.period import FIRST_YEAR, LAST_YEAR
-from activelog.words import as_stored
+from activelog.base.date_ranges import FIRST_YEAR, LAST_YEAR
+from activelog.base.errors import AppError
+from activelog.base.formatting import as_stored
 
 MAX_TAGS = 20
 
@@ -75,10 +75,6 @@ class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
     tag: str | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     cursor: Annotated[str | None, Meta(description="next_cursor of the page before")] = None
-
-
-class ImportQuery(msgspec.Struct, forbid_unknown_fields=True):
-    dry_run: Annotated[bool, Meta(description="report what it would do, and do nothing")] = False
 
 
 class ActivityPage(msgspec.Struct):

@@ -1,19 +1,19 @@
-"""Activities as a person keeps them: list, add, edit, photos, import with a report."""
+"""Activities as a person keeps them: list, add, edit, photos."""
 
 import asyncio
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, site, tickets
+from activelog import http
 from activelog.activities import photos, queries, routes
-from activelog.activities.model import Change, ImportQuery, ListQuery, NewActivity
-from activelog.errors import AppError
+from activelog.activities.model import Change, ListQuery, NewActivity
+from activelog.base.errors import AppError
+from activelog.http import pages
+from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
-from activelog.site import Form, Page, Visitor
 from activelog.storage import ObjectMissing
 
 _PAGE = 30
@@ -22,15 +22,15 @@ _CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0}
 
 async def page(request: Request, visitor: Visitor) -> Response:
     fields = {name: value for name, value in request.query_params.items() if value}
-    query = api.convert(fields | {"limit": _PAGE}, ListQuery)
+    query = http.convert(fields | {"limit": _PAGE}, ListQuery)
     found = await routes.find_page(of_request(request), visitor.id, query)
     now = of_request(request).clock()
-    return site.page(request, "activities.html", found=found, query=query, now=now)
+    return pages.page(request, "activities/activities.html", found=found, query=query, now=now)
 
 
 async def create(request: Request, visitor: Visitor, form: Form) -> Response:
-    await routes.create(request, visitor.id, api.convert(_fields(form), NewActivity))
-    return site.back(request, "/activities", "Logged. Well done!")
+    await routes.create(request, visitor.id, http.convert(_fields(form), NewActivity))
+    return pages.back(request, "/activities", "Logged. Well done!")
 
 
 async def show(request: Request, visitor: Visitor, activity_id: int) -> Response:
@@ -39,24 +39,24 @@ async def show(request: Request, visitor: Visitor, activity_id: int) -> Response
         if activity is None:
             raise AppError.not_found("activity")
         pictures = await queries.photos(conn, activity_id, visitor.id)
-    return site.page(request, "activity.html", activity=activity, photos=pictures)
+    return pages.page(request, "activities/activity.html", activity=activity, photos=pictures)
 
 
 async def change(request: Request, visitor: Visitor, activity_id: int, form: Form) -> Response:
     # An empty field of the form is one that was cleared.
     cleared = {name: value for name, value in _CLEARED.items() if form.get(name) == ""}
-    change = api.convert(cleared | _fields(form), Change)
+    change = http.convert(cleared | _fields(form), Change)
     await routes.change(request, visitor.id, activity_id, change)
-    return site.back(request, f"/activities/{activity_id}", "Saved.")
+    return pages.back(request, f"/activities/{activity_id}", "Saved.")
 
 
 async def delete(request: Request, visitor: Visitor, activity_id: int) -> Response:
     await routes.delete(request, visitor.id, activity_id)
-    return site.back(request, "/activities", "Deleted.")
+    return pages.back(request, "/activities", "Deleted.")
 
 
 async def add_photo(request: Request, visitor: Visitor, activity_id: int) -> Response:
-    return await _for_script(
+    return await pages.for_script(
         photos.add(request, visitor.id, activity_id), f"/activities/{activity_id}"
     )
 
@@ -75,33 +75,7 @@ async def photo(request: Request, visitor: Visitor, photo_id: UUID) -> Response:
 
 async def delete_photo(request: Request, visitor: Visitor, photo_id: UUID, form: Form) -> Response:
     await photos.delete(request, visitor.id, photo_id)
-    return site.back(request, site.local_path(form.get("next", "")), "Photo deleted.")
-
-
-async def import_form(request: Request, visitor: Visitor) -> Response:
-    return site.page(request, "import.html")
-
-
-async def import_upload(request: Request, visitor: Visitor) -> Response:
-    query = ImportQuery(dry_run="dry_run" in request.query_params)
-    return await _for_script(routes.import_upload(request, visitor.id, query), "/import/{job_id}")
-
-
-async def import_job(request: Request, visitor: Visitor, job_id: UUID) -> Response:
-    async with of_request(request).pool.connection() as conn:
-        ticket = await tickets.get(conn, job_id, visitor.id)
-    if ticket is None or ticket.kind != routes.IMPORT:
-        raise AppError.not_found("import")
-    return site.page(request, "import_job.html", job=ticket.body(""))
-
-
-async def _for_script(answer: Any, target: str) -> Response:
-    """What the API answered, and the page that the script opens then."""
-    try:
-        body = msgspec.json.decode((await answer).body)
-    except AppError as error:
-        return api.problem(error)
-    return api.json({"page": target.format_map(body)})
+    return pages.back(request, pages.local_path(form.get("next", "")), "Photo deleted.")
 
 
 def _fields(form: Form) -> dict[str, Any]:
@@ -125,7 +99,4 @@ PAGES = [
     Page("POST", "/activities/{activity_id}/photos", add_photo),
     Page("GET", "/photos/{photo_id}", photo),
     Page("POST", "/photos/{photo_id}/delete", delete_photo),
-    Page("GET", "/import", import_form),
-    Page("POST", "/import", import_upload),
-    Page("GET", "/import/{job_id}", import_job),
 ]

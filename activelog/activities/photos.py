@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, db, files
+from activelog import database, http
 from activelog.activities import queries
-from activelog.activities.model import Photos
-from activelog.db import Conn
-from activelog.errors import AppError, JobError
-from activelog.pictures import NotAPicture, Picture, clean_picture
+from activelog.activities.model import Photo, Photos
+from activelog.base.errors import AppError, JobError
+from activelog.base.pictures import NotAPicture, Picture, clean_picture
+from activelog.database import Conn
+from activelog.http import Endpoint, files
 from activelog.services import Services, of_request
 
 UPLOAD_LIMIT = 20 * 1024 * 1024  # bytes
@@ -34,14 +35,14 @@ async def add(request: Request, user_id: int, activity_id: int) -> Response:
         path.write_bytes(picture.data)
         await services.storage.put(key, path, "image/jpeg")
     try:
-        async with db.transaction(services.pool) as conn:
+        async with database.transaction(services.pool) as conn:
             await queries.lock(conn, activity_id, user_id)  # others may be adding, too
             await _check_room(conn, user_id, activity_id)
             added = await queries.add_photo(conn, photo_id, user_id, activity_id, key, picture)
     except AppError:
         await services.storage.remove(key)
         raise
-    return api.json(added, 201, {"Location": f"/api/v1/photos/{photo_id}"})
+    return http.json(added, 201, {"Location": f"/api/v1/photos/{photo_id}"})
 
 
 async def page(request: Request, user_id: int, activity_id: int) -> Response:
@@ -50,7 +51,7 @@ async def page(request: Request, user_id: int, activity_id: int) -> Response:
         if await queries.get(conn, activity_id, user_id) is None:
             raise AppError.not_found("activity")
         found = await queries.photos(conn, activity_id, user_id)
-    return api.json(Photos(found))
+    return http.json(Photos(found))
 
 
 async def show(request: Request, user_id: int, photo_id: UUID) -> Response:
@@ -90,7 +91,7 @@ async def _receive(request: Request, services: Services) -> Picture:
     """Through a file: neither this process nor the one that decodes it is handed 20 MB at once."""
     with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
         path = Path(folder, "upload")
-        await api.save_body(request, path, UPLOAD_LIMIT)
+        await http.save_body(request, path, UPLOAD_LIMIT)
         return await _clean(services, path)
 
 
@@ -101,3 +102,12 @@ async def _clean(services: Services, path: Path) -> Picture:
         raise AppError("invalid request", str(error)) from None
     except JobError:
         raise AppError("unavailable", "try again in a moment", 503, retry_after=5) from None
+
+
+ENDPOINTS = [
+    Endpoint("POST", "/api/v1/activities/{activity_id}/photos", add, {201: Photo},
+             errors=(409,), request_type="image/*"),
+    Endpoint("GET", "/api/v1/activities/{activity_id}/photos", page, {200: Photos}),
+    Endpoint("GET", "/api/v1/photos/{photo_id}", show, {302: None}),
+    Endpoint("DELETE", "/api/v1/photos/{photo_id}", delete, {204: None}),
+]  # fmt: skip

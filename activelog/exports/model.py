@@ -6,8 +6,15 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from activelog.errors import AppError
-from activelog.period import Selection, Span, parse_days, parse_month, parse_period, parse_year
+from activelog.base.date_ranges import (
+    DateRange,
+    Selection,
+    parse_days,
+    parse_month,
+    parse_time_range,
+    parse_year,
+)
+from activelog.base.errors import AppError
 from activelog.tickets import JobStatus
 
 KEPT_DAYS = 7
@@ -47,8 +54,8 @@ class CsvRequest(Filters, forbid_unknown_fields=True):
     gzip: Annotated[bool, _GZIP] = False
 
     def selection(self, user_id: int) -> Selection:
-        period = parse_period(self.start_date, self.end_date)
-        return Selection(user_id, period, self.type, self.tag)
+        times = parse_time_range(self.start_date, self.end_date)
+        return Selection(user_id, times, self.type, self.tag)
 
     @property
     def suffix(self) -> str:
@@ -73,7 +80,7 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
     def suffix(self) -> str:
         return "pdf"
 
-    def with_period(self, today: date) -> "PdfRequest":
+    def dated(self, today: date) -> "PdfRequest":
         """The same, and its month or year is said: not the one in which the job happens to run.
         Raises AppError when its fields do not say a time."""
         self._check_fields()
@@ -83,10 +90,10 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
         if self.report_type == "yearly" and year is None:
             year = today.year
         said = msgspec.structs.replace(self, month=month, year=year)
-        said.span()
+        said.dates()
         return said
 
-    def span(self) -> Span:
+    def dates(self) -> DateRange:
         """The days that it covers. Raises AppError for days that are none."""
         if self.month is not None:
             return parse_month(self.month)
@@ -97,7 +104,7 @@ class PdfRequest(Filters, forbid_unknown_fields=True):
         return parse_days(self.start_date, self.end_date)
 
     def selection(self, user_id: int) -> Selection:
-        return Selection(user_id, self.span().period, self.type, self.tag)
+        return Selection(user_id, self.dates().times, self.type, self.tag)
 
     def _check_fields(self) -> None:
         belongs = {"monthly": ("month",), "yearly": ("year",), "range": ("start_date", "end_date")}

@@ -6,45 +6,46 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, site
+from activelog import http
 from activelog.exports import queries, routes
 from activelog.exports.model import CsvRequest, HistoryQuery, PdfRequest
+from activelog.http import pages
+from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
-from activelog.site import Form, Page, Visitor
 
 _STARTED = "Started. A mail tells you when it is ready; you can also wait here."
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
-    query = api.convert(dict(request.query_params), HistoryQuery)
+    query = http.convert(dict(request.query_params), HistoryQuery)
     found = await routes.find_history(services, visitor.id, query)
     async with services.pool.connection() as conn:
         types = await queries.types(conn, visitor.id)
     today = services.clock().date()
-    return site.page(request, "exports.html", found=found, types=types, today=today)
+    return pages.page(request, "exports/exports.html", found=found, types=types, today=today)
 
 
 async def request_csv(request: Request, visitor: Visitor, form: Form) -> Response:
     fields = _fields(form, {"include_tags", "bom", "gzip"})
-    await routes.request_csv(request, visitor.id, api.convert(fields, CsvRequest))
-    return site.back(request, "/exports", _STARTED)
+    await routes.request_csv(request, visitor.id, http.convert(fields, CsvRequest))
+    return pages.back(request, "/exports", _STARTED)
 
 
 async def request_pdf(request: Request, visitor: Visitor, form: Form) -> Response:
     fields = _fields(form, {"include_charts", "include_photos"})
-    await routes.request_pdf(request, visitor.id, api.convert(_one_span(fields), PdfRequest))
-    return site.back(request, "/exports", _STARTED)
+    await routes.request_pdf(request, visitor.id, http.convert(_one_span(fields), PdfRequest))
+    return pages.back(request, "/exports", _STARTED)
 
 
 async def request_everything(request: Request, visitor: Visitor) -> Response:
     await routes.request_everything(request, visitor.id)
-    return site.back(request, "/exports", _STARTED)
+    return pages.back(request, "/exports", _STARTED)
 
 
 async def delete(request: Request, visitor: Visitor, export_id: UUID) -> Response:
     await routes.delete(request, visitor.id, export_id)
-    return site.back(request, "/exports", "Deleted, with its file.")
+    return pages.back(request, "/exports", "Deleted, with its file.")
 
 
 def _fields(form: Form, boxes: set[str]) -> dict[str, Any]:

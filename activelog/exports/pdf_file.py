@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from activelog import db, pdf, recap
-from activelog.errors import Permanent
+from activelog import database, report
+from activelog.base.errors import Permanent
+from activelog.base.pictures import clean_picture
 from activelog.exports import queries
 from activelog.exports.model import PdfRequest
-from activelog.pictures import clean_picture
-from activelog.recap import Photo
+from activelog.report import Photo, pdf
 from activelog.services import Services
 from activelog.storage import ObjectMissing
 
@@ -16,23 +16,23 @@ _KINDS = {"monthly": "Monthly report", "yearly": "Yearly report", "range": "Acti
 MOST_PHOTOS = 60
 _PIXELS = 700  # of the longer side: 56 mm at 300 dots an inch
 TOO_MANY = (
-    f"a PDF has {recap.MOST_ROWS:,} activities at most, and there are more;"
+    f"a PDF has {report.MOST_ROWS:,} activities at most, and there are more;"
     " choose a shorter time, or CSV, which has no limit"
 )
 
 
 async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: Path) -> int:
     """Writes the file; returns the number of activities in it."""
-    span, selection = wanted.span(), wanted.selection(user_id)
+    dates, selection = wanted.dates(), wanted.selection(user_id)
     most_photos = MOST_PHOTOS + 1 if wanted.include_photos else 0
-    async with db.snapshot(services.pool) as conn:
-        if await queries.has_more_than(conn, selection, recap.MOST_ROWS):
+    async with database.snapshot(services.pool) as conn:
+        if await queries.has_more_than(conn, selection, report.MOST_ROWS):
             raise Permanent(TOO_MANY)
-        found = await recap.read(conn, selection, span)
-        rows = await recap.rows(conn, selection, span)
-        photos = await recap.photos(conn, selection, span, most_photos)
+        found = await report.read(conn, selection, dates)
+        rows = await report.rows(conn, selection, dates)
+        photos = await report.photos(conn, selection, dates, most_photos)
     pictures = [small async for small in _pictures(services, photos[:MOST_PHOTOS])]
-    document = recap.make_document(
+    document = report.make_document(
         found,
         rows,
         kind=_KINDS[wanted.report_type],

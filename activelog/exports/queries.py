@@ -1,28 +1,29 @@
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg import AsyncServerCursor
 from psycopg.types.json import Jsonb
 
-from activelog import db
-from activelog.db import Conn
+from activelog import database
+from activelog.base.date_ranges import Selection
+from activelog.database import Conn
 from activelog.exports.model import Export
-from activelog.period import Selection
 
-_SQL = db.queries("exports")
-_EVERYTHING = db.queries("everything")
+_SQL = database.queries("exports")
 
 
 async def request(conn: Conn, export: Export, opening: dict[str, Any]) -> bool:
     """False when too many wait already. `opening` is its ticket's."""
     params = opening | asdict(export) | {"filters": Jsonb(export.filters)}
-    return await db.execute(conn, _SQL["request"], params) == 1
+    return await database.execute(conn, _SQL["request"], params) == 1
 
 
 async def get(conn: Conn, export_id: UUID) -> Export | None:
-    return await db.one(conn, _SQL["get"], {"id": export_id}, Export)
+    return await database.one(conn, _SQL["get"], {"id": export_id}, Export)
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,20 @@ async def page(
 ) -> list[Requested]:
     at, before_id = before or (None, None)
     params = {"user_id": user_id, "before": at, "before_id": before_id, "limit": limit}
-    return await db.many(conn, _SQL["page"], params, Requested)
+    return await database.many(conn, _SQL["page"], params, Requested)
 
 
 async def delete(conn: Conn, export_id: UUID) -> None:
-    await db.execute(conn, _SQL["delete"], {"id": export_id})
+    await database.execute(conn, _SQL["delete"], {"id": export_id})
 
 
 async def count(conn: Conn, selection: Selection) -> int:
-    return int(await db.value(conn, _SQL["count"], selection.params()))
+    return int(await database.value(conn, _SQL["count"], selection.params()))
 
 
 async def has_more_than(conn: Conn, selection: Selection, most: int) -> bool:
     params = selection.params() | {"most": most}
-    return bool(await db.value(conn, _SQL["has_more_than"], params))
+    return bool(await database.value(conn, _SQL["has_more_than"], params))
 
 
 async def types(conn: Conn, user_id: int) -> list[str]:
@@ -65,23 +66,40 @@ class Known:
 
 async def known(conn: Conn, selection: Selection) -> Known:
     """Whether the user has any activity of that type, or with that tag."""
-    found = await db.one(conn, _SQL["known"], selection.params(), Known)
+    found = await database.one(conn, _SQL["known"], selection.params(), Known)
     assert found is not None
     return found
 
 
-def copy_csv(
-    conn: Conn, selection: Selection, *, tags: bool, raw: bool, size: int
-) -> AsyncGenerator[bytes, None]:
-    """Chunks of some `size` bytes, whole rows each."""
-    statement = _SQL["copy_csv" if tags else "copy_csv_without_tags"]
-    return db.copy_out(conn, statement, selection.params() | {"raw": raw}, size)
+def rows(conn: Conn, selection: Selection) -> AsyncGenerator[list[tuple[str, ...]], None]:
+    """Batches of the CSV's columns as texts, newest first."""
+    return database.batches(conn, _SQL["rows"], selection.params())
 
 
-# What an export of everything holds beside activities, photos and reports.
-TABLES = tuple(_EVERYTHING)
+async def expired(conn: Conn, now: datetime, page: int) -> list[str]:
+    """Keys of objects that are still there, though nobody may download them any more."""
+    cursor = await conn.execute(_SQL["expired"], {"now": now, "page": page})
+    return [key for (key,) in await cursor.fetchall()]
 
 
-def copy_table(conn: Conn, name: str, user_id: int, size: int) -> AsyncGenerator[bytes, None]:
-    """Rows as CSV."""
-    return db.copy_out(conn, _EVERYTHING[name], {"user_id": user_id}, size)
+async def mark_removed(conn: Conn, keys: list[str]) -> None:
+    await database.execute(conn, _SQL["mark_removed"], {"keys": keys})
+
+
+def personal_data() -> dict[str, bytes]:
+    """What each part declares of a person, beside activities, photos and reports themselves: a
+    statement for each table of the ZIP, by its name."""
+    found: dict[str, bytes] = {}
+    for part in database.parts_with("personal_data"):
+        found |= database.queries(part, "personal_data")
+    return found
+
+
+@asynccontextmanager
+async def table(
+    conn: Conn, statement: bytes, user_id: int
+) -> AsyncIterator[tuple[list[str], AsyncServerCursor[tuple[Any, ...]]]]:
+    """Its columns and its rows, in a transaction of the caller's."""
+    async with conn.cursor("personal_data") as cursor:
+        await cursor.execute(statement, {"user_id": user_id})
+        yield [column.name for column in cursor.description or ()], cursor

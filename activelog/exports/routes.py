@@ -5,9 +5,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, auth, files, tickets
-from activelog.db import Conn
-from activelog.errors import AppError
+from activelog import http, tickets
+from activelog.base import auth
+from activelog.base.date_ranges import Selection
+from activelog.base.errors import AppError
+from activelog.database import Conn
 from activelog.exports import queries
 from activelog.exports.model import (
     AnyFormat,
@@ -24,10 +26,10 @@ from activelog.exports.model import (
 )
 from activelog.exports.pdf_file import TOO_MANY
 from activelog.exports.tasks import generate
-from activelog.period import Selection
-from activelog.recap import MOST_ROWS
+from activelog.http import Endpoint, files
+from activelog.report import MOST_ROWS
 from activelog.services import Services, of_request
-from activelog.tickets import Line
+from activelog.tickets import ConcurrencyGroup, JobAccepted
 from activelog.tickets.routes import accept, status_of
 
 _KINDS: dict[AnyFormat, str] = {
@@ -57,9 +59,9 @@ async def request_any(
     wanted = fields.pop("format", query.format)
     message = "Export is being generated. Check status with job_id."
     if wanted == "csv":
-        return await _start_csv(request, user_id, api.convert(fields, CsvRequest), message)
+        return await _start_csv(request, user_id, http.convert(fields, CsvRequest), message)
     if wanted == "pdf":
-        return await _start_pdf(request, user_id, api.convert(fields, PdfRequest), message)
+        return await _start_pdf(request, user_id, http.convert(fields, PdfRequest), message)
     raise AppError.invalid("format", "is required: csv or pdf")
 
 
@@ -70,7 +72,7 @@ async def request_everything(request: Request, user_id: int) -> Response:
     async def start(conn: Conn) -> Response:
         return await _start(request, conn, user_id, "zip", ZipRequest(), "export job started")
 
-    return await api.once(request, user_id, ZipRequest(), start)
+    return await http.once(request, user_id, ZipRequest(), start)
 
 
 async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: str) -> Response:
@@ -80,11 +82,11 @@ async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: 
         await check_known(conn, selection)
         return await _start(request, conn, user_id, "csv", body, message)
 
-    return await api.once(request, user_id, body, start)
+    return await http.once(request, user_id, body, start)
 
 
 async def _start_pdf(request: Request, user_id: int, body: PdfRequest, message: str) -> Response:
-    wanted = body.with_period(of_request(request).clock().date())
+    wanted = body.dated(of_request(request).clock().date())
     selection = wanted.selection(user_id)
 
     async def start(conn: Conn) -> Response:
@@ -93,7 +95,7 @@ async def _start_pdf(request: Request, user_id: int, body: PdfRequest, message: 
             raise AppError("too large", TOO_MANY)
         return await _start(request, conn, user_id, "pdf", wanted, message)
 
-    return await api.once(request, user_id, body, start)
+    return await http.once(request, user_id, body, start)
 
 
 async def check_known(conn: Conn, selection: Selection) -> None:
@@ -118,10 +120,10 @@ async def _start(
     export_id, kind = uuid4(), _KINDS[format]
     key = f"exports/{user_id}/{export_id}.{body.suffix}"
     export = Export(export_id, user_id, format, msgspec.to_builtins(body), key)
-    line = Line(f"exports of {user_id}", slots=AT_ONCE, waiting=WAITING)
-    opening = tickets.opening(export_id, user_id, kind, generate, line)
+    group = ConcurrencyGroup(f"exports of {user_id}", limit=AT_ONCE, most_waiting=WAITING)
+    opening = tickets.opening(export_id, user_id, kind, generate, group)
     if not await queries.request(conn, export, opening):
-        raise line.refusal("exports")
+        raise group.refusal("exports")
     return await accept(request, conn, export_id, kind, generate, message)
 
 
@@ -129,7 +131,7 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
     """Leads to the finished file for ten minutes. Needs the link of the job's result or mail, or
     a bearer token. 409 while it is not ready, 410 after it expired."""
     services = of_request(request)
-    user_id = None if _is_signed(services, export_id, query) else await api.current_user(request)
+    user_id = None if _is_signed(services, export_id, query) else await http.current_user(request)
     async with services.pool.connection() as conn:
         export = await queries.get(conn, export_id)
         ticket = await tickets.get(conn, export_id, export.user_id) if export else None
@@ -144,14 +146,14 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
 
 async def history(request: Request, user_id: int, query: HistoryQuery) -> Response:
     """One's exports, newest first, each with the state of its job."""
-    return api.json(await find_history(of_request(request), user_id, query))
+    return http.json(await find_history(of_request(request), user_id, query))
 
 
 async def find_history(services: Services, user_id: int, query: HistoryQuery) -> ExportPage:
-    before = api.decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    before = http.decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
     async with services.pool.connection() as conn:
         found = await queries.page(conn, user_id, before, query.limit + 1)
-        shown, cursor = api.cut(found, query.limit, lambda one: (one.created_at, one.id))
+        shown, cursor = http.cut(found, query.limit, lambda one: (one.created_at, one.id))
         jobs = await tickets.get_all(conn, [export.id for export in shown], user_id)
     items = [
         ExportItem(export.id, export.format, export.filters, status_of(services, jobs[export.id]))
@@ -181,8 +183,8 @@ def _file_name(export: Export, requested: datetime) -> str:
         return f"activities-{requested:%Y-%m-%d}.{export.suffix}"
     if export.format == "zip":
         return f"activelog-{requested:%Y-%m-%d}.zip"
-    span = export.pdf().span()
-    return f"report-{span.first}-{span.last}.pdf"
+    dates = export.pdf().dates()
+    return f"report-{dates.first}-{dates.last}.pdf"
 
 
 def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> bool:
@@ -193,3 +195,19 @@ def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> boo
     if genuine and auth.is_past(query.expires):
         raise AppError("gone", "the link has expired", 410)
     return genuine
+
+
+ENDPOINTS = [
+    Endpoint("POST", "/api/v1/users/me/export", request_everything, {202: JobAccepted},
+             errors=(429,), idempotent=True),
+    Endpoint("POST", "/api/v1/activities/export/csv", request_csv, {202: JobAccepted},
+             errors=(429,), idempotent=True),
+    Endpoint("POST", "/api/v1/activities/export/pdf", request_pdf, {202: JobAccepted},
+             errors=(429,), idempotent=True),
+    Endpoint("POST", "/api/v1/export/request", request_any, {202: JobAccepted},
+             errors=(429,), idempotent=True),
+    Endpoint("GET", "/api/v1/export/history", history, {200: ExportPage}),
+    Endpoint("DELETE", "/api/v1/export/{export_id}", delete, {204: None}),
+    Endpoint("GET", "/api/v1/export/{export_id}/download", download, {302: None},
+             errors=(401, 409, 410), bearer=True),
+]  # fmt: skip

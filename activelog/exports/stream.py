@@ -1,4 +1,4 @@
-"""CSV straight from COPY into the response, without a file in between."""
+"""CSV straight from Postgres into the response, without a file in between."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from activelog.errors import AppError
+from activelog.base.date_ranges import Selection, TimeRange
+from activelog.base.errors import AppError
 from activelog.exports.csv_file import csv_chunks, gzipped
 from activelog.exports.model import CsvQuery
 from activelog.exports.routes import check_known
 from activelog.exports.tasks import CONTENT_TYPES
-from activelog.period import Period, Selection
+from activelog.http import Endpoint
 from activelog.services import Services, of_request
 from activelog.storage import content_disposition
 
@@ -23,7 +24,7 @@ async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Respo
     both sides."""
     services = of_request(request)
     selection = query.selection(user_id)
-    file_name = _file_name(selection.period, query.suffix)
+    file_name = _file_name(selection.times, query.suffix)
     async with services.pool.connection() as conn:
         await check_known(conn, selection)
     if request.method == "HEAD":
@@ -74,9 +75,9 @@ def _headers(file_name: str) -> dict[str, str]:
     return {"Content-Disposition": content_disposition(file_name)}
 
 
-def _file_name(period: Period, suffix: str) -> str:
+def _file_name(times: TimeRange, suffix: str) -> str:
     """`activities-2024-01.csv` for a month, otherwise `activities.csv`."""
-    start, until = period.start, period.until
+    start, until = times.start, times.until
     if start and until:
         last = until - timedelta(seconds=1)
         whole = start.day == 1 and until.day == 1 and (start.year, start.month) == (
@@ -84,3 +85,11 @@ def _file_name(period: Period, suffix: str) -> str:
         if whole:
             return f"activities-{start:%Y-%m}.{suffix}"
     return f"activities.{suffix}"
+
+
+ENDPOINTS = [
+    Endpoint("GET", "/api/v1/activities/export/csv/download", download_csv, {200: None},
+             answer_type="text/csv"),
+    Endpoint("GET", "/api/v1/export/activities/csv", download_csv, {200: None},
+             answer_type="text/csv"),
+]  # fmt: skip

@@ -3,35 +3,60 @@
 import asyncio
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from activelog import db
+import msgspec
+
+from activelog import database
+from activelog.base.date_ranges import Selection, TimeRange
+from activelog.base.formatting import escape_formula
+from activelog.database import Conn
 from activelog.exports import queries
-from activelog.exports.csv_file import CHUNK, csv_chunks
+from activelog.exports.csv_file import csv_chunks, csv_lines
 from activelog.exports.model import CsvRequest
-from activelog.period import Period, Selection
 from activelog.storage import ObjectMissing
-from activelog.tickets import Work
+from activelog.tickets import TrackedJob
 
 _CHUNK = 1024 * 1024
 _OBJECTS = ("photos", "reports")
 _PAGE = 500
 
 
-async def write_zip(work: Work, user_id: int, path: Path) -> int:
+async def write_zip(job: TrackedJob, user_id: int, path: Path) -> int:
     """Writes the file, in constant memory; returns the number of activities in it."""
-    everything = Selection(user_id, Period(None, None))
+    everything = Selection(user_id, TimeRange(None, None))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        await work.report(5, "Packing activities...")
-        async with db.snapshot(work.services.pool) as conn:
+        await job.report(5, "Packing activities...")
+        async with database.snapshot(job.services.pool) as conn:
             total = await queries.count(conn, everything)
             await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
-            for name in queries.TABLES:
-                await _add(archive, f"{name}.csv", queries.copy_table(conn, name, user_id, CHUNK))
+            for name, statement in queries.personal_data().items():
+                await _add(archive, f"{name}.csv", _table(conn, statement, user_id))
         for number, kind in enumerate(_OBJECTS):
-            await work.report(30 + 30 * number, f"Packing {kind}...")
-            await _add_objects(work, archive, kind, user_id)
+            await job.report(30 + 30 * number, f"Packing {kind}...")
+            await _add_objects(job, archive, kind, user_id)
     return total
+
+
+async def _table(conn: Conn, statement: bytes, user_id: int) -> AsyncIterator[bytes]:
+    async with queries.table(conn, statement, user_id) as (columns, rows):
+        yield csv_lines([columns])
+        while batch := await rows.fetchmany(_PAGE):
+            yield csv_lines([[_cell(value) for value in row] for row in batch])
+
+
+def _cell(value: Any) -> Any:
+    match value:
+        case str():
+            return escape_formula(value).replace("\n", "\r\n")
+        case datetime():
+            return value.isoformat()
+        case dict() | list():
+            return msgspec.json.encode(value).decode()
+        case _:
+            return value
 
 
 async def _add(archive: zipfile.ZipFile, name: str, chunks: AsyncIterator[bytes]) -> None:
@@ -40,8 +65,8 @@ async def _add(archive: zipfile.ZipFile, name: str, chunks: AsyncIterator[bytes]
             await asyncio.to_thread(entry.write, chunk)
 
 
-async def _add_objects(work: Work, archive: zipfile.ZipFile, kind: str, user_id: int) -> None:
-    storage = work.services.storage
+async def _add_objects(job: TrackedJob, archive: zipfile.ZipFile, kind: str, user_id: int) -> None:
+    storage = job.services.storage
     async for page in storage.walk(f"{kind}/{user_id}/", _PAGE):
         for stored in page:
             name = f"{kind}/{stored.key.rpartition('/')[2]}"
@@ -52,7 +77,6 @@ async def _add_objects(work: Work, archive: zipfile.ZipFile, kind: str, user_id:
                 continue
 
 
-async def _read(file: object) -> AsyncIterator[bytes]:
-    read = file.read  # type: ignore[attr-defined]
-    while chunk := await asyncio.to_thread(read, _CHUNK):
+async def _read(file: Any) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
         yield chunk

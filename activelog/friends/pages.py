@@ -1,11 +1,12 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import api, site
+from activelog import http
 from activelog.friends import queries, routes
 from activelog.friends.model import Ask
+from activelog.http import pages
+from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
-from activelog.site import Form, Page, Visitor
 
 _SHOWN = 100
 
@@ -17,9 +18,9 @@ async def page(request: Request, visitor: Visitor) -> Response:
         blocked = await queries.blocked(conn, visitor.id, 0, _SHOWN)
         notifications = await queries.notifications(conn, visitor.id, None, 30)
         await queries.mark_read(conn, visitor.id)
-    return site.page(
+    return pages.page(
         request,
-        "friends.html",
+        "friends/friends.html",
         requests=requests,
         friends=friends,
         blocked=blocked,
@@ -28,33 +29,33 @@ async def page(request: Request, visitor: Visitor) -> Response:
 
 
 async def ask(request: Request, visitor: Visitor, form: Form) -> Response:
-    await routes.ask(request, visitor.id, api.convert(form, Ask))
-    return site.back(request, "/friends", "Sent, if somebody has that address.")
+    await routes.ask(request, visitor.id, http.convert(form, Ask))
+    return pages.back(request, "/friends", "Sent, if somebody has that address.")
 
 
 async def accept(request: Request, visitor: Visitor, request_id: int) -> Response:
     await routes.accept(request, visitor.id, request_id)
-    return site.back(request, "/friends", "You are friends now.")
+    return pages.back(request, "/friends", "You are friends now.")
 
 
 async def decline(request: Request, visitor: Visitor, request_id: int) -> Response:
     await routes.decline(request, visitor.id, request_id)
-    return site.back(request, "/friends", "Declined.")
+    return pages.back(request, "/friends", "Declined.")
 
 
 async def block(request: Request, visitor: Visitor, request_id: int) -> Response:
     await routes.block(request, visitor.id, request_id)
-    return site.back(request, "/friends", "Declined; no more requests from there.")
+    return pages.back(request, "/friends", "Declined; no more requests from there.")
 
 
 async def unblock(request: Request, visitor: Visitor, blocked_id: int) -> Response:
     await routes.unblock(request, visitor.id, blocked_id)
-    return site.back(request, "/friends", "They can ask again.")
+    return pages.back(request, "/friends", "They can ask again.")
 
 
 async def unfriend(request: Request, visitor: Visitor, friend_id: int) -> Response:
     await routes.unfriend(request, visitor.id, friend_id)
-    return site.back(request, "/friends", "No friends any more.")
+    return pages.back(request, "/friends", "No friends any more.")
 
 
 PAGES = [

@@ -13,7 +13,7 @@ from email.utils import formatdate, make_msgid, parseaddr
 from functools import cache
 from hashlib import sha256
 
-from activelog.errors import Permanent
+from activelog.base.errors import Permanent
 
 _SPECIALS = frozenset('()<>@,:;".[]\\')
 _LINE_ENDS = frozenset("\r\n\0")

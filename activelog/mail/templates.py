@@ -7,9 +7,9 @@ from typing import Any
 
 import jinja2
 
-from activelog import resources
-from activelog.errors import Permanent
-from activelog.words import duration
+from activelog.base import resources
+from activelog.base.errors import Permanent
+from activelog.base.formatting import duration
 
 _PARTS = ("subject.txt", "body.txt", "body.html")
 

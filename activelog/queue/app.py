@@ -1,57 +1,29 @@
-"""What features declare tasks with, and the App that makes our Worker."""
+"""The App that makes our Worker."""
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import procrastinate
 import psycopg_pool
-from procrastinate import tasks
 from procrastinate.app import WorkerOptions
 
-from activelog import db
-from activelog.queue.request_id import taking_request_id
-from activelog.queue.retry import Backoff
-from activelog.queue.runs import DEFAULT_TIMEOUT
+from activelog import database
+from activelog.queue.blueprint import Blueprint
 from activelog.queue.worker import Worker
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-Context = procrastinate.JobContext
-AnyTask = tasks.Task[Any, Any, Any]
 
 SHARES = {"critical": 6.0, "default": 3.0, "low": 1.0}
 
 
-class Blueprint(procrastinate.Blueprint):
-    """A feature's tasks. `timeouts` holds seconds by task name."""
+@dataclass(frozen=True)
+class Limits:
+    """Seconds; what tests make shorter."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.timeouts: dict[str, float] = {}
-
-    def job(
-        self,
-        name: str,
-        *,
-        queue: str,
-        timeout: float = DEFAULT_TIMEOUT,
-        retry: Backoff | None = None,
-        lock: str | None = None,
-    ) -> Callable[
-        [Callable[Concatenate[Context, P], R]], tasks.Task[Concatenate[Context, P], R, P]
-    ]:
-        """Declares a task. It gets its Context first, runs for `timeout` seconds at most, and
-        runs again after a failure as `retry` says (three times unless told otherwise). Besides its
-        own arguments it takes `request_id`, for the log.
-
-        Its name stands in job rows and in people's shell history: it is an interface.
-        """
-        self.timeouts[name] = timeout
-        declare = self.task(
-            name=name, queue=queue, pass_context=True, retry=retry or Backoff(), lock=lock
-        )
-        return lambda function: declare(taking_request_id(function))
+    silence: float = 6.0  # without a heartbeat for so long, a worker is dead
+    stock_silence: float = 30.0  # one of the engine's own, which beats every ten seconds
+    blocked: float = 60.0  # with its event loop blocked for so long, a worker falls silent
+    outage: float = 300.0  # with Postgres away for so long, a worker gives up
+    reconcile: float = 60.0  # between two looks for claims whose answer was lost
 
 
 class Connector(procrastinate.PsycopgConnector):
@@ -64,7 +36,7 @@ class Connector(procrastinate.PsycopgConnector):
     async def _create_pool(
         self, pool_args: dict[str, Any]
     ) -> psycopg_pool.AsyncConnectionPool[Any]:
-        return db.make_pool(self.url, max_size=20, application="activelog worker")
+        return database.make_pool(self.url, max_size=20, application="activelog worker")
 
 
 class App(procrastinate.App):
@@ -76,13 +48,15 @@ class App(procrastinate.App):
         self,
         url: str,
         *,
-        make_context: Callable[[db.Pool], dict[str, Any]],
+        make_context: Callable[[database.Pool], dict[str, Any]],
         strict_queues: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(connector=Connector(url), worker_defaults={"concurrency": 10})
         self.make_context = make_context
         self.timeouts: dict[str, float] = {}
         self.strict_queues = strict_queues
+        self.limits = limits or Limits()
 
     def add(self, blueprint: Blueprint) -> None:
         self.add_tasks_from(blueprint, namespace="")
@@ -99,5 +73,6 @@ class App(procrastinate.App):
             pool=self.connector.pool,
             timeouts=self.timeouts,
             shares=None if self.strict_queues else SHARES,
+            limits=self.limits,
             **options,
         )

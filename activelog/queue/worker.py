@@ -1,8 +1,8 @@
-"""The worker's loop: one turn writes what ended and claims what fits, in one round trip.
+"""The worker's loop: one turn writes the outcomes of runs and claims what fits, in one round trip.
 
 While a turn is under way, jobs go on ending; the next turn takes all of their outcomes at once, and
-while most slots are at work it waits three milliseconds for more. So outcomes are written in groups
-under load and at once otherwise, and a crash in between is an ordinary rescue.
+while most slots are at work it waits three milliseconds for more. So outcomes are written in
+batches under load and at once otherwise, and a crash in between is an ordinary rescue.
 """
 
 import asyncio
@@ -14,32 +14,39 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psycopg
 from procrastinate import worker as stock
 
-from activelog.db import Conn, Pool
-from activelog.queue import duties, schedule, store
-from activelog.queue.counts import WRITE_SECONDS
-from activelog.queue.end import End
-from activelog.queue.exchange import Exchange
-from activelog.queue.heart import INTERVAL, SILENCE, Heart
-from activelog.queue.lifeline import Lifeline
-from activelog.queue.pace import Pace
-from activelog.queue.run import ThreadHangs
-from activelog.queue.runs import Runs
-from activelog.queue.threads import Threads
+from activelog import database
+from activelog.base.errors import Permanent
+from activelog.database import Conn, Pool
+from activelog.queue import maintenance, periodic, queries
+from activelog.queue.claims import ScanPositions, StrideScheduler
+from activelog.queue.connection import ReconnectingConnection
+from activelog.queue.executor import ThreadHangs, TrackedThreadPool
+from activelog.queue.heartbeat import INTERVAL, Heartbeat
+from activelog.queue.job_counters import JobCounters
+from activelog.queue.outcome import Claimed, Outcome
+from activelog.queue.rescuer import rescue
+from activelog.queue.running_jobs import RunningJobs
+
+if TYPE_CHECKING:
+    from activelog.queue.app import Limits
 
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
-GATHER_SECONDS = 0.003
-RECONCILE_SECONDS = 60.0
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
+_GATHER = 0.003  # seconds
+# A job that seems ready and was not to be had: another worker is claiming it, or has left it.
+_FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.5  # seconds
 
 _UNHEEDED = {
     "delete_jobs": "finished jobs go by their age, set ACTIVELOG_KEEP_SUCCEEDED_DAYS",
     "update_heartbeat_interval": f"workers beat every {INTERVAL:g} s",
-    "stalled_worker_timeout": f"workers are dead after {SILENCE:g} s without a beat",
+    "stalled_worker_timeout": "workers are dead after 6 s without a heartbeat",
 }
 
 logger = logging.getLogger(__name__)
@@ -47,6 +54,27 @@ logger = logging.getLogger(__name__)
 
 class Recycle(Exception):
     """Too many threads hang: the worker exits non-zero and its supervisor starts a new one."""
+
+
+class State(Enum):
+    """Of a worker; README.md has a picture."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    REPLACED = "replaced"  # others took it for dead; it registers anew
+    DRAINING = "draining"  # it claims nothing more and waits for its jobs
+    HANDING_BACK = "handing back"
+    STOPPED = "stopped"
+
+
+_NEXT = {
+    State.STARTING: {State.WORKING, State.DRAINING, State.HANDING_BACK},
+    State.WORKING: {State.REPLACED, State.DRAINING, State.HANDING_BACK},
+    State.REPLACED: {State.WORKING, State.DRAINING, State.HANDING_BACK},
+    State.DRAINING: {State.HANDING_BACK},
+    State.HANDING_BACK: {State.STOPPED},
+    State.STOPPED: set[State](),
+}
 
 
 class Worker(stock.Worker):
@@ -59,6 +87,7 @@ class Worker(stock.Worker):
         pool: Pool,
         timeouts: Mapping[str, float],
         shares: Mapping[str, float] | None,
+        limits: "Limits",
         **options: Any,
     ) -> None:
         for option, instead in _UNHEEDED.items():
@@ -67,26 +96,23 @@ class Worker(stock.Worker):
         super().__init__(**options)
         self._url = url
         self._pool = pool
-        self._runs = Runs(self, timeouts, self._on_end)
+        self._limits = limits
+        self._state = State.STARTING
+        self._failure: Exception | None = None
         self._tasks = list(self.app.tasks)
-        self._line = Lifeline(url, on_reconnect=self._release_unseen)
-        self._exchange = Exchange(
-            self._line,
-            tasks=self._tasks,
-            queues=self._named_queues(),
-            weights=shares,
-            on_more=self._new_job_event.set,
-        )
-        self._side_line = Lifeline(url)
-        self._rescue_line = Lifeline(url)
-        self._guards: set[asyncio.Task[None]] = set()
-        self._ends: list[End] = []  # of runs, to be written
-        self._writing: list[End] = []  # on their way to the database
-        self._hurry = False
-        self._pace = Pace()
+        self._named_queues = None if self.queues is None else list(self.queues)
+        self._connection = ReconnectingConnection(url, limits.outage, self._release_unseen)
+        self._side_connection = ReconnectingConnection(url, limits.outage)
+        self._wake = asyncio.Event()
+        self._scheduler = StrideScheduler(shares)
+        self._positions = ScanPositions()
+        self._counters = JobCounters()
+        self._running = RunningJobs(self, timeouts, self._on_outcome)
+        self._outcomes: list[Outcome] = []  # to be written
+        self._on_their_way: list[Outcome] = []  # to the database
+        self._look = _FIRST_LOOK
         self._hung: list[threading.Thread] = []
-        self._handed_back = False
-        self._fatal: Exception | None = None
+        self._guards: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until stopped, or with wait=False until nothing is left to start.
@@ -94,74 +120,119 @@ class Worker(stock.Worker):
         Raises DatabaseGone or Recycle when it cannot go on: the command line then exits with 1.
         """
         gc.freeze()  # or it walks all that is loaded again and again: a tenth of our CPU
-        self._stop_event.clear()
         self._loop = asyncio.get_running_loop()
         self.run_task = asyncio.current_task()
         self._make_room()
         await self._register()
-        sides = [self._guarded(duty) for duty in self._duties()]
+        sides = [self._guarded(side) for side in self._sides()]
         living = asyncio.ensure_future(self._live())
         try:
             with self._signals():
                 await asyncio.shield(living)
         except asyncio.CancelledError:
-            self.stop()
+            self._drain_from_now()
             await living
             raise
         finally:
             await self._leave(sides)
-        if (self._handed_back or self._threads.are_busy) and self.install_signal_handlers:
+        if (self._running.has_given_up or self._threads.is_busy) and self.install_signal_handlers:
             # asyncio would wait for a thread, or for a job that heeds no cancellation. What they
             # do does not count any more; they end with us.
             logging.shutdown()
-            os._exit(0 if self._fatal is None else 1)
-        if self._fatal is not None:
-            raise self._fatal
+            os._exit(0 if self._failure is None else 1)
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
-        super().stop()  # type: ignore[no-untyped-call]
+        """From any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._drain_from_now)
+
+    # States
+
+    def _become(self, state: State) -> None:
+        """What does not follow from the state that it has is left out: a stop while it stops."""
+        if state in _NEXT[self._state]:
+            self._state = state
+            self._wake.set()
+
+    def _drain_from_now(self) -> None:
+        self._become(State.DRAINING)
         # Also what waits for Postgres now waits no longer than jobs may run.
-        self._line.stop_trying_in(max(self._grace, 1.0))
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._new_job_event.set)
+        self._connection.stop_trying_in(max(self._grace, 1.0))
+
+    def _on_signal(self) -> None:
+        """SIGTERM or SIGINT drains the worker; a second one hands unfinished jobs back at once."""
+        if self._state is State.DRAINING:
+            self._become(State.HANDING_BACK)
+        self._drain_from_now()
+
+    def _give_up(self, error: Exception) -> None:
+        logger.error("The worker cannot go on: %s", error)
+        self._failure = self._failure or error
+        self._become(State.HANDING_BACK)
+        self._connection.stop_trying_in(1.0)
+
+    def _on_lost(self, worker_id: int) -> None:
+        """Called from the heartbeat's thread: others took this worker for dead, under that id, and
+        run its jobs."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(
+                lambda: self._guarded(self._start_over(worker_id)) and None
+            )
+
+    async def _start_over(self, lost: int) -> None:
+        logger.error("Worker %d was taken for dead: it drops its jobs", lost)
+        self._become(State.REPLACED)
+        self._running.abort_all()
+        if self._state is State.REPLACED:
+            await self._register()
 
     # Coming and going
 
     def _make_room(self) -> None:
         """A thread and two connections for every slot: a job that reports its progress uses a
         second connection, and `to_thread` has six threads on a machine with two cores."""
-        self._threads = Threads(self.concurrency + 4)
+        self._threads = TrackedThreadPool(self.concurrency + 4)
         asyncio.get_running_loop().set_default_executor(self._threads)
         self._guarded(self._pool.resize(1, 2 * self.concurrency + 4))
 
     async def _register(self) -> None:
-        worker_id = await self._line(
-            lambda conn: store.register_worker(
-                conn, self.concurrency, self._named_queues(), self._tasks
+        worker_id = await self._connection(
+            lambda conn: queries.register_worker(
+                conn, self.concurrency, self._named_queues, self._tasks
             )
         )
         self.worker_id = worker_id
-        self._heart = Heart(self._url, worker_id, on_lost=lambda: self._on_lost(worker_id))
-        self._heart.start()
+        self._heartbeat = Heartbeat(
+            self._url,
+            worker_id,
+            silence=self._limits.silence,
+            stock_silence=self._limits.stock_silence,
+            blocked=self._limits.blocked,
+            on_lost=lambda: self._on_lost(worker_id),
+        )
+        self._heartbeat.start()
+        self._become(State.WORKING)
         logger.info("Worker %d started: %d slots", worker_id, self.concurrency)
 
     async def _leave(self, sides: "list[asyncio.Task[None]]") -> None:
-        self._loop = None
-        self._heart.stop()
+        self._heartbeat.stop()
         for side in sides:
             side.cancel()
         await asyncio.gather(*sides, return_exceptions=True)
-        worker_id, self.worker_id = self.worker_id, None
-        if worker_id is not None and not self._line.is_broken:
-            await self._line(lambda conn: store.unregister_worker(conn, worker_id))
-        await self._line.close()
-        await self._side_line.close()
-        await self._rescue_line.close()
-        logger.info("Worker %s stopped", worker_id)
+        if not self._connection.is_broken:
+            await maintenance.write_counts_now(self._connection, self._counters)
+            await self._connection(
+                lambda conn: queries.unregister_worker(conn, self.worker_id or 0)
+            )
+        await self._connection.close()
+        await self._side_connection.close()
+        self._become(State.STOPPED)
+        logger.info("Worker %s stopped", self.worker_id)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM or SIGINT stops the worker; a second one hands unfinished jobs back at once."""
         loop = asyncio.get_running_loop()
         numbers = (signal.SIGTERM, signal.SIGINT) if self.install_signal_handlers else ()
         if threading.current_thread() is not threading.main_thread():
@@ -174,53 +245,40 @@ class Worker(stock.Worker):
             for number in numbers:
                 loop.remove_signal_handler(number)
 
-    def _on_signal(self) -> None:
-        self._hurry = self._stop_event.is_set()
-        self.stop()
-
-    def _on_lost(self, worker_id: int) -> None:
-        """Called from the heart's thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._lost, worker_id)
-
-    def _lost(self, worker_id: int) -> None:
-        """Others took this worker for dead, under that id, and run its jobs."""
-        self._guarded(self._start_over(worker_id))
-
-    async def _start_over(self, lost: int) -> None:
-        if self.worker_id != lost:  # it has, or is about to
-            return
-        self.worker_id = None
-        logger.error("Worker %d was taken for dead: it drops its jobs", lost)
-        self._heart.stop()
-        self._runs.abort_all()
-        await self._register()
-
-    def _duties(self) -> list[Coroutine[Any, Any, None]]:
-        wake = self._new_job_event.set
-        line, interval = self._side_line, self.abort_job_polling_interval
+    def _sides(self) -> list[Coroutine[Any, Any, None]]:
+        """What it does beside running jobs."""
+        wake, connection, counters = self._wake.set, self._side_connection, self._counters
         found = [
             self._tick(),
-            duties.rescue(
-                self._rescue_line, lambda: self._heart, lambda: self.worker_id, wake, self._lost
+            rescue(
+                connection,
+                self._registered,
+                wake,
+                silence=self._limits.silence,
+                stock_silence=self._limits.stock_silence,
             ),
-            duties.watch_aborts(line, interval, self._runs.ids, self._runs.abort),
+            maintenance.watch_aborts(
+                connection, self.abort_job_polling_interval, self._running.ids, self._running.abort
+            ),
             self._reconcile(),
-            duties.report_unknown(line, self._named_queues(), self._tasks),
-            duties.note_depths(line),
-            duties.note_words(line),
-            schedule.keep(self.app, line),
+            maintenance.report_unknown(connection, self._named_queues, self._tasks),
+            maintenance.write_counts(connection, counters),
+            maintenance.fold_counts(connection, self._is_leader),
+            maintenance.note_depths(connection, self._is_leader),
+            maintenance.note_words(connection, self._is_leader),
+            periodic.run_periodic(self.app, connection),
         ]
         if self.listen_notify:
-            found.append(duties.watch_notifications(self._url, self.queues, wake, self._runs.abort))
+            abort = self._running.abort
+            found.append(maintenance.watch_notifications(self._url, self.queues, wake, abort))
         return found
 
-    def _guarded(self, duty: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """A duty that fails ends the worker: better none than one that looks alive."""
+    def _guarded(self, side: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """A side that fails ends the worker: better none than one that looks alive."""
 
         async def guarded() -> None:
             try:
-                await duty
+                await side
             except Exception as error:
                 self._give_up(error)
 
@@ -229,22 +287,24 @@ class Worker(stock.Worker):
         guard.add_done_callback(self._guards.discard)
         return guard
 
+    def _registered(self) -> tuple[int, Heartbeat] | None:
+        if self.worker_id is None or self._state is State.REPLACED:
+            return None
+        return self.worker_id, self._heartbeat
+
+    def _is_leader(self) -> bool:
+        return self._heartbeat.is_leader
+
     async def _reconcile(self) -> None:
         """A claim whose connection broke may be committed after its successor looked for it."""
         while True:
-            await asyncio.sleep(RECONCILE_SECONDS)
-            await self._line(self._release_unseen)
+            await asyncio.sleep(self._limits.reconcile)
+            await self._connection(self._release_unseen)
 
     async def _tick(self) -> None:
         while True:
-            self._heart.tick()
+            self._heartbeat.tick()
             await asyncio.sleep(0.5)
-
-    def _give_up(self, error: Exception) -> None:
-        logger.error("The worker cannot go on: %s", error)
-        self._fatal = self._fatal or error
-        self._hurry = True
-        self.stop()
 
     # The loop
 
@@ -257,106 +317,145 @@ class Worker(stock.Worker):
                 self._give_up(error)
 
     async def _work(self) -> None:
-        while not self._stop_event.is_set():
+        while self._state in (State.WORKING, State.REPLACED):
             await self._gather()
-            self._new_job_event.clear()
-            await self._turn(self._free_slots())
-            await self._tell_whether_busy()
-            if not self.wait and await self._is_idle():
+            self._wake.clear()
+            pause = await self._turn(self._free_slots())
+            if not self.wait and pause > 0 and not (self._running or self._outcomes):
                 return
-            await self._sleep(await self._pause())
+            await self._sleep(pause)
 
     async def _gather(self) -> None:
-        """While most slots work, ends wait a moment for each other: a turn costs about the same for
-        one of them as for five."""
-        if self._ends and 2 * self._free_slots() < self.concurrency:
-            await asyncio.sleep(GATHER_SECONDS)
-
-    async def _tell_whether_busy(self) -> None:
-        is_busy = self._pace.turned(free_slots=self._free_slots())
-        worker_id = self.worker_id
-        if is_busy is None or worker_id is None:
-            return
-        try:
-            await self._line(lambda conn: store.mark_busy(conn, worker_id, busy=is_busy))
-        except psycopg.errors.ForeignKeyViolation:
-            await self._start_over(worker_id)
-        if not is_busy:
-            self._new_job_event.set()  # what came until now woke nobody
-
-    async def _is_idle(self) -> bool:
-        is_at_work = self._runs or self._ends or self._exchange.is_unfinished
-        return not (is_at_work or await self._exchange.learn_queues())
+        """While most slots work, outcomes wait a moment for each other: a turn costs about the same
+        for one of them as for five."""
+        if self._outcomes and 2 * self._free_slots() < self.concurrency:
+            await asyncio.sleep(_GATHER)
 
     def _free_slots(self) -> int:
-        return max(0, self.concurrency - len(self._runs))
+        return max(0, self.concurrency - len(self._running))
 
-    async def _turn(self, slots: int) -> None:
-        self._writing, self._ends = self._ends, []
-        if not (self._writing or slots or self._exchange.is_unfinished):
-            return
+    async def _turn(self, slots: int) -> float:
+        """Writes outcomes, claims up to `slots` jobs and starts them. Returns for how many seconds
+        nothing is to be done unless something wakes us."""
+        slots = slots if self._state is State.WORKING else 0
+        self._on_their_way, self._outcomes = self._outcomes, []
+        pause = self.fetch_job_polling_interval
+        if not (self._on_their_way or slots):
+            return pause
         try:
-            claimed = await self._exchange.turn(
-                self.worker_id, self._writing, slots, is_last=self._stop_event.is_set()
-            )
-        except Exception:
-            self._ends = self._writing + self._ends
+            began = time.monotonic()
+            claimed, ready_in = await self._complete_and_claim(self._on_their_way, slots)
+        except BaseException:
+            self._outcomes = self._on_their_way + self._outcomes
             raise
         finally:
-            self._writing = []
-        if claimed:
-            self._pace.claimed_some()
+            self._on_their_way = []
         for one in claimed:
-            self._runs.start(one)
+            self._running.start(one)
+        jobs = [one.job for one in claimed]
+        self._scheduler.started(job.queue for job in jobs)
+        if slots and not self._positions.found(jobs, slots, time.monotonic() - began):
+            return 0
+        return self._pause(bool(claimed), ready_in)
+
+    def _pause(self, has_claimed: bool, ready_in: float | None) -> float:
+        """`ready_in`: seconds until a job can start, None when none is known."""
+        if has_claimed:
+            self._look = _FIRST_LOOK
+        poll = self.fetch_job_polling_interval
+        if ready_in is None:
+            return poll
+        if ready_in > 0:
+            return min(poll, ready_in)
+        look, self._look = self._look, min(2 * self._look, _LONGEST_LOOK)
+        return look
+
+    async def _complete_and_claim(
+        self, outcomes: list[Outcome], slots: int
+    ) -> tuple[list[Claimed], float | None]:
+        claim = self._claim(slots) if slots else None
+        try:
+            written, claimed, ready_in = await self._connection(
+                lambda conn: queries.complete_and_claim(conn, outcomes, claim)
+            )
+        except psycopg.errors.UniqueViolation:
+            # A stock worker wanted the same lock at the same moment, or a retry met a waiting job
+            # that holds its queueing lock. One by one the guilty outcome shows, and fails.
+            for outcome in outcomes:
+                await self._complete_alone(outcome)
+            return [], 0
+        self._note_written(outcomes, written)
+        return claimed, ready_in
+
+    def _claim(self, slots: int) -> dict[str, Any]:
+        passes = self._scheduler.passes
+        positions = self._positions.of(passes)
+        return {
+            "worker_id": self.worker_id,
+            "slots": slots,
+            "tasks": self._tasks,
+            "queues": self._named_queues,
+            "names": list(passes),
+            "weights": self._scheduler.weights(),
+            "passes": list(passes.values()),
+            "priorities": database.array(priority for priority, _ in positions),
+            "ids": database.array(job_id for _, job_id in positions),
+        }
+
+    async def _complete_alone(self, outcome: Outcome) -> None:
+        async def complete(outcome: Outcome) -> None:
+            written, _, _ = await self._connection(
+                lambda conn: queries.complete_and_claim(conn, [outcome], None)
+            )
+            self._note_written([outcome], written)
+
+        try:
+            await complete(outcome)
+        except psycopg.errors.UniqueViolation:
+            error = Permanent("a job with the same queueing lock is already waiting")
+            failed = msgspec.structs.replace(outcome, status="failed", retry_at=None, error=error)
+            await complete(failed)
+
+    def _note_written(self, outcomes: list[Outcome], written: set[int]) -> None:
+        self._counters.add(outcome for outcome in outcomes if outcome.job.id in written)
+        for outcome in outcomes:
+            if outcome.job.id not in written:
+                logger.warning("Job %s ended here, but it is another worker's now", outcome.job.id)
 
     async def _release_unseen(self, conn: Conn) -> None:
-        """The answer to a claim may have been lost with the connection, but not the claim."""
-        known = self._runs.ids() + [end.job.id or 0 for end in self._ends + self._writing]
+        """The answer to a claim may have been lost with the connection, but not the claim. (Each
+        job of ours is in one of three places, and moves between them without an await.)"""
+        known = self._running.ids() + [
+            outcome.job.id or 0 for outcome in self._outcomes + self._on_their_way
+        ]
         if self.worker_id is None:
             return
         try:
-            await store.release_unseen(conn, self.worker_id, known)
+            await queries.release_unseen(conn, self.worker_id, known)
         except psycopg.errors.UniqueViolation as error:
             # A job with the same queueing lock came in this very moment: it is seen next time.
             logger.warning("Releasing is tried again: %s", error)
 
-    async def _pause(self) -> float:
-        """Seconds until the next turn unless something wakes us."""
-        if self._ends or self._new_job_event.is_set() or self._stop_event.is_set():
-            return 0
-        if self._free_slots() == 0:
-            poll = self.fetch_job_polling_interval
-            return min(poll, WRITE_SECONDS) if self._exchange.is_unfinished else poll
-        if await self._exchange.learn_queues():
-            return 0
-        ready = await self._exchange.seconds_until_ready()
-        return self._pace.pause(ready, self.fetch_job_polling_interval)
-
     async def _sleep(self, seconds: float) -> None:
-        if seconds == 0:
+        if seconds <= 0 or self._wake.is_set() or self._outcomes:
             return
-        timer = asyncio.get_running_loop().call_later(seconds, self._new_job_event.set)
-        await self._new_job_event.wait()
+        timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        await self._wake.wait()
         timer.cancel()
 
-    def _named_queues(self) -> list[str] | None:
-        return None if self.queues is None else list(self.queues)
-
-    # Ends
-
-    def _on_end(self, end: End) -> None:
-        self._ends.append(end)
-        self._new_job_event.set()
-        if isinstance(end.error, ThreadHangs):
-            self._replace_slot(end.error.thread)
+    def _on_outcome(self, outcome: Outcome) -> None:
+        self._outcomes.append(outcome)
+        self._wake.set()
+        if isinstance(outcome.error, ThreadHangs):
+            self._replace_slot(outcome.error.thread)
 
     def _replace_slot(self, thread: threading.Thread) -> None:
         self._hung = [one for one in (*self._hung, thread) if one.is_alive()]
         count = len(self._hung)
         logger.error("%d threads hang in this worker; their slots were replaced", count)
         if count > HUNG_THREADS:
-            self._fatal = Recycle(f"{count} threads hang: this worker ends to be replaced")
-            self.stop()
+            self._failure = Recycle(f"{count} threads hang: this worker ends to be replaced")
+            self._drain_from_now()
 
     # The end
 
@@ -368,18 +467,19 @@ class Worker(stock.Worker):
     async def _drain(self) -> None:
         """Lets running jobs finish for the grace time."""
         deadline = time.monotonic() + self._grace
-        while self._runs and not self._hurry and time.monotonic() < deadline:
-            self._new_job_event.clear()
+        self._become(State.DRAINING)
+        while self._running and self._state is State.DRAINING and time.monotonic() < deadline:
+            self._wake.clear()
             await self._turn(0)
-            if self._runs and not self._ends:
+            if self._running:
                 await self._sleep(max(0.01, deadline - time.monotonic()))
 
     async def _hand_back(self) -> None:
         """Hands those that still run back unspent, and writes what is left to write."""
-        if self._runs:
-            self._handed_back = True
-            logger.warning("%d jobs are handed back unfinished", len(self._runs))
-            self._ends += await self._runs.hand_back()
-        if not self._line.is_broken:
+        self._become(State.HANDING_BACK)
+        if self._running:
+            logger.warning("%d jobs are handed back unfinished", len(self._running))
+            self._outcomes += await self._running.hand_back()
+        if not self._connection.is_broken:
             await self._turn(0)
             await self._turn(0)  # what the first one may have left to write

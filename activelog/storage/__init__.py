@@ -4,7 +4,7 @@ Everything is private; a browser gets at an object only by a link that expires. 
 happens in threads: both ways block.
 """
 
-from activelog.settings import S3, Settings
+from activelog.base.settings import S3, Settings
 from activelog.storage.folder import FILES_PATH, FolderStorage
 from activelog.storage.model import (
     ObjectMissing,

@@ -10,8 +10,8 @@ from typing import BinaryIO
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from activelog import auth
-from activelog.settings import Folder
+from activelog.base import auth
+from activelog.base.settings import Folder
 from activelog.storage.model import ObjectMissing, StorageError, Stored
 from activelog.storage.threads import to_the_end
 

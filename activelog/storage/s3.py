@@ -21,7 +21,7 @@ from minio.lifecycleconfig import (
     Rule,
 )
 
-from activelog.settings import S3
+from activelog.base.settings import S3
 from activelog.storage.model import ObjectMissing, StorageError, Stored, content_disposition
 from activelog.storage.threads import to_the_end
 

@@ -1,4 +1,4 @@
-"""Work that blocks, in threads."""
+"""TrackedJob that blocks, in threads."""
 
 import asyncio
 from collections.abc import Callable

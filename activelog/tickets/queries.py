@@ -4,50 +4,51 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from activelog import db, logs
-from activelog.db import Conn
-from activelog.errors import AppError
+from activelog import database
+from activelog.base import logs
+from activelog.base.errors import AppError
+from activelog.database import Conn
 from activelog.queue import AnyTask
 from activelog.tickets.model import Ticket
 
-_SQL = db.queries("tickets")
+_SQL = database.queries("tickets")
 
 
 @dataclass(frozen=True)
-class Line:
-    """Tickets of one line run `slots` at a time; `waiting` more may wait."""
+class ConcurrencyGroup:
+    """Of its tickets `limit` have a job at a time, and `most_waiting` more may wait."""
 
     name: str
-    slots: int
-    waiting: int
+    limit: int
+    most_waiting: int
 
     def refusal(self, things: str) -> AppError:
         """The 429 for one `things` too many."""
-        refused = f"{self.slots + self.waiting} of your {things} are unfinished; wait for one"
+        refused = f"{self.limit + self.most_waiting} of your {things} are unfinished; wait for one"
         return AppError("too many requests", refused, 429, retry_after=30)
 
 
 def opening(
-    ticket_id: UUID, user_id: int, kind: str, task: AnyTask, line: Line | None = None
+    ticket_id: UUID, user_id: int, kind: str, task: AnyTask, group: ConcurrencyGroup
 ) -> dict[str, Any]:
     """The parameters of `open_ticket(…)`, which features call in the statement that writes the
-    row they ask for work with. It defers `task(ticket_id=…)`, now or when the line lets it."""
+    row they ask for work with. It defers `task(ticket_id=…)`, now or when the group lets it."""
     return {
         "id": ticket_id,
         "user_id": user_id,
         "kind": kind,
         "task": task.name,
         "queue": task.queue,
-        "line": line.name if line else None,
-        "line_slots": line.slots if line else None,
-        "waiting": line.waiting if line else None,
+        "group": group.name,
+        "limit": group.limit,
+        "most_waiting": group.most_waiting,
         "request_id": logs.request_id(),
     }
 
 
 async def estimate(conn: Conn, kind: str, queue: str) -> float:
     """Seconds."""
-    return float(await db.value(conn, _SQL["estimate"], {"kind": kind, "queue": queue}))
+    return float(await database.value(conn, _SQL["estimate"], {"kind": kind, "queue": queue}))
 
 
 async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
@@ -56,7 +57,7 @@ async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
 
 async def get_all(conn: Conn, ticket_ids: list[UUID], user_id: int) -> dict[UUID, Ticket]:
     params = {"ids": ticket_ids, "user_id": user_id}
-    found = await db.many(conn, _SQL["get"], params, Ticket)
+    found = await database.many(conn, _SQL["get"], params, Ticket)
     return {ticket.id: ticket for ticket in found}
 
 
@@ -68,12 +69,12 @@ class Started:
 
 async def start(conn: Conn, ticket_id: UUID) -> Started | None:
     """None when the ticket is finished or gone."""
-    return await db.one(conn, _SQL["start"], {"id": ticket_id}, Started)
+    return await database.one(conn, _SQL["start"], {"id": ticket_id}, Started)
 
 
 async def report(conn: Conn, ticket_id: UUID, progress: int, message: str) -> None:
     params = {"id": ticket_id, "progress": progress, "message": message}
-    await db.execute(conn, _SQL["report"], params)
+    await database.execute(conn, _SQL["report"], params)
 
 
 async def complete(
@@ -82,15 +83,15 @@ async def complete(
     """The result is good for `days` (None: for good). False when the ticket was finished or
     cancelled by somebody else meanwhile."""
     params = {"id": ticket_id, "message": message, "result": Jsonb(result), "days": days}
-    return await db.execute(conn, _SQL["complete"], params) == 1
+    return await database.execute(conn, _SQL["complete"], params) == 1
 
 
 async def is_cancelled(conn: Conn, ticket_id: UUID) -> bool:
     """Also when it is gone."""
-    return bool(await db.value(conn, _SQL["is_cancelled"], {"id": ticket_id}))
+    return bool(await database.value(conn, _SQL["is_cancelled"], {"id": ticket_id}))
 
 
 async def cancel(conn: Conn, ticket_id: UUID, user_id: int) -> bool:
     """Cancels a waiting job and asks a running one to stop. False when it was over already."""
     params = {"id": ticket_id, "user_id": user_id}
-    return await db.value(conn, _SQL["cancel"], params) is not None
+    return await database.value(conn, _SQL["cancel"], params) is not None

@@ -10,9 +10,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from activelog import api, auth
-from activelog.db import Conn
-from activelog.errors import AppError
+from activelog import http
+from activelog.base import auth
+from activelog.base.errors import AppError
+from activelog.database import Conn
+from activelog.http import Endpoint
 from activelog.queue import AnyTask
 from activelog.services import Services, of_request
 from activelog.tickets import queries
@@ -29,7 +31,7 @@ async def show(request: Request, user_id: int, job_id: UUID) -> Response:
         ticket = await queries.get(conn, job_id, user_id)
     if ticket is None:
         raise AppError.not_found("job")
-    return api.with_etag(request, _show(services, ticket))
+    return http.with_etag(request, _show(services, ticket))
 
 
 async def events(request: Request, user_id: int, job_id: UUID) -> Response:
@@ -54,7 +56,7 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
 async def _events(
     services: Services, ticket_id: UUID, user_id: int, seen: str
 ) -> AsyncIterator[str]:
-    with services.tickets_feed.follow(str(ticket_id)) as changed:
+    with services.ticket_notifier.follow(str(ticket_id)) as changed:
         while True:
             # Read after following began, and after every quiet while: nothing can be missed.
             async with services.pool.connection() as conn:
@@ -114,7 +116,7 @@ async def accept(
     now = services.clock().replace(microsecond=0)
     url = f"/api/v1/jobs/{ticket_id}"
     body = JobAccepted(message, ticket_id, url, now + timedelta(seconds=math.ceil(seconds)))
-    return api.json(body, 202, {"Location": url, "Retry-After": "1"})
+    return http.json(body, 202, {"Location": url, "Retry-After": "1"})
 
 
 async def _estimate(services: Services, conn: Conn, kind: str, queue: str) -> float:
@@ -142,7 +144,16 @@ def status_of(services: Services, ticket: Ticket) -> JobStatus:
 
 
 def _show(services: Services, ticket: Ticket) -> Response:
-    response = api.json(status_of(services, ticket))
+    response = http.json(status_of(services, ticket))
     if not _is_over(ticket):
         response.headers["Retry-After"] = "1"
     return response
+
+
+ENDPOINTS = [
+    Endpoint("GET", "/api/v1/jobs/{job_id}", show, {200: JobStatus, 304: None}),
+    Endpoint("GET", "/api/v1/jobs/{job_id}/events", events, {200: None, 204: None},
+             answer_type="text/event-stream"),
+    Endpoint("DELETE", "/api/v1/jobs/{job_id}", cancel, {200: JobStatus}, errors=(409,)),
+    Endpoint("GET", "/api/v1/export/{job_id}/status", show, {200: JobStatus, 304: None}),
+]  # fmt: skip

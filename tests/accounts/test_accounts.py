@@ -7,7 +7,7 @@ import httpx
 import jwt
 import pytest
 
-from activelog import auth
+from activelog.base import auth
 from tests.conftest import PASSWORD, SECRET, World
 
 ADA = "ada@example.com"
@@ -312,7 +312,7 @@ async def test_a_forgotten_password_is_chosen_anew(world: World) -> None:
 async def test_a_new_password_ends_all_sessions(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activelog.api.session._NEW_PASSWORDS_SECONDS", 0)
+    monkeypatch.setattr("activelog.http.sessions._NEW_PASSWORDS_SECONDS", 0)
     ada, bob = await world.user(ADA), await world.user("bob@example.com")
     thief = ada.headers
     assert (await world.http.get("/api/v1/users/me", headers=thief)).status_code == 200

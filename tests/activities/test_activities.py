@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from activelog import api
+from activelog import http
 from tests.conftest import World
 
-BEYOND = api.encode_cursor("2024-01-01T00:00:00Z", 2**63)
+BEYOND = http.encode_cursor("2024-01-01T00:00:00Z", 2**63)
 RUN: dict[str, Any] = {
     "activity_type": "running",
     "duration_minutes": 45,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.activities.test_import import finish
 from tests.conftest import World
 from tests.exports.test_csv_export import download
+from tests.imports.test_import import finish
 
 LONDON = {1: "N", 2: (51.0, 30.0, 0.0), 3: "W", 4: (0.0, 7.0, 0.0)}
 

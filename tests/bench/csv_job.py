@@ -7,12 +7,12 @@ import sys
 import time
 from uuid import uuid4
 
-from activelog import db, tickets
+from activelog import database, tickets
+from activelog.base.settings import Settings
 from activelog.exports import queries
 from activelog.exports.model import Export
 from activelog.exports.tasks import generate
 from activelog.jobs import make_app
-from activelog.settings import Settings
 
 
 async def main(user_id: int) -> None:
@@ -21,9 +21,10 @@ async def main(user_id: int) -> None:
     export_id = uuid4()
     key = f"exports/{user_id}/{export_id}.csv"
     export = Export(export_id, user_id, "csv", {"include_tags": True}, key)
-    async with db.make_pool(settings.database_url, max_size=2, application="bench") as pool:
+    async with database.make_pool(settings.database_url, max_size=2, application="bench") as pool:
         async with pool.connection() as conn:
-            opening = tickets.opening(export_id, user_id, "export csv", generate)
+            group = tickets.ConcurrencyGroup("bench", limit=1, most_waiting=1)
+            opening = tickets.opening(export_id, user_id, "export csv", generate, group)
             await queries.request(conn, export, opening)
         began = time.perf_counter()
         async with app.open_async():

@@ -17,8 +17,8 @@ from urllib.request import urlopen
 
 import psycopg
 
-from activelog import auth
-from activelog.embedded import package_binaries
+from activelog.base import auth
+from activelog.local.embedded import package_binaries
 from tests.bench.measure import Place, Result, median
 from tests.processes import PYTHON
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psycopg
 
-from activelog.mail import Message, Recipient, Templates, compose
+from activelog.mail import Recipient, Templates, compose
+from activelog.mail.message import Message
 from tests.bench.data import quietly
 from tests.bench.http import SECRET
 from tests.bench.measure import Place, Result, cpu_seconds, median, places

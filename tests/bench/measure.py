@@ -10,8 +10,8 @@ from statistics import median
 
 import psycopg
 
-from activelog.embedded import EmbeddedPostgres
-from activelog.migrate import migrate, migration_files
+from activelog.database.migrations import migrate, migration_files
+from activelog.local.embedded import EmbeddedPostgres
 from tests.conftest import remove_data
 from tests.processes import cpu_seconds
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from activelog import auth
-from activelog.api import SESSION_COOKIE
+from activelog.base import auth
+from activelog.http import SESSION_COOKIE
 from tests.bench.data import USER, quietly
 from tests.bench.http import PORT, SECRET, api
 from tests.bench.measure import Place, Result, median, places
@@ -51,7 +51,7 @@ INSERT INTO queue_depths SELECT m, queue, 9, 0.1
 FROM generate_series(date_trunc('hour', now()) - interval '40 days', now(), '5 minutes') AS m,
      (VALUES ('critical'), ('default'), ('low')) AS q (queue)"""
 FILL_MAILS = """
-INSERT INTO mails (kind, user_id, occasion, message_id, state, created_at)
+INSERT INTO mails (kind, user_id, dedup_key, message_id, state, created_at)
 SELECT 'weekly_summary', %s, n, n, CASE WHEN n %% 500 = 0 THEN 'failed' ELSE 'sent' END,
        now() - n * interval '1 second'
 FROM generate_series(1, %s) AS n"""

@@ -12,8 +12,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from activelog.pdf import Bars, Card, Column, Document, Lines, Share, Shares, Table, render
-from activelog.pdf.fonts import BOLD, REGULAR
+from activelog.report.pdf import Bars, Card, Column, Document, Lines, Share, Shares, Table, render
+from activelog.report.pdf.fonts import BOLD, REGULAR
 from tests.bench.measure import Result, median
 
 ROUNDS, ROWS = 3, 10_000

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 
-from activelog import db
-from activelog.cleanup import queries as cleanup
-from activelog.cleanup.tasks import PAGE
+from activelog import database
+from activelog.base.settings import Folder, Settings
+from activelog.retention import queries as retention
+from activelog.retention.tasks import PAGE
 from activelog.services import make_services
-from activelog.settings import Folder, Settings
-from activelog.summaries import tasks
+from activelog.statistics import tasks
 from tests.bench.data import quietly
 from tests.bench.http import SECRET
 from tests.bench.measure import Place, Result, median, places
@@ -66,7 +66,7 @@ async def _measure(place: Place) -> list[Result]:
         database_url=place.url, secret=SECRET, storage=folder, mail=folder,
         mail_from="a@x.test", base_url="http://x.test", templates=None, strict_queues=False,
     )  # fmt: skip
-    pool = db.make_pool(place.url, max_size=4, application="bench")
+    pool = database.make_pool(place.url, max_size=4, application="bench")
     async with pool:
         services = make_services(settings, pool)
         await tasks.compute_day(services, date(2023, 1, 1))  # what a process has anyway
@@ -115,12 +115,13 @@ def _bare(place: Place) -> float:
         return time.perf_counter() - began
 
 
-async def _clean_up(pool: db.Pool) -> tuple[float, float]:
+async def _clean_up(pool: database.Pool) -> tuple[float, float]:
     longest, began = 0.0, time.perf_counter()
+    statement = dict(retention.retention())["activities"]
     async with pool.connection() as conn:
         while True:
             started = time.perf_counter()
-            deleted = await cleanup.delete_activities(conn, NOW, PAGE)
+            deleted = await retention.delete(conn, statement, {"now": NOW, "page": PAGE})
             longest = max(longest, time.perf_counter() - started)
             if deleted < PAGE:
                 return longest, time.perf_counter() - began

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.conftest import missing
-from tests.test_local import Up, place
+from tests.local.test_up import Up, place
 
 __all__ = ["place"]
 

@@ -7,20 +7,20 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import execute, photograph, value
 from tests.browser.test_people import sign_in
+from tests.local.test_up import Up
 from tests.processes import until
-from tests.test_local import Up
 
 pytestmark = pytest.mark.xdist_group("local")
 
 FAILING = """
 SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
     'default', 'activelog.summaries.weekly_mail', 0, NULL, NULL,
-    jsonb_build_object('user_id', n, 'occasion', 'gibberish ' || n), NULL
+    jsonb_build_object('user_id', (SELECT min(id) FROM users), 'dedup_key', 'gibberish ' || n), NULL
 )::procrastinate_job_to_defer_v1)) FROM generate_series(1, 7) AS n
 """
 GIVE_UP = "UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'todo' AND attempts > 0"
 MEND = """
-UPDATE procrastinate_jobs SET args = '{"user_id": 999999, "occasion": "2024-01-15"}'
+UPDATE procrastinate_jobs SET args = '{"user_id": 999999, "dedup_key": "2024-01-15"}'
 WHERE task_name = 'activelog.summaries.weekly_mail'
 """
 RUNS_BY_HAND = """

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from activelog.mail import Templates
-from activelog.outbox.preview import fixtures
+from activelog.web import MAILS
 from tests.browser.conftest import photograph
 
 pytestmark = pytest.mark.xdist_group("local")
@@ -21,11 +21,15 @@ NAMES = {
 }
 
 
+FIXTURES = {kind.name: dict(kind.fixture) for kind in MAILS}
+
+
 def mails() -> dict[str, tuple[str, dict[str, Any]]]:
     """By the name of the picture: kind of mail, and what it tells."""
-    found = {f"mail-{kind}": (kind, {"name": "Ada"} | data) for kind, data in fixtures().items()}
-    idle = fixtures()["weekly_summary"]
-    idle["week"].totals = SimpleNamespace(activities=0, minutes=0, kilometres=0.0, calories=0)
+    found = {f"mail-{kind}": (kind, {"name": "Ada"} | data) for kind, data in FIXTURES.items()}
+    none = SimpleNamespace(activities=0, minutes=0, kilometres=0.0, calories=0)
+    week = SimpleNamespace(**vars(FIXTURES["weekly_summary"]["week"]) | {"totals": none})
+    idle = FIXTURES["weekly_summary"] | {"week": week}
     found["mail-weekly_summary-idle"] = ("weekly_summary", {"name": "Ada"} | idle)
     for name, text in NAMES.items():
         found[f"mail-to-{name}"] = ("welcome", {"name": text})

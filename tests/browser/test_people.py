@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from activelog import demo
+from activelog.local import demo
 from tests.activities.test_photos import picture
 from tests.browser.conftest import execute, photograph
+from tests.local.test_up import Up
 from tests.processes import until
-from tests.test_local import Up
 
 pytestmark = pytest.mark.xdist_group("local")
 PASSWORD = "correct horse battery staple"

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from activelog.embedded import EmbeddedPostgres
-from activelog.migrate import migrate
+from activelog.database.migrations import migrate
+from activelog.local.embedded import EmbeddedPostgres
 from tests.conftest import remove_data
 from tests.processes import until
 from tests.queue.conftest import Queue, make_queue_for

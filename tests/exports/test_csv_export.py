@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from activelog import db
-from activelog.settings import Folder
+from activelog import database
+from activelog.base.settings import Folder
 from activelog.storage import FolderStorage
 from tests import processes
-from tests.activities.test_import import finish, upload
 from tests.conftest import User, World
+from tests.imports.test_import import finish, upload
 
 HEADER = b"id,activity_type,duration_minutes,distance_km,activity_date,tags,notes\r\n"
 
@@ -193,7 +193,7 @@ async def test_of_two_runs_at_once_neither_takes_the_other_ones_file(world: Worl
     ada = await world.user()
     job = await request(ada)
     await world.jobs_defer("activelog.exports.generate", ticket_id=job["job_id"])
-    async with anyio.create_task_group() as tasks, db.transaction(world.pool) as conn:
+    async with anyio.create_task_group() as tasks, database.transaction(world.pool) as conn:
         await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
         tasks.start_soon(world.work)
         await world.until(f"SELECT ({_READERS}) = 2")

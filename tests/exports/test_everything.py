@@ -1,10 +1,10 @@
 import zipfile
 from io import BytesIO
 
-from tests.activities.test_import import finish
-from tests.cleanup.test_nightly import add_photo
 from tests.conftest import World
 from tests.exports.test_csv_export import download
+from tests.imports.test_import import finish
+from tests.retention.test_nightly import add_photo
 
 
 async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:

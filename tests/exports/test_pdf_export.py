@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from tests.activities.test_import import finish
 from tests.conftest import User, World
 from tests.exports.test_csv_export import download
+from tests.imports.test_import import finish
 
 
 async def report(user: User, **body: Any) -> PdfReader:

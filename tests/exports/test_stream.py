@@ -6,9 +6,9 @@ from starlette.requests import Request
 
 from activelog.exports import stream
 from activelog.exports.model import CsvQuery
-from tests.activities.test_import import finish
 from tests.conftest import User, World
 from tests.exports.test_csv_export import HEADER, download, request
+from tests.imports.test_import import finish
 
 PATH = "/api/v1/activities/export/csv/download"
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from activelog.embedded import EmbeddedPostgres
-from activelog.migrate import migrate
+from activelog.database.migrations import migrate
+from activelog.local.embedded import EmbeddedPostgres
 from tests import processes
 from tests.conftest import remove_data
 from tests.processes import PYTHON, cpu_seconds, until

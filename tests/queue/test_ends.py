@@ -6,9 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from activelog.db import Conn
-from activelog.queue import store
-from activelog.queue.pace import Pace
+from activelog.database import Conn
+from activelog.queue import queries
+from activelog.queue.app import Limits
+from activelog.queue.worker import Worker
 from tests.queue import tasks
 from tests.queue.conftest import Queue
 from tests.queue.test_worker import until_status, working
@@ -93,7 +94,8 @@ async def test_a_job_that_is_deleted_while_it_fails_harms_no_other(queue: Queue)
 
 
 COUNTED = (
-    "SELECT event, count FROM job_counts WHERE hour = 'infinity' AND event <> 'enqueued' ORDER BY 1"
+    "SELECT event, sum(count) FROM job_activity"
+    " WHERE hour = 'infinity' AND event <> 'enqueued' GROUP BY 1"
 )
 
 
@@ -141,10 +143,8 @@ async def test_a_second_run_beside_the_first_one_is_not_told_to_stop(queue: Queu
     assert queue.events(job).count("succeeded") == 1
 
 
-async def test_a_claim_that_was_committed_late_is_found(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("activelog.queue.worker.RECONCILE_SECONDS", 0.2)
+async def test_a_claim_that_was_committed_late_is_found(queue: Queue) -> None:
+    queue.app.limits = Limits(reconcile=0.2)
     async with working(queue):
         await asyncio.to_thread(queue.until_workers, 1)
         queue.all(
@@ -162,7 +162,7 @@ async def test_what_runs_is_handed_back_when_the_loop_fails(
         worker = queue.app.run_worker_async(install_signal_handlers=False)
         working = asyncio.create_task(worker)
         await until_status(queue, job, "doing")
-        monkeypatch.setattr(Pace, "pause", lambda *_: 1 / 0)
+        monkeypatch.setattr(Worker, "_pause", lambda *_: 1 / 0)
         queue.defer("noop")
         with pytest.raises(ZeroDivisionError):
             await working
@@ -176,17 +176,17 @@ async def test_what_runs_is_handed_back_when_the_loop_fails(
 async def test_an_end_that_could_not_be_written_is_written_when_the_worker_leaves(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = store.turn
+    complete_and_claim = queries.complete_and_claim
     failed = False
 
-    async def turn_that_fails_once(conn: Conn, **what: Any) -> Any:
+    async def failing_once(conn: Conn, outcomes: Any, claim: Any) -> Any:
         nonlocal failed
-        if what["ends"] and not failed:
+        if outcomes and not failed:
             failed = True
             raise psycopg.errors.FeatureNotSupported("cached plan must not change result type")
-        return await turn(conn, **what)
+        return await complete_and_claim(conn, outcomes, claim)
 
-    monkeypatch.setattr(store, "turn", turn_that_fails_once)
+    monkeypatch.setattr(queries, "complete_and_claim", failing_once)
     job, running = queue.defer("noop"), queue.defer("marked", args={"seconds": 60})
     with pytest.raises(psycopg.errors.FeatureNotSupported):
         await queue.work()

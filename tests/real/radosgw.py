@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from activelog.processes import die_with_parent
+from activelog.base.processes import die_with_parent
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph-authtool")
 ACCESS, SECRET = "testkey", "testsecret123"

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from activelog import db
+from activelog import database
 from tests.conftest import User, World
 from tests.exports.test_csv_export import request
 
@@ -29,9 +29,11 @@ async def test_a_job_is_followed_to_its_end_by_many(world: World) -> None:
     ada = await world.user()
     job = await request(ada)
     following = [asyncio.create_task(follow(ada, job)) for _ in range(5)]
-    listeners = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'activelog feed'"
+    listeners = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'activelog notifier'"
+    )
     await world.until(listeners)
-    async with db.transaction(world.pool) as conn:
+    async with database.transaction(world.pool) as conn:
         await conn.execute("LOCK TABLE activities IN ACCESS EXCLUSIVE MODE")
         working = asyncio.create_task(world.work())
         await world.until("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'")

@@ -1,0 +1,48 @@
+"""Postgres: the pool, the ways to run a statement, the named statements of sql/, calls that share a
+round trip, notifications, rate limits, migrations.
+
+Connections are in autocommit mode, so a lone statement is one round trip; callers that need more
+than one open `transaction(pool)`. Query functions take the connection of their caller.
+"""
+
+from activelog.database.pool import (
+    CONNECTION,
+    Conn,
+    Pool,
+    make_pool,
+    searching,
+    snapshot,
+    transaction,
+)
+from activelog.database.statements import (
+    Params,
+    array,
+    batches,
+    execute,
+    many,
+    one,
+    parts_with,
+    queries,
+    records,
+    value,
+)
+
+__all__ = [
+    "CONNECTION",
+    "Conn",
+    "Params",
+    "Pool",
+    "array",
+    "batches",
+    "execute",
+    "make_pool",
+    "many",
+    "one",
+    "parts_with",
+    "queries",
+    "records",
+    "searching",
+    "snapshot",
+    "transaction",
+    "value",
+]

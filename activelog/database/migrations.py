@@ -1,0 +1,151 @@
+"""Brings a database to this version's schema: forward only, one transaction a file.
+
+Tables are changed by sql/migrations, each file applied once. Functions, triggers and views are
+code: the files in the folders of their parts say how they are now, and are applied anew. (Each
+trigger in a transaction of its own: it waits for the writers of its table, and must hold no other
+table meanwhile, or they could wait for each other.)
+
+Two that start at once queue on an advisory lock. A ledger keeps the checksum of every applied
+file and refuses one that was edited afterwards.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+from activelog.base import resources
+from activelog.base.errors import CommandError
+from activelog.database.pool import CONNECTION
+from activelog.database.statements import PARTS
+
+_CODE = ("functions", "triggers", "views")
+_LOCK = 0x41_43_54_4C
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    name text PRIMARY KEY,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+_APPLIED = "SELECT name, checksum FROM schema_migrations"
+
+# The baseline takes the place of 25 migrations. A database that has them all gets another file, and
+# their names go from its ledger.
+_BASELINE, _BEFORE = "0002_baseline.sql", "0025_due_behind_locks.sql"
+_FROM_BEFORE = "from_0025.sql"
+_FORGET = "DELETE FROM schema_migrations WHERE name > '0001_procrastinate.sql'"
+
+
+class MigrationError(CommandError):
+    """The database and the files disagree, in one line."""
+
+
+def migrate(url: str) -> list[str]:
+    """Applies what is missing; returns the names of the files that it applied."""
+    with psycopg.connect(url, autocommit=True, **CONNECTION) as conn:
+        conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        conn.execute(_LEDGER)
+        applied = _applied(conn)
+        if _BEFORE in applied:
+            return _take_along(conn)
+        new = [path for path in migration_files() if not _is_applied(path, applied)]
+        for path in new:
+            with conn.transaction():
+                _apply(conn, path)
+        if not _is_behind(applied):
+            _rebuild(conn, [path for path in code_files() if new or not _is_current(path, applied)])
+    return [path.name for path in new]
+
+
+def migration_files() -> list[Path]:
+    """The numbered ones, in their order."""
+    return sorted(resources.folder("sql").joinpath("migrations").glob("[0-9]*.sql"))
+
+
+def code_files() -> list[Path]:
+    """Functions of all parts first, then triggers, then views; the lowest part first."""
+    sql = resources.folder("sql")
+    files = (sql.joinpath(part, f"{kind}.sql") for kind in _CODE for part in PARTS)
+    return [path for path in files if path.exists()]
+
+
+def _applied(conn: psycopg.Connection) -> dict[str, str]:
+    return dict(conn.execute(_APPLIED).fetchall())
+
+
+def _is_applied(path: Path, applied: dict[str, str]) -> bool:
+    if path.name not in applied:
+        return False
+    if applied[path.name] != _checksum(path):
+        raise MigrationError(f"{path.name} was edited after it was applied; add a new file instead")
+    return True
+
+
+def _apply(conn: psycopg.Connection, path: Path, name: str | None = None) -> None:
+    """`name`: of the file in whose place it is applied."""
+    conn.execute(path.read_bytes())
+    conn.execute(
+        "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
+        [name or path.name, _checksum(path.with_name(name or path.name))],
+    )
+
+
+def _take_along(conn: psycopg.Connection) -> list[str]:
+    """In one transaction: between the old tables and the new functions nothing works."""
+    sql = resources.folder("sql").joinpath("migrations")
+    with conn.transaction():
+        conn.execute(_FORGET)
+        _apply(conn, sql / _FROM_BEFORE, _BASELINE)
+        for path in code_files():
+            _rebuild_one(conn, path, path.read_bytes())
+    return [_FROM_BEFORE]
+
+
+def _is_behind(applied: dict[str, str]) -> bool:
+    """Whether a newer version was here already: its functions stay."""
+    known = {path.name for path in migration_files()}
+    return any("/" not in name and name not in known for name in applied)
+
+
+def _is_current(path: Path, applied: dict[str, str]) -> bool:
+    return applied.get(_name(path)) == _checksum(path)
+
+
+def _name(path: Path) -> str:
+    """In the ledger: operations/views.sql."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def _rebuild(conn: psycopg.Connection, paths: list[Path]) -> None:
+    """Functions and views hold nothing, so they are made anew; but only when they or what is below
+    them may have changed, since people's own views that stand on ours go with them."""
+    for path in paths:
+        *first, last = _pieces(path)
+        for piece in first:
+            conn.execute(piece)
+        with conn.transaction():
+            _rebuild_one(conn, path, last)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """What must not share a transaction: each trigger, and any other file as a whole."""
+    if path.name != "triggers.sql":
+        yield path.read_bytes()
+        return
+    yield from path.read_bytes().strip().removesuffix(b";").split(b";\n")
+
+
+def _rebuild_one(conn: psycopg.Connection, path: Path, statements: bytes) -> None:
+    # A function may call one of a file that comes later.
+    conn.execute("SET LOCAL check_function_bodies = off")
+    conn.execute(statements)
+    conn.execute(
+        "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)"
+        " ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
+        [_name(path), _checksum(path)],
+    )
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,42 @@
+"""JSON in and out. A handler says by the names of its parameters what it needs:
+
+- `user_id: int`: the signed-in user; without a valid bearer token the answer is 401;
+- `body: T`: the JSON body as a msgspec type, unknown fields and wrong types refused;
+- `query: T`: the query string as a msgspec type;
+- a name from its path, `{export_id}`: converted by its annotation; what does not fit is a 404.
+
+`Endpoint` ties it to a method and a path and names its answers, for the router and for the
+OpenAPI document alike.
+"""
+
+from activelog.http.answers import Problem, json, problem, with_etag
+from activelog.http.bodies import convert, explain, form, path_value, read_body, save_body
+from activelog.http.cursors import cut, decode_cursor, encode_cursor
+from activelog.http.endpoint import Endpoint, parameters_of
+from activelog.http.idempotency import KEY_LENGTH, is_replay, once
+from activelog.http.sessions import SESSION_COOKIE, bearer, cookie_user, current_user
+
+__all__ = [
+    "KEY_LENGTH",
+    "SESSION_COOKIE",
+    "Endpoint",
+    "Problem",
+    "bearer",
+    "convert",
+    "cookie_user",
+    "current_user",
+    "cut",
+    "decode_cursor",
+    "encode_cursor",
+    "explain",
+    "form",
+    "is_replay",
+    "json",
+    "once",
+    "parameters_of",
+    "path_value",
+    "problem",
+    "read_body",
+    "save_body",
+    "with_etag",
+]

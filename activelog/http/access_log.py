@@ -1,0 +1,79 @@
+"""One line for each request, without the query string, which may hold a token or a signature; and
+its time for Prometheus, by route and not by path, of which there are as many as ids. Each request
+has an id, the proxy's or client's where one is sent, which the answer repeats."""
+
+import logging
+import re
+import secrets
+import time
+from urllib.parse import quote
+
+from prometheus_client import CollectorRegistry, Histogram
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from activelog.base import logs
+
+REGISTRY = CollectorRegistry()
+SECONDS = Histogram(
+    "activelog_http_seconds",
+    "Requests by route and status",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 2, 10),
+    registry=REGISTRY,
+)
+
+_HEADER = "X-Request-ID"
+_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
+
+logger = logging.getLogger(__name__)
+
+
+class AccessLog:
+    """`on_error` answers for an error that nothing else did."""
+
+    def __init__(self, app: ASGIApp, on_error: ASGIApp) -> None:
+        self._app = app
+        self._on_error = on_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began, status = time.perf_counter(), 0
+        request_id = _request_id(scope)
+        logs.bind(request_id=request_id)
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (_HEADER.lower().encode(), request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            if not status:  # or a layer outside of this one would answer, unseen and without the id
+                await self._on_error(scope, receive, noting)
+            raise
+        finally:
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "none")
+            SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+            if logger.isEnabledFor(logging.INFO):
+                milliseconds = round(seconds * 1000, 1)
+                # (The path as it came: decoded, it may hold line breaks.)
+                path = quote(scope["path"])
+                logger.info(
+                    "%s %s %d %.1f ms", scope["method"], path, status, milliseconds,
+                    extra={"method": scope["method"], "route": route, "status": status,
+                           "milliseconds": milliseconds},
+                )  # fmt: skip
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(_HEADER, "")
+    return given if _ID.fullmatch(given) else secrets.token_hex(8)

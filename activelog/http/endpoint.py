@@ -1,0 +1,68 @@
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from activelog.http.bodies import convert, decode, path_value, read_body
+from activelog.http.sessions import current_user
+
+Handler = Callable[..., Awaitable[Response]]
+
+
+def parameters_of(handler: Handler) -> dict[str, Any]:
+    """The types of what it takes beside the request."""
+    hints = get_type_hints(handler)
+    names = list(inspect.signature(handler).parameters)
+    return {name: hints[name] for name in names if name != "request"}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`answers`: the body type by status, None for one without a JSON body."""
+
+    method: str
+    path: str
+    handler: Handler
+    answers: Mapping[int, type | None]
+    errors: tuple[int, ...] = ()
+    request_type: str | None = None  # of a body that is no JSON
+    answer_type: str | None = None  # likewise
+    idempotent: bool = False  # takes Idempotency-Key
+    bearer: bool = False  # takes a token that the handler reads itself
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        return parameters_of(self.handler)
+
+    @property
+    def needs_token(self) -> bool:
+        return self.bearer or "user_id" in self.parameters
+
+    @cached_property
+    def path_names(self) -> list[str]:
+        return re.findall(r"{(\w+)}", self.path)
+
+    def route(self) -> Route:
+        return Route(self.path, self._respond, methods=[self.method])
+
+    async def _respond(self, request: Request) -> Response:
+        return await self.handler(request, **await self._arguments(request))
+
+    async def _arguments(self, request: Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for name, kind in self.parameters.items():
+            if name == "user_id":
+                arguments[name] = await current_user(request)
+            elif name == "body":
+                arguments[name] = decode(await read_body(request), kind)
+            elif name == "query":
+                arguments[name] = convert(dict(request.query_params), kind)
+            else:
+                arguments[name] = path_value(request.path_params[name], kind)
+        return arguments

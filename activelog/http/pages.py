@@ -1,0 +1,188 @@
+"""Pages for people: who looks at them, and the forms that they send.
+
+Signed in is who has the session cookie: HttpOnly, SameSite=Lax, and Secure behind https. A form
+counts only when its request comes from a page of ours, which the Origin header says (browsers send
+it with every POST, and no script can change it), so another site cannot send one in somebody's
+name. What went wrong or well is told on the next page, by a cookie that is read once.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from activelog import database, http
+from activelog.base import auth
+from activelog.base.errors import AppError
+from activelog.http import templating
+from activelog.services import of_request
+
+FLASH = "activelog_flash"
+
+Handler = Callable[..., Awaitable[Response]]
+Form = dict[str, str]
+
+_SQL = database.queries("http")
+
+
+@dataclass(frozen=True)
+class Visitor:
+    id: int
+    name: str
+    email: str
+    is_admin: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """A handler names what it needs: `visitor` (signed in), `form`, names from its path."""
+
+    method: str
+    path: str
+    handler: Handler
+    needs: Literal["nobody", "user", "admin"] = "user"
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        return http.parameters_of(self.handler)
+
+    def route(self) -> Route:
+        return Route(self.path, self._respond, methods=[self.method])
+
+    async def _respond(self, request: Request) -> Response:
+        visitor = await visitor_of(request)
+        request.state.visitor = visitor
+        if self.needs != "nobody" and visitor is None:
+            return RedirectResponse(f"/sign-in?next={quote(_wanted(request), safe='')}", 303)
+        if self.needs == "admin" and not (visitor and visitor.is_admin):
+            return problem(request, AppError.not_found("page"))
+        try:
+            if self.method == "POST":
+                check_origin(request)
+            return await self.handler(request, **await self._arguments(request, visitor))
+        except AppError as error:
+            return self._refused(request, error)
+
+    async def _arguments(self, request: Request, visitor: Visitor | None) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for name, kind in self.parameters.items():
+            if name == "visitor":
+                arguments[name] = visitor
+            elif name == "form":
+                arguments[name] = http.form(await http.read_body(request))
+            else:
+                arguments[name] = http.path_value(request.path_params[name], kind)
+        return arguments
+
+    def _refused(self, request: Request, error: AppError) -> Response:
+        """A form goes back to its page, which says why; whatever else is refused is a page."""
+        came_from = _came_from(request)
+        if self.method == "POST" and came_from and error.status != 403:
+            return back(request, came_from, error.message, kind="error")
+        return problem(request, error)
+
+
+async def visitor_of(request: Request) -> Visitor | None:
+    user_id = await http.cookie_user(request)
+    if user_id is None:
+        return None
+    async with of_request(request).pool.connection() as conn:
+        visitor = await database.one(conn, _SQL["visitor"], {"user_id": user_id}, Visitor)
+        request.state.unread = await request.app.state.unread(conn, user_id) if visitor else 0
+    return visitor
+
+
+def check_origin(request: Request) -> None:
+    if _split(request.headers.get("origin", "")).netloc != request.headers.get("host"):
+        raise AppError("forbidden", "that form was not sent from a page of ours", 403)
+
+
+def _wanted(request: Request) -> str:
+    """Where somebody wants to be after signing in: for a form, the page that it stood on."""
+    if request.method != "GET":
+        return _came_from(request)
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
+def _came_from(request: Request) -> str:
+    return _split(request.headers.get("referer", "")).path
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+def page(request: Request, template: str, *, status: int = 200, **data: Any) -> Response:
+    visitor = getattr(request.state, "visitor", None)
+    kind, _, message = unquote(request.cookies.get(FLASH, "")).partition(":")
+    response = templating.page(
+        template,
+        status=status,
+        visitor=visitor,
+        unread=getattr(request.state, "unread", 0),
+        path=request.url.path,
+        flash={"kind": kind, "message": message} if message else None,
+        **data,
+    )
+    if message:
+        response.delete_cookie(FLASH, httponly=True, samesite="lax")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def problem(request: Request, error: AppError) -> Response:
+    response = page(request, "http/problem.html", status=error.status, error=error)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def back(
+    request: Request, path: str, message: str = "", *, kind: Literal["done", "error"] = "done"
+) -> Response:
+    """To a page of ours after a form, with a word on how it went."""
+    response = RedirectResponse(path, 303)
+    if message:
+        _set(request, response, FLASH, quote(f"{kind}:{message}"), seconds=60)
+    return response
+
+
+def sign_in(request: Request, token: str, path: str) -> Response:
+    response = RedirectResponse(path, 303)
+    _set(request, response, http.SESSION_COOKIE, token, seconds=auth.SESSION_HOURS * 3600)
+    return response
+
+
+def sign_out(request: Request) -> Response:
+    response = RedirectResponse("/sign-in", 303)
+    response.delete_cookie(http.SESSION_COOKIE, httponly=True, samesite="lax")
+    return response
+
+
+def local_path(text: str) -> str:
+    """Where to go after signing in, if it is on this site."""
+    is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_ours else "/activities"
+
+
+def _set(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:
+    secure = of_request(request).settings.base_url.startswith("https:")
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
+
+
+async def for_script(answer: Awaitable[Response], target: str) -> Response:
+    """What the API answered, and the page that the script opens then."""
+    try:
+        body = msgspec.json.decode((await answer).body)
+    except AppError as error:
+        return http.problem(error)
+    return http.json({"page": target.format_map(body)})

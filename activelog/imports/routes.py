@@ -1,0 +1,78 @@
+import asyncio
+import tempfile
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import http, tickets
+from activelog.base.errors import AppError, Permanent
+from activelog.database import Conn
+from activelog.http import Endpoint
+from activelog.imports import queries
+from activelog.imports.csv_rows import detect_format, unpacked
+from activelog.imports.model import IMPORT, ImportQuery
+from activelog.imports.tasks import import_csv
+from activelog.services import of_request
+from activelog.tickets import ConcurrencyGroup, JobAccepted
+from activelog.tickets.routes import accept
+
+UPLOAD_LIMIT = 200 * 1024 * 1024  # bytes
+WAITING = 10  # imports of one user, behind the one that runs
+
+
+async def import_upload(request: Request, user_id: int, query: ImportQuery) -> Response:
+    """Imports a CSV file, sent as the body, plain or packed by gzip, in the background: ours, or
+    Strava's activities.csv, or what Garmin Connect and RunKeeper export. Good rows are imported,
+    those that are there already are skipped, the others reported by line in the job's result."""
+    services = of_request(request)
+    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+        path = Path(folder, "upload.csv")
+        digest = await _receive(request, path)
+        ticket_id = uuid4()
+        key = import_key(user_id, ticket_id)
+        await services.storage.put(key, path, "text/csv")
+
+    async def start(conn: Conn) -> Response:
+        await open_import(conn, ticket_id, user_id, dry_run=query.dry_run)
+        return await accept(request, conn, ticket_id, IMPORT, import_csv, "import job started")
+
+    try:
+        response = await http.once(request, user_id, [digest, query.dry_run], start)
+    except Exception:
+        await services.storage.remove(key)
+        raise
+    if http.is_replay(response):
+        await services.storage.remove(key)
+    return response
+
+
+def import_key(user_id: int, ticket_id: UUID) -> str:
+    return f"imports/{user_id}/{ticket_id}.csv"
+
+
+async def open_import(conn: Conn, ticket_id: UUID, user_id: int, *, dry_run: bool = False) -> None:
+    """Its file must be in the storage already. Somebody's imports run one after another, or two of
+    one file would not see each other's activities."""
+    group = ConcurrencyGroup(f"imports of {user_id}", limit=1, most_waiting=WAITING)
+    opening = tickets.opening(ticket_id, user_id, IMPORT, import_csv, group)
+    if not await queries.request(conn, import_key(user_id, ticket_id), opening, dry_run=dry_run):
+        raise group.refusal("imports")
+
+
+async def _receive(request: Request, path: Path) -> str:
+    digest = await http.save_body(request, path, UPLOAD_LIMIT)
+    with path.open("rb") as file:
+        try:
+            await asyncio.to_thread(detect_format, unpacked(file))
+        except Permanent as error:
+            message = f"the body is no CSV of activities: {error}"
+            raise AppError("invalid request", message) from None
+    return digest
+
+
+ENDPOINTS = [
+    Endpoint("POST", "/api/v1/activities/import", import_upload, {202: JobAccepted},
+             errors=(429,), request_type="text/csv", idempotent=True),
+]  # fmt: skip

@@ -1,0 +1,58 @@
+"""`activelog import`: an operator's way to give a user their history."""
+
+import asyncio
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from activelog import database, tickets
+from activelog.accounts import queries
+from activelog.base.addresses import findable
+from activelog.base.errors import AppError, CommandError
+from activelog.base.settings import Settings
+from activelog.imports.routes import import_key, open_import
+from activelog.services import make_services
+from activelog.tickets import Ticket
+
+
+class ImportFailed(CommandError):
+    """In one line."""
+
+
+async def run(settings: Settings, email: str, path: Path) -> None:
+    """Hands the file to the workers and waits for the result. Raises ImportFailed."""
+    if not path.is_file():
+        raise ImportFailed(f"{path} is not a file")
+    async with database.make_pool(
+        settings.database_url, max_size=2, application="activelog import"
+    ) as pool:
+        services = make_services(settings, pool)
+        async with pool.connection() as conn:
+            user_id = await queries.owner(conn, findable(email))
+        if user_id is None:
+            raise ImportFailed(f"nobody with the verified address {email} is registered")
+        ticket_id = uuid4()
+        await services.storage.put(import_key(user_id, ticket_id), path, "text/csv")
+        try:
+            async with database.transaction(pool) as conn:
+                await open_import(conn, ticket_id, user_id)
+        except AppError as error:
+            await services.storage.remove(import_key(user_id, ticket_id))
+            raise ImportFailed(str(error)) from None
+        while True:
+            async with pool.connection() as conn:
+                ticket = await tickets.get(conn, ticket_id, user_id)
+            assert ticket is not None
+            if ticket.status not in ("pending", "processing"):
+                return _report(ticket)
+            print(f"\r{ticket.status}: {ticket.message}", end="", file=sys.stderr, flush=True)
+            await asyncio.sleep(0.3)
+
+
+def _report(ticket: Ticket) -> None:
+    print(file=sys.stderr)
+    if ticket.status != "completed":
+        raise ImportFailed(ticket.error or f"the import is {ticket.status}")
+    print(ticket.message)
+    for error in (ticket.result or {})["errors"]:
+        print(f"line {error['line']}: {error['reason']}")

@@ -1,0 +1,73 @@
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# What people can decide about, by list, with what their settings page calls it.
+LISTS = {
+    "weekly_summary": "Weekly summary",
+    "weekly_idle": "Weekly summary after a week without activities, too",
+    "monthly_report": "Monthly reports",
+    "friend_request": "Friend requests",
+    "friend_activity": "New activities of friends",
+    "export_ready": "Exports that are ready",
+}
+
+# What the templates of a mail tell; None: there is nothing to tell any more, and it is skipped.
+Content = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A mail that this job may send. A state other than `sending` is the end of the mail."""
+
+    id: int
+    message_id: str
+    state: str
+    name: str
+    email: str
+    kind: str
+    user_id: int
+    dedup_key: str
+    job_id: int
+
+
+@dataclass(frozen=True)
+class MailKind:
+    """A kind of mail: its templates' folder, the task that sends it and that task's queue.
+
+    `key` names the argument of that task which tells mails of the kind to one person apart (their
+    deduplication key); without it there is one for ever. `content(services, claim)` reads what the
+    mail tells, once it is sure that the mail is wanted. `fixture` is made-up content, for the
+    preview and the templates' tests. `list` is what a person can unsubscribe from (None: not at
+    all), `cap` how many of them one person gets within a day.
+    """
+
+    name: str
+    task: str
+    queue: str
+    key: str = ""
+    content: Callable[[Any, Claim], Awaitable[Content]] | None = field(default=None, repr=False)
+    fixture: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    list: str | None = None
+    cap: int | None = None
+
+
+@dataclass(frozen=True)
+class MailWanted:
+    """A mail that a job wants to send; `message_id` is for one that has no row yet."""
+
+    kind: MailKind
+    user_id: int
+    dedup_key: str
+    job_id: int
+    message_id: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended; `size` in bytes, when the mail was sent."""
+
+    mail_id: int
+    state: str
+    answer: str
+    size: int | None = None

@@ -1,0 +1,146 @@
+"""Writing mails in the transaction that causes them, and delivering them in jobs."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from activelog.base.errors import JobError, Permanent, Postponed
+from activelog.base.settings import Settings
+from activelog.database import Conn, Pool
+from activelog.database.batching import Batcher
+from activelog.mail import queries
+from activelog.mail.message import Message, Recipient, compose, domain_of, make_message_id
+from activelog.mail.model import Claim, MailKind, MailWanted, Outcome
+from activelog.mail.relay import Mailer, MailRefused
+from activelog.mail.templates import Templates
+from activelog.mail.unsubscribe import unsubscribe_headers, unsubscribe_url
+from activelog.queue import Backoff, Context
+
+# Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
+PATIENT = Backoff(base=60, factor=8, cap=3600)
+TIMEOUT = 240.0  # seconds; longer than the relay may take for all of its answers
+_TURN_PATIENCE = 2.0  # seconds that a mail waits in its slot for its turn under the rate limit
+_NOT_YET = 5.0  # seconds until it asks again
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outbox:
+    settings: Settings = field(repr=False)
+    pool: Pool
+    batch: Batcher
+    mailer: Mailer
+    templates: Templates
+
+    async def write(
+        self,
+        conn: Conn,
+        kind: MailKind,
+        user_id: int,
+        dedup_key: str = "",
+    ) -> bool:
+        """Writes the mail and defers `kind.task(user_id=…, <kind.key>=dedup_key)` in the caller's
+        transaction. False if it was there before."""
+        message_id = make_message_id(self.settings.mail_from)
+        return await queries.write(conn, kind, user_id, dedup_key, message_id)
+
+    async def write_digests(
+        self,
+        conn: Conn,
+        kind: MailKind,
+        user_ids: Sequence[int],
+        dedup_key: str,
+        delay: timedelta,
+    ) -> int:
+        """Writes a mail to each user who has none of the kind waiting, and defers its task for
+        `delay` later: it tells all that is new by then. Returns how many."""
+        domain = domain_of(self.settings.mail_from)
+        return await queries.write_digests(conn, kind, user_ids, dedup_key, delay, domain)
+
+    async def deliver(
+        self, context: Context, kind: MailKind, user_id: int, dedup_key: str = ""
+    ) -> bool:
+        """Claims, renders, sends and records one mail; True when this run sent it. A second run
+        finds it sent and stops, and so does another job that comes while it is being sent.
+
+        Raises Permanent when it can never be sent, JobError when later may be better.
+        """
+        message_id = make_message_id(self.settings.mail_from)
+        wanted = MailWanted(kind, user_id, dedup_key, context.job.id or 0, message_id)
+        claim = await self.batch(queries.claim, wanted)
+        if claim is None or claim.state != "sending":
+            return False
+        try:
+            content = await _content(context, kind, claim)
+            if content is None:
+                skipped = Outcome(claim.id, "skipped", "nothing to tell")
+                await self.batch(queries.finish, skipped)
+                return False
+            message = self._compose(kind, claim, content)
+            await self._await_turn()
+            answer = await self.mailer.send(message)
+        except Postponed:
+            async with self.pool.connection() as conn:
+                await queries.unclaim(conn, claim.id)
+            raise
+        except Exception as error:
+            await self._give_back(claim, error, is_last=_is_last(context, error))
+            raise _without_address(error, claim.email) from None
+        await self.batch(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
+        logger.info(
+            "Mail %d (%s) to user %d sent, %s", claim.id, kind.name, user_id, claim.message_id
+        )
+        return True
+
+    def close(self) -> None:
+        self.mailer.close()
+
+    def _compose(self, kind: MailKind, claim: Claim, content: Mapping[str, Any]) -> Message:
+        url = unsubscribe_url(self.settings, claim.user_id, kind)
+        texts = self.templates.render(
+            kind.name, {"name": claim.name, "unsubscribe_url": url, **content}
+        )
+        recipient = Recipient(claim.name, claim.email)
+        mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)
+        return compose(mail_from, recipient, claim.message_id, texts, headers)
+
+    async def _await_turn(self) -> None:
+        """Under the rate limit that all workers share. Raises Postponed when it is far off."""
+        per_second = self.settings.mails_per_second
+        if per_second is None:
+            return
+        async with self.pool.connection() as conn:
+            seconds = await queries.take_turn(conn, per_second, _TURN_PATIENCE)
+        if seconds is None:
+            raise Postponed("mails go out as fast as they may", _NOT_YET)
+        await asyncio.sleep(seconds)
+
+    async def _give_back(self, claim: Claim, error: Exception, *, is_last: bool) -> None:
+        state = "failed" if is_last else "queued"
+        await self.batch(queries.finish, Outcome(claim.id, state, str(error)))
+        if isinstance(error, MailRefused) and error.dead_mailbox:
+            async with self.pool.connection() as conn:
+                await queries.suppress(conn, claim.email, str(error))
+
+
+async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[str, Any] | None:
+    if kind.content is None:
+        return {}
+    return await kind.content(context.additional_context["services"], claim)
+
+
+def _is_last(context: Context, error: Exception) -> bool:
+    return isinstance(error, Permanent) or context.job.attempts >= PATIENT.retries
+
+
+def _without_address(error: Exception, address: str) -> Exception:
+    """Relays repeat the address in their answers; job rows and logs are not the place for it."""
+    if not isinstance(error, JobError):
+        return error
+    text = re.sub(re.escape(address), "<recipient>", str(error), flags=re.IGNORECASE)
+    return Permanent(text) if isinstance(error, Permanent) else JobError(text)

@@ -1,0 +1,103 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from activelog import database
+from activelog.base import logs
+from activelog.database import Conn
+from activelog.mail.model import LISTS, Claim, MailKind, MailWanted, Outcome
+
+_SQL = database.queries("mail")
+
+
+async def write(conn: Conn, kind: MailKind, user_id: int, dedup_key: str, message_id: str) -> bool:
+    """False if it was there before."""
+    key = {kind.key: dedup_key} if kind.key else {}
+    params = _key(kind, user_id, dedup_key) | {
+        "message_id": message_id,
+        "task": kind.task,
+        "queue": kind.queue,
+        "args": Jsonb({"user_id": user_id, **key, **logs.origin()}),
+    }
+    return await database.value(conn, _SQL["write"], params) is not None
+
+
+async def write_digests(
+    conn: Conn,
+    kind: MailKind,
+    user_ids: Sequence[int],
+    dedup_key: str,
+    delay: timedelta,
+    domain: str,
+) -> int:
+    params = {
+        "user_ids": list(user_ids),
+        "kind": kind.name,
+        "task": kind.task,
+        "queue": kind.queue,
+        "dedup_key": dedup_key,
+        "delay": delay,
+        "domain": domain,
+    }
+    return int(await database.value(conn, _SQL["write_digests"], params))
+
+
+async def claim(conn: Conn, wanted: Sequence[MailWanted]) -> list[Claim | None]:
+    """None where nothing is left to do, or another job is at it."""
+    asked = [
+        _key(want.kind, want.user_id, want.dedup_key)
+        | {
+            "job_id": want.job_id,
+            "message_id": want.message_id,
+            "list": want.kind.list,
+            "cap": want.kind.cap,
+        }
+        for want in wanted
+    ]
+    found = await database.many(conn, _SQL["claim"], {"wanted": database.records(asked)}, Claim)
+    claims = {(claim.job_id, claim.kind, claim.user_id, claim.dedup_key): claim for claim in found}
+    return [
+        claims.get((want.job_id, want.kind.name, want.user_id, want.dedup_key)) for want in wanted
+    ]
+
+
+async def finish(conn: Conn, outcomes: Sequence[Outcome]) -> Sequence[None]:
+    ended = [asdict(outcome) for outcome in outcomes]
+    await database.execute(conn, _SQL["finish"], {"outcomes": database.records(ended)})
+    return [None] * len(outcomes)
+
+
+async def unclaim(conn: Conn, mail_id: int) -> None:
+    await database.execute(conn, _SQL["unclaim"], {"id": mail_id})
+
+
+async def suppress(conn: Conn, address: str, answer: str) -> None:
+    await database.execute(conn, _SQL["suppress"], {"address": address, "answer": answer})
+
+
+async def take_turn(conn: Conn, per_second: float, patience: float) -> float | None:
+    """Seconds until a mail may go out; None (and no turn taken) when it is more than `patience`."""
+    params = {"per_second": per_second, "patience": patience}
+    seconds: float | None = await database.value(conn, _SQL["take_turn"], params)
+    return seconds
+
+
+async def preferences(conn: Conn, user_id: int) -> dict[str, bool]:
+    cursor = await conn.execute(_SQL["preferences"], {"user_id": user_id})
+    return dict.fromkeys(LISTS, True) | dict(await cursor.fetchall())
+
+
+async def set_preferences(conn: Conn, user_id: int, wanted: Mapping[str, bool]) -> None:
+    params = {"user_id": user_id, "lists": list(wanted), "wanted": list(wanted.values())}
+    await database.execute(conn, _SQL["set_preferences"], params)
+
+
+async def has_user(conn: Conn, user_id: int) -> bool:
+    return bool(await database.value(conn, _SQL["has_user"], {"user_id": user_id}))
+
+
+def _key(kind: MailKind, user_id: int, dedup_key: str) -> dict[str, Any]:
+    return {"kind": kind.name, "user_id": user_id, "dedup_key": dedup_key}

@@ -1,0 +1,166 @@
+"""The face of sql/queries/admin.sql: what the jobs page reads and does."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from activelog import database
+from activelog.base import logs
+from activelog.base.date_ranges import parse_time_range
+from activelog.database import Conn
+from activelog.operations.model import (
+    Action,
+    Event,
+    Failure,
+    Hindrances,
+    Ids,
+    Job,
+    JobFilter,
+    JobRow,
+    Mail,
+    Noted,
+    Queue,
+    Run,
+    RunError,
+    Schedule,
+    Slot,
+    Worker,
+)
+from activelog.queue.queries import queue_names
+
+_SQL = database.queries("operations", "admin")
+BULK = "bulk action"  # the kind of its ticket
+_INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
+
+
+async def queues(conn: Conn) -> list[Queue]:
+    cursor = await conn.execute(_SQL["queue_names"])
+    others = {name for (name,) in await cursor.fetchall()}
+    names = {"critical", "default", "low", *await queue_names(conn), *others}
+    return await database.many(conn, _SQL["queues"], {"names": sorted(names)}, Queue)
+
+
+async def slots(conn: Conn, unit: Literal["hour", "day"], since: datetime) -> list[Slot]:
+    """From `since`, where an hour or a day begins, until now."""
+    params = {"unit": unit, "length": timedelta(**{f"{unit}s": 1}), "since": since}
+    return await database.many(conn, _SQL["slots"], params, Slot)
+
+
+async def workers(conn: Conn) -> list[Worker]:
+    return await database.many(conn, _SQL["workers"], {}, Worker)
+
+
+async def failures(conn: Conn) -> list[Failure]:
+    return await database.many(conn, _SQL["failures"], {}, Failure)
+
+
+async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
+    """Newest first. Raises QueryCanceled in a `database.searching` when too much is to be read."""
+    ids = await came_within(conn, wanted)
+    last = ids.last if wanted.before is None else min(ids.last, wanted.before)
+    params = _what(wanted) | {"limit": limit, "first": ids.first, "last": last}
+    by_words = wanted.text or (wanted.status not in _INDEXED and (wanted.task or wanted.queue))
+    return await database.many(conn, _SQL["search" if by_words else "jobs"], params, JobRow)
+
+
+async def came_within(conn: Conn, wanted: JobFilter) -> Ids:
+    times = parse_time_range(wanted.start_date, wanted.end_date)
+    found = await database.one(conn, _SQL["ids"], times.params(), Ids)
+    assert found is not None
+    return found
+
+
+async def job(conn: Conn, job_id: int) -> Job | None:
+    return await database.one(conn, _SQL["job"], {"id": job_id}, Job)
+
+
+async def hindrances(conn: Conn, job_id: int) -> Hindrances | None:
+    return await database.one(conn, _SQL["hindrances"], {"id": job_id}, Hindrances)
+
+
+async def events(conn: Conn, job_id: int) -> list[Event]:
+    return await database.many(conn, _SQL["events"], {"id": job_id}, Event)
+
+
+async def errors(conn: Conn, job_id: int) -> list[RunError]:
+    return await database.many(conn, _SQL["errors"], {"id": job_id}, RunError)
+
+
+async def act(conn: Conn, action: Action, ids: list[int]) -> int:
+    """How many jobs it was right for."""
+    params = {"ids": ids}
+    if action == "cancel":
+        return int(await database.value(conn, _SQL["cancel"], params))
+    statements = {"retry": _SQL["retry"], "run_now": _SQL["run_now"], "delete": _SQL["delete"]}
+    return await database.execute(conn, statements[action], params)
+
+
+async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit: int) -> list[int]:
+    params = _what(wanted) | {"after": after, "until": until, "limit": limit}
+    found: list[int] = await database.value(conn, _SQL["matching"], params)
+    return found
+
+
+async def count_matching(conn: Conn, wanted: JobFilter) -> int:
+    """Up to 100,000."""
+    ids = await came_within(conn, wanted)
+    params = _what(wanted) | {"first": ids.first, "last": ids.last}
+    return int(await database.value(conn, _SQL["count_matching"], params))
+
+
+async def defer_bulk(conn: Conn, ticket_id: UUID, user_id: int, args: dict[str, Any]) -> None:
+    args |= logs.origin()
+    params = {"id": ticket_id, "user_id": user_id, "kind": BULK, "args": Jsonb(args)}
+    await database.execute(conn, _SQL["defer_bulk"], params)
+
+
+async def pause(conn: Conn, queue: str) -> None:
+    await database.execute(conn, _SQL["pause"], {"queue": queue})
+
+
+async def resume(conn: Conn, queue: str) -> None:
+    await database.execute(conn, _SQL["resume"], {"queue": queue})
+
+
+async def schedules(conn: Conn) -> list[Schedule]:
+    return await database.many(conn, _SQL["schedules"], {}, Schedule)
+
+
+async def runs(conn: Conn) -> list[Run]:
+    return await database.many(conn, _SQL["runs"], {}, Run)
+
+
+async def mails(conn: Conn, state: str | None, before: int | None, limit: int) -> list[Mail]:
+    params = {"state": state, "before": before, "limit": limit}
+    return await database.many(conn, _SQL["mails"], params, Mail)
+
+
+async def audit(conn: Conn) -> list[Noted]:
+    return await database.many(conn, _SQL["audit"], {}, Noted)
+
+
+async def note(conn: Conn, user_id: int, action: str, subject: str) -> None:
+    params = {"user_id": user_id, "action": action, "subject": subject}
+    await database.execute(conn, _SQL["note"], params)
+
+
+async def run_schedule(conn: Conn, task: str) -> bool:
+    """False for a task that is no schedule."""
+    return await database.value(conn, _SQL["run_schedule"], {"task": task}) is not None
+
+
+def _what(wanted: JobFilter) -> dict[str, Any]:
+    """Of the text all `parts` must be there; `words` are what their blocks are found by."""
+    text = wanted.text or ""
+    words = re.findall(r"[^\W_]+", text.lower())
+    return wanted.what() | {
+        "parts": [f"%{_literally(part)}%" for part in text.split()],
+        "words": [word[:100] for word in words] + [*filter(None, (wanted.task, wanted.queue))],
+    }
+
+
+def _literally(part: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", part)

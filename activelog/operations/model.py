@@ -1,0 +1,212 @@
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
+Action = Literal["retry", "run_now", "cancel", "delete"]
+
+STATES = ("todo", "doing", "failed", "aborted", "cancelled", "succeeded")
+# By state: what can be done to such a job.
+ACTIONS: dict[str, tuple[Action, ...]] = {
+    "todo": ("run_now", "cancel"),
+    "doing": ("cancel",),
+    "failed": ("retry", "delete"),
+    "aborted": ("retry", "delete"),
+    "cancelled": ("retry", "delete"),
+    "succeeded": ("delete",),
+}
+
+
+class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """`start_date` and `end_date`: when jobs came. `before`: an id, for paging."""
+
+    status: State | None = None
+    queue: Annotated[str, Meta(max_length=128)] | None = None
+    task: Annotated[str, Meta(max_length=128)] | None = None
+    text: Annotated[str, Meta(max_length=200)] | None = None
+    start_date: Annotated[str, Meta(max_length=40)] | None = None
+    end_date: Annotated[str, Meta(max_length=40)] | None = None
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+    def what(self) -> dict[str, str | None]:
+        """All of it but when."""
+        return {"status": self.status, "queue": self.queue, "task": self.task, "text": self.text}
+
+    def fields(self) -> dict[str, str]:
+        """As in a query string or a form, without the page."""
+        found = self.what() | {"start_date": self.start_date, "end_date": self.end_date}
+        return {name: value for name, value in found.items() if value}
+
+
+class Switch(msgspec.Struct, forbid_unknown_fields=True):
+    queue: Annotated[str, Meta(min_length=1, max_length=128)]
+    action: Literal["pause", "resume"]
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Of jobs: `first` and all behind it up to but not including `last`."""
+
+    first: int
+    last: int
+
+
+class MailFilter(msgspec.Struct, forbid_unknown_fields=True):
+    state: Annotated[str, Meta(max_length=20)] | None = None
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+@dataclass(frozen=True)
+class Queue:
+    queue: str
+    waiting: int  # counted up to 10,000 in each way of waiting
+    oldest: datetime | None  # since when the first in line waits
+    later: int
+    running: int
+    succeeded: int  # within a day, like the two that follow
+    failed: int  # for good
+    stopped: int  # aborted
+    paused: bool
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An hour or a day of the charts."""
+
+    at: datetime
+    succeeded: int
+    failed: int
+    enqueued: int
+    waited: float | None  # seconds before a run, the mean
+    seconds: float | None  # of a run, the mean
+    waiting: int  # in all queues together, the most at once
+
+
+@dataclass(frozen=True)
+class Worker:
+    id: int
+    last_heartbeat: datetime
+    is_alive: bool
+    host: str | None  # that and what follows, a stock worker does not say
+    pid: int | None
+    slots: int | None
+    queues: list[str] | None  # None: all
+    started_at: datetime | None
+    job_ids: list[int]
+    tasks: list[str]
+
+    @property
+    def running(self) -> list[tuple[int, str]]:
+        return list(zip(self.job_ids, self.tasks, strict=True))
+
+
+@dataclass(frozen=True)
+class Failure:
+    task_name: str
+    error: str
+    runs: int
+    last_at: datetime
+    job_id: int
+
+
+@dataclass(frozen=True)
+class JobRow:
+    id: int
+    status: str
+    queue: str
+    task: str
+    args: str
+    attempts: int
+    scheduled_at: datetime | None
+    created_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    id: int
+    status: str
+    queue: str
+    task: str
+    args: str
+    attempts: int
+    scheduled_at: datetime | None
+    priority: int
+    lock: str | None
+    queueing_lock: str | None
+    worker_id: int | None
+    abort_requested: bool
+
+
+@dataclass(frozen=True)
+class Hindrances:
+    """What may keep a job from starting."""
+
+    is_paused: bool
+    lock_holder: int | None
+    alive: int  # workers
+    takers: int  # of them, who know its task and take its queue
+
+
+@dataclass(frozen=True)
+class Event:
+    type: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class RunError:
+    attempt: int
+    at: datetime
+    kind: str
+    error: str
+    traceback: str | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    task_name: str
+    cron: str | None
+    last_tick: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outcome: str | None
+    counts: dict[str, int] | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    task_name: str
+    tick: datetime | None
+    job_id: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    counts: dict[str, int]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Mail:
+    id: int
+    kind: str
+    user_id: int
+    dedup_key: str
+    state: str
+    attempts: int
+    answer: str | None
+    size: int | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Noted:
+    at: datetime
+    action: str
+    subject: str
+    name: str | None

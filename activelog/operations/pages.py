@@ -1,0 +1,283 @@
+"""The jobs page, for admins."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from croniter import croniter
+from psycopg.errors import QueryCanceled
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import database, http, tickets
+from activelog.base.errors import AppError
+from activelog.database import Conn
+from activelog.http import pages
+from activelog.http.pages import Form, Page, Visitor
+from activelog.operations import admin
+from activelog.operations.model import (
+    ACTIONS,
+    STATES,
+    Action,
+    JobFilter,
+    MailFilter,
+    Schedule,
+    Slot,
+    Switch,
+)
+from activelog.services import of_request
+
+_PAGE = 50
+_HOURS, _DAYS = 48, 30  # of the charts
+_SEARCH_SECONDS = 5
+
+
+async def overview(request: Request, visitor: Visitor) -> Response:
+    by_day = request.query_params.get("charts") == "days"
+    services = of_request(request)
+    hour = services.clock().replace(minute=0, second=0, microsecond=0)
+    async with services.pool.connection() as conn:
+        queues = await admin.queues(conn)
+        hours_back = 24 if by_day else _HOURS
+        hours = await admin.slots(conn, "hour", hour - timedelta(hours=hours_back - 1))
+        days_back = hour.replace(hour=0) - timedelta(days=_DAYS - 1)
+        slots = await admin.slots(conn, "day", days_back) if by_day else hours
+        workers = await admin.workers(conn)
+        failures = await admin.failures(conn)
+    return pages.page(
+        request,
+        "operations/overview.html",
+        queues=queues,
+        workers=workers,
+        failures=failures,
+        by_day=by_day,
+        charts=list(_charts(slots, "{:%-d}" if by_day else "{:%H}h")),
+        last_day=_sums(hours[-24:]),
+    )
+
+
+async def jobs(request: Request, visitor: Visitor) -> Response:
+    wanted = _filter(dict(request.query_params))
+    async with _searching(request) as conn:
+        found = await admin.jobs(conn, wanted, _PAGE + 1)
+    shown = found[:_PAGE]
+    fields = wanted.fields()
+    return pages.page(
+        request,
+        "operations/jobs.html",
+        jobs=shown,
+        wanted=wanted,
+        fields=fields,
+        states=STATES,
+        actions=ACTIONS.get(wanted.status or "", ()),
+        older=urlencode(fields | {"before": shown[-1].id}) if len(found) > _PAGE else None,
+    )
+
+
+async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.job(conn, job_id)
+        if found is None:
+            raise AppError.not_found("job")
+        events, errors = await admin.events(conn, job_id), await admin.errors(conn, job_id)
+        hindrances = await admin.hindrances(conn, job_id)
+    is_due = found.scheduled_at is None or found.scheduled_at <= of_request(request).clock()
+    return pages.page(
+        request,
+        "operations/job.html",
+        job=found,
+        events=events,
+        errors=errors,
+        actions=ACTIONS[found.status],
+        hindrances=hindrances if found.status == "todo" and is_due else None,
+    )
+
+
+async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Response:
+    action = _action(form)
+    async with of_request(request).pool.connection() as conn:
+        if not await admin.act(conn, action, [job_id]):
+            reason = "the job is in another state by now, or its queueing lock is taken"
+            raise AppError("conflict", reason, 409)
+        await admin.note(conn, visitor.id, action, f"job {job_id}")
+    path = "/admin/jobs" if action == "delete" else f"/admin/jobs/{job_id}"
+    return pages.back(request, path, f"Done: {_words(action)}.")
+
+
+async def ask_bulk(request: Request, visitor: Visitor) -> Response:
+    """How many it would be, before anything is done."""
+    form = dict(request.query_params)
+    action, wanted = _action(form), _bulk_filter(form)
+    async with _searching(request) as conn:
+        count = await admin.count_matching(conn, wanted)
+    return pages.page(
+        request,
+        "operations/bulk.html",
+        action=action,
+        words=_words(action),
+        fields=wanted.fields(),
+        count=count,
+    )
+
+
+async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
+    action, wanted = _action(form), _bulk_filter(form)
+    ticket_id = uuid4()
+    async with of_request(request).pool.connection() as conn, conn.transaction():
+        ids = await admin.came_within(conn, wanted)
+        args = {
+            "ticket_id": str(ticket_id),
+            "action": action,
+            "wanted": {name: value for name, value in wanted.what().items() if value},
+            "after": ids.first - 1,
+            "until": ids.last - 1,
+        }
+        await admin.defer_bulk(conn, ticket_id, visitor.id, args)
+        await admin.note(conn, visitor.id, action, f"all jobs with {urlencode(wanted.fields())}")
+    return pages.back(request, f"/admin/bulk/{ticket_id}")
+
+
+async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        ticket = await tickets.get(conn, job_id, visitor.id)
+    if ticket is None or ticket.kind != admin.BULK:
+        raise AppError.not_found("bulk action")
+    return pages.page(
+        request,
+        "operations/bulk_job.html",
+        job=ticket.body(""),
+        said=ticket.message,
+        job_id=ticket.job_id,
+    )
+
+
+async def switch(request: Request, visitor: Visitor, form: Form) -> Response:
+    """Pauses a queue or resumes it."""
+    wanted = http.convert(form, Switch)
+    async with of_request(request).pool.connection() as conn:
+        await (admin.pause if wanted.action == "pause" else admin.resume)(conn, wanted.queue)
+        await admin.note(conn, visitor.id, wanted.action, f"queue {wanted.queue}")
+    is_paused = wanted.action == "pause"
+    said = "is paused: what runs ends, nothing new starts" if is_paused else "goes on"
+    return pages.back(request, "/admin", f"The queue {wanted.queue} {said}.")
+
+
+async def schedules(request: Request, visitor: Visitor) -> Response:
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        found = await admin.schedules(conn)
+        runs = await admin.runs(conn)
+    rows = [(schedule, _next(schedule, services.clock())) for schedule in found]
+    return pages.page(request, "operations/schedules.html", rows=rows, runs=runs)
+
+
+async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Response:
+    task = form.get("task", "").replace("\0", "")
+    async with of_request(request).pool.connection() as conn:
+        if not await admin.run_schedule(conn, task):
+            raise AppError.not_found("schedule")
+        await admin.note(conn, visitor.id, "run now", f"schedule {task}")
+    return pages.back(request, "/admin/schedules", "It runs as soon as a worker is free.")
+
+
+async def mails(request: Request, visitor: Visitor) -> Response:
+    fields = {name: value for name, value in request.query_params.items() if value}
+    wanted = http.convert(fields, MailFilter)
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.mails(conn, wanted.state, wanted.before, _PAGE + 1)
+    shown = found[:_PAGE]
+    older = {"state": wanted.state or "", "before": shown[-1].id} if len(found) > _PAGE else None
+    return pages.page(
+        request,
+        "operations/mails.html",
+        mails=shown,
+        state=wanted.state,
+        older=urlencode(older) if older else None,
+    )
+
+
+async def audit(request: Request, visitor: Visitor) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.audit(conn)
+    return pages.page(request, "operations/audit.html", noted=found)
+
+
+@asynccontextmanager
+async def _searching(request: Request) -> AsyncIterator[Conn]:
+    try:
+        async with database.searching(of_request(request).pool, _SEARCH_SECONDS) as conn:
+            yield conn
+    except QueryCanceled:
+        raise AppError(
+            "too much", "that is too much to look through: choose a state, queue or task", 422
+        ) from None
+
+
+def _filter(fields: dict[str, str]) -> JobFilter:
+    return http.convert({name: value for name, value in fields.items() if value}, JobFilter)
+
+
+def _bulk_filter(form: Form) -> JobFilter:
+    wanted = _filter({name: value for name, value in form.items() if name != "action"})
+    if wanted.status is None:
+        raise AppError.invalid("status", "choose the state of the jobs first")
+    return wanted
+
+
+def _action(form: Form) -> Action:
+    for action in get_args(Action):
+        if form.get("action") == action:
+            found: Action = action
+            return found
+    raise AppError.invalid("action", "is none that we know")
+
+
+def _words(action: Action) -> str:
+    return action.replace("_", " ")
+
+
+def _charts(slots: list[Slot], label: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Title, unit and bars."""
+
+    def bar(slot: Slot, value: float, bad: int = 0) -> dict[str, Any]:
+        title = f"{slot.at:%a} {slot.at.day} {slot.at:%b %H}h"
+        return {"label": label.format(slot.at), "title": title, "value": value, "bad": bad}
+
+    runs = [bar(slot, slot.succeeded + slot.failed, slot.failed) for slot in slots]
+    yield "Runs, failed ones in red", "runs", runs
+    yield "Waiting, at most", "jobs", [bar(slot, slot.waiting) for slot in slots]
+    yield "Wait before a run", "s", [bar(slot, round(slot.waited or 0, 3)) for slot in slots]
+    yield "Length of a run", "s", [bar(slot, round(slot.seconds or 0, 3)) for slot in slots]
+
+
+def _sums(hours: list[Slot]) -> dict[str, int]:
+    return {
+        "enqueued": sum(hour.enqueued for hour in hours),
+        "succeeded": sum(hour.succeeded for hour in hours),
+        "failed": sum(hour.failed for hour in hours),
+    }
+
+
+def _next(schedule: Schedule, now: datetime) -> datetime | None:
+    if schedule.cron is None:
+        return None
+    return datetime.fromtimestamp(croniter(schedule.cron, now).get_next(float), UTC)
+
+
+PAGES = [
+    Page("GET", "/admin", overview, needs="admin"),
+    Page("POST", "/admin/queues", switch, needs="admin"),
+    Page("GET", "/admin/jobs", jobs, needs="admin"),
+    Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),
+    Page("POST", "/admin/jobs/{job_id}", act, needs="admin"),
+    Page("GET", "/admin/bulk/ask", ask_bulk, needs="admin"),
+    Page("POST", "/admin/bulk", start_bulk, needs="admin"),
+    Page("GET", "/admin/bulk/{job_id}", show_bulk, needs="admin"),
+    Page("GET", "/admin/schedules", schedules, needs="admin"),
+    Page("POST", "/admin/schedules", run_schedule, needs="admin"),
+    Page("GET", "/admin/mails", mails, needs="admin"),
+    Page("GET", "/admin/audit", audit, needs="admin"),
+]

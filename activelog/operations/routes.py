@@ -1,0 +1,78 @@
+import asyncio
+import time
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from activelog import database
+from activelog.base.errors import AppError
+from activelog.database.migrations import migration_files
+from activelog.operations import queries
+from activelog.operations.metrics import expose, measure
+from activelog.services import Services, of_request
+
+_PATIENCE = 5.0  # seconds, for a database or a store that hangs
+
+
+async def metrics(request: Request) -> Response:
+    """Measured every two seconds at most, however many ask."""
+    services = of_request(request)
+    until, text = services.memo.get("metrics", (0.0, b""))
+    if time.monotonic() > until:
+        try:
+            async with asyncio.timeout(_PATIENCE), database.snapshot(services.pool) as conn:
+                text = expose(await measure(conn, services.pool))
+        except TimeoutError:
+            message = "the database does not answer; try again"
+            raise AppError("unavailable", message, 503, retry_after=2) from None
+        services.memo["metrics"] = (time.monotonic() + 2, text)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def alive(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def ready(request: Request) -> Response:
+    """Whether everything is there that requests need, a line each. A worker that is missing is
+    said, but does not make the API unready: it still takes orders."""
+    lines, good = await check(of_request(request))
+    return PlainTextResponse("\n".join(lines) + "\n", 200 if good else 503)
+
+
+async def check(services: Services) -> tuple[list[str], bool]:
+    database, storage = await asyncio.gather(_database(services), _storage(services))
+    return [*database[0], storage[0]], database[1] and storage[1]
+
+
+async def _database(services: Services) -> tuple[list[str], bool]:
+    try:
+        async with asyncio.timeout(_PATIENCE), services.pool.connection(timeout=3) as conn:
+            found = await queries.ready(conn)
+    except Exception as error:
+        away = f"database: away ({type(error).__name__}): does it run, and is its URL right?"
+        return [away, "migrations: unknown", "worker: unknown"], False
+    missing = len(migration_files()) - found.migrations
+    migrations = f"{missing} to apply: run activelog migrate" if missing > 0 else "ok"
+    worker = "ok" if found.has_worker else "none is alive: run procrastinate worker"
+    return ["database: ok", f"migrations: {migrations}", f"worker: {worker}"], missing <= 0
+
+
+async def _storage(services: Services) -> tuple[str, bool]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async for _ in services.storage.walk("readiness/", 1):
+                break
+    except Exception as error:
+        away = f"storage: away ({type(error).__name__}): does it run, and is its URL right?"
+        return away, False
+    return "storage: ok", True
+
+
+ROUTES = [
+    Route("/healthz", alive, methods=["GET"]),
+    Route("/readyz", ready, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+]

@@ -1,0 +1,47 @@
+from typing import Any
+
+import msgspec
+
+from activelog import database, tickets
+from activelog.operations import admin
+from activelog.operations.model import Action, JobFilter
+from activelog.queue import Blueprint, Context
+from activelog.services import of_job
+from activelog.tickets import tracking
+
+PAGE = 500
+
+blueprint = Blueprint()
+
+
+@blueprint.job("activelog.monitoring.bulk", queue="critical", timeout=3600)
+async def bulk(
+    context: Context,
+    ticket_id: str,
+    action: Action,
+    wanted: dict[str, Any],
+    until: int,
+    after: int = 0,
+) -> None:
+    """Does something to all jobs that match among those behind the id `after`, up to `until`: they
+    were there when it was asked for. A second run finds those that are left, or does it
+    again, which changes nothing."""
+    services = of_job(context)
+    chosen = msgspec.convert(wanted, JobFilter)
+    async with tracking(services, ticket_id, f"{action} jobs") as job:
+        if job is None:
+            return
+        done, first = 0, after
+        while True:
+            async with services.pool.connection() as conn:
+                ids = await admin.matching(conn, chosen, after, until, PAGE)
+                done += await admin.act(conn, action, ids) if ids else 0
+            if len(ids) < PAGE:
+                break
+            after = ids[-1]
+            share = 100 * (after - first) // max(until - first, 1)
+            await job.report(min(99, share), f"{done:,} jobs")
+        async with database.transaction(services.pool) as conn:
+            await tickets.complete(
+                conn, job.ticket_id, message=f"{done:,} jobs", result={}, days=None
+            )

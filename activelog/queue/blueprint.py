@@ -1,0 +1,94 @@
+"""What features declare tasks with."""
+
+import functools
+import inspect
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import procrastinate
+from procrastinate import BaseRetryStrategy, RetryDecision, tasks
+from procrastinate.jobs import Job
+
+from activelog.base.errors import Permanent
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Context = procrastinate.JobContext
+AnyTask = tasks.Task[Any, Any, Any]
+
+DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
+
+_REQUEST_ID = inspect.Parameter("request_id", inspect.Parameter.KEYWORD_ONLY, default=None)
+
+
+@dataclass(frozen=True)
+class Backoff(BaseRetryStrategy):
+    """`retries` more runs after the first one: 15 s, 60 s, 240 s later, ± 25 %, `cap` at most.
+
+    The engine's own strategy has neither jitter nor cap. A Permanent failure is not retried.
+    """
+
+    retries: int = 3
+    base: float = 15
+    factor: float = 4
+    cap: float = 600
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, Permanent) or job.attempts >= self.retries:
+            return None
+        delay = min(self.base * self.factor**job.attempts, self.cap)
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
+        return RetryDecision(retry_in={"microseconds": int(delay * jitter * 1_000_000)})
+
+
+class Blueprint(procrastinate.Blueprint):
+    """A feature's tasks. `timeouts` holds seconds by task name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timeouts: dict[str, float] = {}
+
+    def job(
+        self,
+        name: str,
+        *,
+        queue: str,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: Backoff | None = None,
+        lock: str | None = None,
+    ) -> Callable[
+        [Callable[Concatenate[Context, P], R]], tasks.Task[Concatenate[Context, P], R, P]
+    ]:
+        """Declares a task. It gets its Context first, runs for `timeout` seconds at most, and
+        runs again after a failure as `retry` says (three times unless told otherwise). Besides its
+        own arguments it takes `request_id`, for the log.
+
+        Its name stands in job rows and in people's shell history: it is an interface.
+        """
+        self.timeouts[name] = timeout
+        declare = self.task(
+            name=name, queue=queue, pass_context=True, retry=retry or Backoff(), lock=lock
+        )
+        return lambda function: declare(_taking_request_id(function))
+
+
+def _taking_request_id(function: Callable[P, R]) -> Callable[P, R]:
+    """The same with a `request_id` that it does not see: any worker can run such a job."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def call(*args: Any, request_id: str | None = None, **kwargs: Any) -> Any:
+            return await function(*args, **kwargs)
+    else:
+
+        @functools.wraps(function)
+        def call(*args: Any, request_id: str | None = None, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+    signature = inspect.signature(function)
+    parameters = [*signature.parameters.values(), _REQUEST_ID]
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return cast(Callable[P, R], call)

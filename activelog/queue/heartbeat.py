@@ -1,0 +1,103 @@
+"""Tells the other workers that this process is alive.
+
+A thread with a connection of its own, so neither a busy event loop nor a draining worker falls
+silent: stock procrastinate beats from the event loop and stops when it drains, and its jobs are
+then run a second time. Only when a job blocks the event loop for a minute it stops: nothing of
+what this worker has runs any more, no timeout either, and others had better take it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from activelog import database
+
+INTERVAL = 1.0  # seconds
+
+_BEAT = database.queries("queue")["beat"]
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Beats until `stop`; calls `on_lost` (from its thread) once if others took us for dead.
+    The event loop calls `tick` at least once a second.
+
+    Each beat also learns whether this worker leads (it is ours and there longest: it does what one
+    does for all) and whether it is needed: somebody died."""
+
+    def __init__(
+        self,
+        url: str,
+        worker_id: int,
+        *,
+        silence: float,
+        stock_silence: float,
+        blocked: float,
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.is_leader = False
+        self.is_needed = False
+        self._url = url
+        self._params: dict[str, Any] = {
+            "worker_id": worker_id,
+            "silence": f"{silence} seconds",
+            "stock_silence": f"{stock_silence} seconds",
+        }
+        self._silence, self._blocked = silence, blocked
+        self._on_lost = on_lost
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._ticked_at = self._beat_at = self._regular_since = time.monotonic()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def tick(self) -> None:
+        self._ticked_at = time.monotonic()
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether others that are alive had the time to say so: our own beats came through without
+        a gap for as long as makes a worker dead. After an outage, a stall of commits or a pause of
+        this process every worker's last beat is old."""
+        now = time.monotonic()
+        return now - self._beat_at < 2 * INTERVAL and now - self._regular_since > self._silence
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                options = database.CONNECTION | {"application_name": "activelog heartbeat"}
+                with psycopg.connect(self._url, autocommit=True, **options) as conn:
+                    if not self._beat(conn):
+                        self._on_lost()
+                        return
+            except psycopg.Error as error:
+                logger.warning("No heartbeat: %s", str(error).strip())
+                self._stopped.wait(INTERVAL)
+
+    def _beat(self, conn: psycopg.Connection) -> bool:
+        """Returns when stopped (True) or when the worker's row is gone (False)."""
+        while not self._stopped.is_set():
+            if time.monotonic() - self._ticked_at > self._blocked:
+                logger.error("A job blocks the event loop: no heartbeat until it goes on")
+            else:
+                learned = conn.execute(_BEAT, self._params).fetchone()
+                if learned is None:
+                    return False
+                self.is_leader, self.is_needed = learned
+                self._note_beat()
+            self._stopped.wait(INTERVAL)
+        return True
+
+    def _note_beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beat_at > 2 * INTERVAL:
+            self._regular_since = now
+        self._beat_at = now

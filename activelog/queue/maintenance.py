@@ -1,0 +1,119 @@
+"""What a worker does beside running jobs, each an endless coroutine that survives an outage."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable
+
+from procrastinate.manager import get_channel_for_queues
+
+from activelog.database.notifications import listen
+from activelog.queue import queries
+from activelog.queue.connection import ReconnectingConnection
+from activelog.queue.job_counters import JobCounters
+
+# Seconds
+_COUNT_INTERVAL = 1.0
+_FOLD_INTERVAL = 5.0
+_UNKNOWN_INTERVAL = 60.0
+_DEPTHS_INTERVAL = 60.0  # more often than there is a row in the table, so that none is missed
+_WORDS_INTERVAL = 60.0  # a job with a lower id may still be on its way for so long
+
+logger = logging.getLogger(__name__)
+
+
+async def watch_notifications(
+    url: str,
+    queues: Iterable[str] | None,
+    on_job: Callable[[], None],
+    on_abort: Callable[[int], None],
+) -> None:
+    """Calls back for each notification on the engine's channels, and `on_job` for those that it may
+    have missed."""
+
+    def on_notify(payload: str) -> None:
+        aborted = _job_to_abort(payload)
+        on_job() if aborted is None else on_abort(aborted)
+
+    await listen(
+        url,
+        list(get_channel_for_queues(queues)),
+        application="activelog listener",
+        on_start=on_job,
+        on_notify=on_notify,
+    )
+
+
+def _job_to_abort(payload: str) -> int | None:
+    """None for all that is no request of the engine's to abort a job: then there may be a new one.
+    (Anybody can send on its channels.)"""
+    try:
+        notification = json.loads(payload)
+        is_abort = notification["type"] == "abort_job_requested"
+        return int(notification["job_id"]) if is_abort else None
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+async def watch_aborts(
+    connection: ReconnectingConnection,
+    interval: float,
+    running: Callable[[], list[int]],
+    on_abort: Callable[[int], None],
+) -> None:
+    """Asks for abort requests whose notification went astray."""
+    while True:
+        await asyncio.sleep(interval)
+        if running():
+            for job_id in await connection(lambda conn: queries.abort_requests(conn, running())):
+                on_abort(job_id)
+
+
+async def write_counts(connection: ReconnectingConnection, counters: JobCounters) -> None:
+    """Once a second, whatever the load."""
+    while True:
+        await asyncio.sleep(_COUNT_INTERVAL)
+        await write_counts_now(connection, counters)
+
+
+async def write_counts_now(connection: ReconnectingConnection, counters: JobCounters) -> None:
+    if counts := counters.take():
+        await connection(lambda conn: queries.count(conn, counts))
+
+
+async def fold_counts(connection: ReconnectingConnection, is_leader: Callable[[], bool]) -> None:
+    while True:
+        await asyncio.sleep(_FOLD_INTERVAL)
+        if is_leader():
+            await connection(queries.fold_counts)
+
+
+async def note_depths(connection: ReconnectingConnection, is_leader: Callable[[], bool]) -> None:
+    """Keeps the history of how full the queues are, for charts."""
+    while True:
+        await asyncio.sleep(_DEPTHS_INTERVAL)
+        if is_leader():
+            await connection(queries.note_depths)
+
+
+async def note_words(connection: ReconnectingConnection, is_leader: Callable[[], bool]) -> None:
+    """Makes jobs findable by their words, a minute after the last of their block came."""
+    while True:
+        seen = await connection(queries.newest_job)
+        await asyncio.sleep(_WORDS_INTERVAL)
+        while is_leader() and await connection(
+            lambda conn, until=seen + 1: queries.note_words(conn, until)  # type: ignore[misc]
+        ):
+            pass
+
+
+async def report_unknown(
+    connection: ReconnectingConnection, queues: Collection[str] | None, tasks: list[str]
+) -> None:
+    """Says when jobs wait for a task that this worker does not know (a rolling deploy, or a
+    misspelt name): they stay queued for a worker that does."""
+    while True:
+        name = await connection(lambda conn: queries.unknown_task(conn, queues, tasks))
+        if name is not None:
+            logger.warning("Jobs wait for the task %s, which this worker does not know", name)
+        await asyncio.sleep(_UNKNOWN_INTERVAL)

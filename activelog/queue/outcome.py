@@ -1,0 +1,43 @@
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from procrastinate.jobs import Job
+
+Status = Literal["todo", "succeeded", "failed", "aborted"]
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    job: Job
+    waited: float  # seconds since it could have started
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How one run of a job ended. Status `todo` means: run again at `retry_at`.
+
+    `spent` is False when the run was handed back and does not count as an attempt. `seconds` is
+    how long it ran, `waited` how long its job had to wait for it.
+    """
+
+    job: Job
+    status: Status
+    retry_at: datetime | None = None
+    spent: bool = True
+    error: BaseException | None = None
+    seconds: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def event(self) -> str:
+        """What it counts as."""
+        if self.status != "todo":
+            return self.status
+        return "retried" if self.spent else "handed_back"
+
+
+def message_of(error: BaseException) -> str:
+    """What it says; anybody's exception may fail at that, too."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown)"

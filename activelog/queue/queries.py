@@ -1,0 +1,254 @@
+"""The worker's face of sql/queue/queries.sql."""
+
+import os
+import socket
+import traceback
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from procrastinate.jobs import Job
+from psycopg.types.json import Jsonb
+
+from activelog import database
+from activelog.base.errors import JobError
+from activelog.database import Conn
+from activelog.queue.outcome import Claimed, Outcome, message_of
+
+_SQL = database.queries("queue")
+_ERROR_LENGTH = 2_000
+_TRACEBACK_LENGTH = 20_000
+
+
+@dataclass(frozen=True)
+class Rescued:
+    job_id: int
+    task_name: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Tick:
+    task_name: str
+    periodic_id: str
+    last_tick: int
+
+
+async def register_worker(
+    conn: Conn, slots: int, queues: Collection[str] | None, tasks: list[str]
+) -> int:
+    """Says that this process works. `queues` None: all."""
+    params = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "slots": slots,
+        "queues": None if queues is None else list(queues),
+        "tasks": tasks,
+    }
+    return int(await database.value(conn, _SQL["register_worker"], params))
+
+
+async def unregister_worker(conn: Conn, worker_id: int) -> None:
+    await database.execute(conn, _SQL["unregister_worker"], {"worker_id": worker_id})
+
+
+async def note_depths(conn: Conn) -> None:
+    """For charts: how full the queues are now, once in five minutes whoever asks."""
+    await database.execute(conn, _SQL["note_depths"], {})
+
+
+async def count(conn: Conn, counts: Mapping[str, Any]) -> None:
+    """Appends what JobCounters added up."""
+    await database.execute(conn, _SQL["count"], counts)
+
+
+async def fold_counts(conn: Conn) -> None:
+    """Adds up what workers appended, and what was enqueued."""
+    await database.execute(conn, _SQL["fold_counts"], {})
+
+
+async def newest_job(conn: Conn) -> int:
+    return int(await database.value(conn, _SQL["newest_job"], {}))
+
+
+async def note_words(conn: Conn, until: int) -> bool:
+    """Makes some more jobs with ids below `until` findable by their words. False: none are left."""
+    return await database.value(conn, _SQL["note_words"], {"until": until}) is not None
+
+
+async def complete_and_claim(
+    conn: Conn, outcomes: Collection[Outcome], claim: Mapping[str, Any] | None
+) -> tuple[set[int], list[Claimed], float | None]:
+    """Writes outcomes and claims jobs, in one transaction and one round trip.
+
+    `claim` has the parameters of the statement, None claims nothing. Returns the ids of the jobs
+    whose outcomes were written (the others were taken over), the jobs, and in how many seconds the
+    next one can start when there are fewer than were asked for.
+    """
+    async with conn.cursor() as claimed, conn.cursor() as finished:
+        async with conn.pipeline():
+            if any(outcome.error is not None for outcome in outcomes):
+                await conn.execute(_SQL["record_errors"], _error_params(outcomes))
+            if outcomes:
+                await finished.execute(_SQL["finish"], _finish_params(outcomes))
+            if claim:
+                await claimed.execute(_SQL["claim"], claim)
+        # Not before: who asks for an answer within the pipeline sends the commit with another trip.
+        written = {row[0] for row in await finished.fetchall()} if outcomes else set()
+        rows = await claimed.fetchall() if claim else []
+    jobs = [_claimed(row, (claim or {})["worker_id"]) for row in rows if row[0] is not None]
+    ready_in = rows[-1][-1] if rows and rows[-1][0] is None else None
+    return written, jobs, ready_in
+
+
+def _claimed(row: tuple[Any, ...], worker_id: int) -> Claimed:
+    (job_id, task, priority, lock, queueing_lock, args, scheduled_at, queue, attempts,
+     abort_requested, waited, _) = row  # fmt: skip
+    job = Job(
+        id=job_id,
+        status="doing",
+        queue=queue,
+        priority=priority,
+        lock=lock,
+        queueing_lock=queueing_lock,
+        task_name=task,
+        task_kwargs=_arguments(args),
+        scheduled_at=scheduled_at,
+        attempts=attempts,
+        abort_requested=abort_requested,
+        worker_id=worker_id,
+    )
+    return Claimed(job, waited or 0.0)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Those that are no object, or have numbers that Python does not read, as people's SQL may
+    write them, become an object that no task takes."""
+    try:
+        found = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return {"args": text}
+    return found if isinstance(found, dict) else {"args": found}
+
+
+def _finish_params(outcomes: Collection[Outcome]) -> dict[str, Any]:
+    return {
+        "ids": database.array(outcome.job.id for outcome in outcomes),
+        "workers": database.array(outcome.job.worker_id for outcome in outcomes),
+        "statuses": database.array(outcome.status for outcome in outcomes),
+        "spent": database.array(outcome.spent for outcome in outcomes),
+        "retry_at": database.array(
+            outcome.retry_at and f'"{outcome.retry_at}"' for outcome in outcomes
+        ),
+    }
+
+
+def _error_params(all_outcomes: Collection[Outcome]) -> dict[str, Any]:
+    outcomes = [outcome for outcome in all_outcomes if outcome.error is not None]
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    return {
+        "job_ids": [outcome.job.id for outcome in outcomes],
+        "workers": [outcome.job.worker_id for outcome in outcomes],
+        "attempts": [outcome.job.attempts + 1 for outcome in outcomes],
+        "errors": [
+            _text(f"{type(error).__name__}: {message_of(error)}", _ERROR_LENGTH) for error in errors
+        ],
+        "public_errors": [
+            _text(message_of(error), _ERROR_LENGTH) if isinstance(error, JobError) else None
+            for error in errors
+        ],
+        "tracebacks": [
+            _text(
+                "".join(traceback.format_exception(error))[-_TRACEBACK_LENGTH:], _TRACEBACK_LENGTH
+            )
+            for error in errors
+        ],
+    }
+
+
+def _text(text: str, length: int) -> str:
+    # Postgres refuses NUL, and a lone surrogate cannot be sent at all.
+    return text[:length].replace("\0", "�").encode(errors="replace").decode()
+
+
+async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> None:
+    await database.execute(conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known})
+
+
+async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:
+    cursor = await conn.execute(_SQL["abort_requests"], {"ids": ids})
+    return [job_id for (job_id,) in await cursor.fetchall()]
+
+
+async def rescue(
+    conn: Conn, worker_id: int, silence: float, stock_silence: float, deaths: int
+) -> list[Rescued]:
+    """Puts jobs of workers without a heartbeat for `silence` seconds (of the engine's own: for
+    `stock_silence`) back, if this worker's own is fresh. Raises UniqueViolation when a job with the
+    queueing lock of one of them came at the same moment."""
+    params = {
+        "worker_id": worker_id,
+        "silence": f"{silence} seconds",
+        "stock_silence": f"{stock_silence} seconds",
+        "deaths": deaths,
+    }
+    return await database.many(conn, _SQL["rescue"], params, Rescued)
+
+
+async def queue_names(conn: Conn) -> list[str]:
+    """Where jobs wait."""
+    cursor = await conn.execute(_SQL["queue_names"])
+    return [name for (name,) in await cursor.fetchall()]
+
+
+async def unknown_task(conn: Conn, queues: Collection[str] | None, tasks: list[str]) -> str | None:
+    """A task that is not among `tasks`, of jobs at the front of these queues (None: of any)."""
+    params = {"queues": None if queues is None else list(queues), "tasks": tasks}
+    name: str | None = await database.value(conn, _SQL["unknown_task"], params)
+    return name
+
+
+async def database_time(conn: Conn) -> int:
+    """Seconds since 1970 by the database's clock, the one that all workers share."""
+    return int(await database.value(conn, _SQL["database_time"], {}))
+
+
+async def last_ticks(conn: Conn) -> dict[tuple[str, str], int]:
+    ticks = await database.many(conn, _SQL["last_ticks"], {}, Tick)
+    return {(tick.task_name, tick.periodic_id): tick.last_tick for tick in ticks}
+
+
+async def start_schedule(conn: Conn, job: Job, periodic_id: str, cron: str, tick: int) -> None:
+    params = {
+        "task_name": job.task_name,
+        "periodic_id": periodic_id,
+        "tick": tick,
+        "cron": cron,
+        "queue": job.queue,
+        "lock": job.lock,
+    }
+    await database.execute(conn, _SQL["start_schedule"], params)
+
+
+async def skip_tick(conn: Conn, task_name: str, periodic_id: str, tick: int) -> None:
+    """As if it had become a job."""
+    params = {"task_name": task_name, "periodic_id": periodic_id, "tick": tick}
+    await database.execute(conn, _SQL["skip_tick"], params)
+
+
+async def defer_tick(conn: Conn, job: Job, periodic_id: str, tick: int) -> int | None:
+    """The job's id, or None when that tick or a later one already had its job. Raises
+    UniqueViolation when its queueing lock is taken: the last one waits yet."""
+    params = {
+        "task_name": job.task_name,
+        "periodic_id": periodic_id,
+        "tick": tick,
+        "queue": job.queue,
+        "priority": job.priority,
+        "lock": job.lock,
+        "queueing_lock": job.queueing_lock,
+        "args": Jsonb(job.task_kwargs),
+    }
+    job_id: int | None = await database.value(conn, _SQL["defer_tick"], params)
+    return job_id

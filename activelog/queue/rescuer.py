@@ -1,0 +1,50 @@
+"""Puts the jobs of dead workers back."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import psycopg
+
+from activelog.queue import queries
+from activelog.queue.connection import ReconnectingConnection
+from activelog.queue.heartbeat import Heartbeat
+
+DEATHS = 3  # a job that took so many workers with it is not rescued again
+_INTERVAL = 1.0  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+async def rescue(
+    connection: ReconnectingConnection,
+    current: Callable[[], tuple[int, Heartbeat] | None],
+    on_rescued: Callable[[], None],
+    *,
+    silence: float,
+    stock_silence: float,
+) -> None:
+    """One worker at a time looks for the dead: the one that leads, once its own heartbeat has been
+    regular. `current` gives its id and heartbeat while it is registered."""
+    while True:
+        await asyncio.sleep(_INTERVAL)
+        found = current()
+        if found is None:
+            continue
+        worker_id, heartbeat = found
+        if not (heartbeat.is_leader and heartbeat.is_needed and heartbeat.is_regular):
+            continue
+        try:
+            rescued = await connection(
+                lambda conn, worker_id=worker_id: queries.rescue(  # type: ignore[misc]
+                    conn, worker_id, silence, stock_silence, DEATHS
+                )
+            )
+        except psycopg.errors.UniqueViolation as error:
+            # A job with the same queueing lock came in this very moment: it is seen next time.
+            logger.warning("Rescuing is tried again: %s", error)
+            continue
+        for job in rescued:
+            outcome = "failed" if job.failed else "put back"
+            logger.warning("Job %s[%s] of a dead worker: %s", job.task_name, job.job_id, outcome)
+            on_rescued()

@@ -1,0 +1,77 @@
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from activelog import database
+from activelog.base.date_ranges import DateRange, Selection, range_before
+from activelog.database import Conn
+from activelog.report.model import (
+    MOST_ROWS,
+    Report,
+    Row,
+    Slot,
+    Totals,
+    TypeTotals,
+    Unit,
+    fill,
+    unit_of,
+)
+
+_SQL = database.queries("report")
+_TYPES = 50
+
+
+async def read(conn: Conn, selection: Selection, dates: DateRange) -> Report:
+    """`selection` says whose and which; its times are the two ranges of dates. For
+    figures that agree, in one snapshot: call it in a `database.snapshot`."""
+    before, unit = range_before(dates), unit_of(dates)
+    return Report(
+        name=str(await database.value(conn, _SQL["person"], {"user_id": selection.user_id}) or ""),
+        dates=dates,
+        before=before,
+        unit=unit,
+        totals=await _totals(conn, selection, dates),
+        totals_before=await _totals(conn, selection, before),
+        slots=await _slots(conn, selection, dates, unit),
+        slots_before=await _slots(conn, selection, before, unit),
+        types=await _types(conn, selection, dates),
+    )
+
+
+async def rows(conn: Conn, selection: Selection, dates: DateRange) -> list[Row]:
+    """In order of time, MOST_ROWS at most."""
+    params = _params(selection, dates) | {"limit": MOST_ROWS}
+    return await database.many(conn, _SQL["rows"], params, Row)
+
+
+@dataclass(frozen=True)
+class Photo:
+    object_key: str
+    activity_type: str
+    activity_date: datetime
+
+
+async def photos(conn: Conn, selection: Selection, dates: DateRange, limit: int) -> list[Photo]:
+    """In order of time."""
+    params = _params(selection, dates) | {"limit": limit}
+    return await database.many(conn, _SQL["photos"], params, Photo)
+
+
+async def _totals(conn: Conn, selection: Selection, dates: DateRange) -> Totals:
+    found = await database.one(conn, _SQL["totals"], _params(selection, dates), Totals)
+    assert found is not None
+    return found
+
+
+async def _slots(conn: Conn, selection: Selection, dates: DateRange, unit: Unit) -> list[Slot]:
+    params = _params(selection, dates) | {"unit": unit}
+    return fill(dates, unit, await database.many(conn, _SQL["slots"], params, Slot))
+
+
+async def _types(conn: Conn, selection: Selection, dates: DateRange) -> list[TypeTotals]:
+    params = _params(selection, dates) | {"limit": _TYPES}
+    return await database.many(conn, _SQL["types"], params, TypeTotals)
+
+
+def _params(selection: Selection, dates: DateRange) -> dict[str, Any]:
+    return selection.params() | dates.times.params()

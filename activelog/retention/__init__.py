@@ -1,0 +1,26 @@
+"""What is deleted when, every night, in small statements that hold no lock for long.
+
+Each part declares what of its tables goes when: sql/<part>/retention.sql holds statements that
+delete a page each, sql/<part>/objects.sql says which stored objects no row needs any more, and
+sql/<part>/account_deletion.sql what goes with an account. What is here does it, by name.
+
+| what | when |
+|---|---|
+| deleted activities, with their photos | after 30 days |
+| files of exports (activelog.exports.expire) | when they expire, after 7 days |
+| objects that no row needs (of uploads and jobs that were cut off) | after a day |
+| accounts, with all that is theirs | 30 days after their owner asked for it |
+| registrations that nobody verified; links that were mailed; idempotency keys | after 7 days |
+| counters of rate limits | when their window ends |
+| jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
+| runs of schedules | after 400 days |
+| counts of jobs by the hour; how full queues were | after a year; after 40 days |
+| words of jobs, for searching | with the jobs |
+
+A mail whose job ended without it is given up after a day. Mails, tickets, friends and notifications
+stay for as long as their account does; what admins did, for good.
+
+The engine's own way to delete jobs reads all events of all jobs in one statement, seconds of it.
+Here the table is walked in the order of ids, a bounded page a statement, and the walk ends at the
+first page that is too young: ids ascend with time.
+"""

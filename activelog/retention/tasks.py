@@ -1,0 +1,104 @@
+from datetime import datetime, timedelta
+
+from activelog.base.date_ranges import midnight
+from activelog.queue import Blueprint, Context, history
+from activelog.retention import queries
+from activelog.services import Services, of_job
+
+PAGE = 1000
+ACCOUNTS_PAGE = 100
+UPLOADS_MAY_TAKE = timedelta(days=1)
+
+blueprint = Blueprint()
+
+
+@blueprint.periodic(cron="0 2 * * *")
+@blueprint.job("activelog.cleanup.nightly", queue="low", timeout=6 * 3600, lock="cleanup")
+async def nightly(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
+    """Deletes what is old; by hand, `day` says as of when (jobs go by the clock). A second run
+    finds nothing left to delete."""
+    services = of_job(context)
+    now = midnight(history.day_of(None, day, services.clock())) if day else services.clock()
+    async with history.recorded(context, timestamp) as counts:
+        for name, statement in queries.retention():
+            counts[name.replace("_", " ")] += await delete_all(services, statement, now)
+        counts["jobs"] += await retire_jobs(services)
+        # Last what needs the storage, which may be away.
+        counts["accounts"] += await delete_accounts(services, now)
+        for folder, statement in queries.objects():
+            counts["orphaned objects"] += await sweep(services, folder, statement, now)
+        await services.storage.set_rules()
+        for what in [what for what, number in counts.items() if not number]:
+            del counts[what]
+
+
+async def delete_all(services: Services, statement: bytes, now: datetime) -> int:
+    total = 0
+    while True:
+        async with services.pool.connection() as conn:
+            deleted = await queries.delete(conn, statement, {"now": now, "page": PAGE})
+        total += deleted
+        if deleted < PAGE:
+            return total
+
+
+async def sweep(services: Services, folder: str, statement: bytes, now: datetime) -> int:
+    """Removes objects that no row needs. Those of the last day may belong to a request that is not
+    committed yet."""
+    total = 0
+    async for page in services.storage.walk(f"{folder}/", PAGE):
+        old = [found.key for found in page if found.modified < now - UPLOADS_MAY_TAKE]
+        async with services.pool.connection() as conn:
+            orphans = await queries.orphans(conn, statement, old)
+        await services.storage.remove_all(orphans)
+        total += len(orphans)
+    return total
+
+
+async def delete_accounts(services: Services, now: datetime) -> int:
+    """Closes a page of accounts, so that nobody restores what is half gone, then removes their
+    objects, then their rows of every part, and last the accounts themselves, by which the next
+    night finds the rest after a crash."""
+    total = 0
+    while True:
+        async with services.pool.connection() as conn:
+            user_ids = await queries.close_accounts(conn, now, ACCOUNTS_PAGE)
+        if not user_ids:
+            return total
+        for user_id in user_ids:
+            await _remove_objects(services, user_id)
+        for statement in queries.account_deletion():
+            await _delete_of_accounts(services, statement, user_ids)
+        async with services.pool.connection() as conn:
+            await queries.delete_accounts(conn, user_ids)
+        total += len(user_ids)
+
+
+async def _delete_of_accounts(services: Services, statement: bytes, user_ids: list[int]) -> None:
+    params = {"user_ids": user_ids, "page": PAGE}
+    async with services.pool.connection() as conn:
+        while await queries.delete(conn, statement, params) == PAGE:
+            pass
+
+
+async def _remove_objects(services: Services, user_id: int) -> None:
+    for folder, _ in queries.objects():
+        async for page in services.storage.walk(f"{folder}/{user_id}/", PAGE):
+            await services.storage.remove_all([found.key for found in page])
+
+
+async def retire_jobs(services: Services) -> int:
+    deleted, after = 0, 0
+    while True:
+        async with services.pool.connection() as conn:
+            page = await queries.retire_jobs(
+                conn,
+                after,
+                page=PAGE,
+                succeeded_days=services.settings.keep_succeeded_days,
+                failed_days=services.settings.keep_failed_days,
+            )
+        deleted += page.deleted
+        if page.last_id is None:
+            return deleted
+        after = page.last_id

@@ -1,0 +1,71 @@
+"""Statistics with charts."""
+
+from datetime import date
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import http
+from activelog.http import pages
+from activelog.http.pages import Page, Visitor
+from activelog.services import of_request
+from activelog.statistics.model import Figures, StatsQuery, first_of
+from activelog.statistics.routes import find_stats, wanted_days
+
+UNITS = {"daily": "by day", "weekly": "by week", "monthly": "by month"}
+
+
+async def page(request: Request, visitor: Visitor) -> Response:
+    fields = {name: value for name, value in request.query_params.items() if value}
+    unit = fields.pop("unit", "weekly")
+    unit = unit if unit in UNITS else "weekly"
+    services = of_request(request)
+    query = http.convert(fields, StatsQuery)
+    days = wanted_days(query, unit, services.clock().date())
+    found = await find_stats(services, visitor.id, days, unit)
+    return pages.page(
+        request,
+        "statistics/statistics.html",
+        unit=unit,
+        units=UNITS,
+        dates=(days[0], days[-1]),
+        is_now=days[-1] >= services.clock().date(),
+        bars=_bars(found, days, unit),
+        totals=_totals(found),
+        types=_types(found),
+    )
+
+
+def _bars(found: list[Figures], days: list[date], unit: str) -> list[dict[str, object]]:
+    """One for each day, week or month, also where nothing happened."""
+    by_first = {figures.start_date: figures for figures in found}
+    firsts = dict.fromkeys(first_of(day, unit) for day in days)
+    return [
+        {"label": _label(first, unit), "value": by_first[first].minutes if first in by_first else 0}
+        for first in firsts
+    ]
+
+
+def _label(first: date, unit: str) -> str:
+    return f"{first:%b %y}" if unit == "monthly" else f"{first.day} {first:%b}"
+
+
+def _totals(found: list[Figures]) -> dict[str, float]:
+    return {
+        "activities": sum(figures.activities for figures in found),
+        "minutes": sum(figures.minutes for figures in found),
+        "kilometres": sum(figures.kilometres for figures in found),
+        "calories": sum(figures.calories for figures in found),
+    }
+
+
+def _types(found: list[Figures]) -> list[tuple[str, int]]:
+    """Minutes by type, most first."""
+    sums: dict[str, int] = {}
+    for figures in found:
+        for name, kind in figures.by_type.items():
+            sums[name] = sums.get(name, 0) + kind.minutes
+    return sorted(sums.items(), key=lambda item: -item[1])[:8]
+
+
+PAGES = [Page("GET", "/statistics", page)]

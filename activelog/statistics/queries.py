@@ -1,0 +1,143 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import args_row
+from psycopg.types.json import Jsonb
+
+from activelog import database
+from activelog.base import logs
+from activelog.base.date_ranges import midnight, range_before
+from activelog.database import Conn
+from activelog.statistics.model import Day
+from activelog.statistics.week import TypeOfDay, WeekOf
+
+_SQL = database.queries("statistics")
+_LAST_USER = 2**63 - 1
+
+
+async def page_end(conn: Conn, day: date, after: int, page: int) -> int | None:
+    """The user with whom a page of a day's activities ends; None for the last page."""
+    params = {"day": day, "after": after, "page": page}
+    end: int | None = await database.value(conn, _SQL["page_end"], params)
+    return end
+
+
+async def compute_page(conn: Conn, day: date, after: int, until: int | None) -> int:
+    """Users of a page, in one transaction of the caller's."""
+    params = {"day": day, "after": after, "until": _LAST_USER if until is None else until}
+    await database.execute(conn, _SQL["forget"], params)
+    return await database.execute(conn, _SQL["compute"], params)
+
+
+async def set_progress(conn: Conn, until: date) -> None:
+    await database.execute(conn, _SQL["set_progress"], {"until": until})
+
+
+async def computed_until(conn: Conn) -> date | None:
+    found: date | None = await database.value(conn, _SQL["computed_until"], {})
+    return found
+
+
+async def first_day(conn: Conn) -> date | None:
+    """Of all activities."""
+    found: date | None = await database.value(conn, _SQL["first_day"], {})
+    return found
+
+
+async def compute_stale(conn: Conn, before: date, limit: int) -> int:
+    """A page of marked days, in one transaction of the caller's."""
+    params = {"before": before, "limit": limit}
+    stale = await (await conn.execute(_SQL["take_stale"], params)).fetchall()
+    if stale:
+        user_ids, days = zip(*stale, strict=True)
+        params = {"user_ids": list(user_ids), "days": list(days)}
+        await database.execute(conn, _SQL["compute_again"], params)
+    return len(stale)
+
+
+async def days(conn: Conn, user_id: int, wanted: list[date]) -> list[Day]:
+    return await database.many(conn, _SQL["days"], {"user_id": user_id, "days": wanted}, Day)
+
+
+async def weeks(conn: Conn, asked: Sequence[WeekOf]) -> list[list[TypeOfDay]]:
+    """Of each week and the week before it, in the order of `asked`."""
+    spans = [
+        {
+            "place": place,
+            "user_id": week.user_id,
+            "start": midnight(range_before(week.dates).first),
+            "until": midnight(week.dates.until),
+        }
+        for place, week in enumerate(asked)
+    ]
+    found: list[list[TypeOfDay]] = [[] for _ in asked]
+    async with conn.cursor(row_factory=args_row(_placed)) as cursor:
+        await cursor.execute(_SQL["weeks"], {"asked": database.records(spans)})
+        async for place, day in cursor:
+            found[place].append(day)
+    return found
+
+
+def _placed(place: int, *of_day: Any) -> tuple[int, TypeOfDay]:
+    return place, TypeOfDay(*of_day)
+
+
+@dataclass(frozen=True)
+class Page:
+    last_id: int | None
+    queued: int
+
+
+async def fan_out(
+    conn: Conn,
+    after: int,
+    *,
+    limit: int,
+    dedup_key: str,
+    active_since: datetime,
+    spread: timedelta,
+    domain: str,
+    task: str,
+    queue: str,
+) -> Page:
+    params = {
+        "after": after,
+        "limit": limit,
+        "dedup_key": dedup_key,
+        "active_since": active_since,
+        "spread": spread,
+        "domain": domain,
+        "task": task,
+        "queue": queue,
+    }
+    found = await database.one(conn, _SQL["fan_out"], params, Page)
+    assert found is not None
+    return found
+
+
+async def request(
+    conn: Conn,
+    ticket_id: UUID,
+    user_id: int,
+    *,
+    dedup_key: str,
+    message_id: str,
+    at: datetime,
+    task: str,
+    queue: str,
+) -> None:
+    args = {"user_id": user_id, "dedup_key": dedup_key, "ticket_id": str(ticket_id)}
+    params: dict[str, Any] = {
+        "id": ticket_id,
+        "user_id": user_id,
+        "dedup_key": dedup_key,
+        "message_id": message_id,
+        "at": at,
+        "task": task,
+        "queue": queue,
+        "args": Jsonb(args | logs.origin()),
+    }
+    await database.execute(conn, _SQL["request"], params)

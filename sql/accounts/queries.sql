@@ -1,0 +1,78 @@
+-- name: register
+-- An unverified account, and the verified one with the same address, if there is one.
+WITH registered AS (
+    INSERT INTO users (email, name, password_hash)
+    VALUES (%(email)s, %(name)s, %(password_hash)s) RETURNING id, email, verified_at
+)
+SELECT r.id AS user_id, r.email, r.verified_at, o.id AS owner_id
+FROM registered r LEFT JOIN users o ON lower(o.email) = lower(r.email) AND o.verified_at IS NOT NULL
+
+-- name: pending
+SELECT u.id AS user_id, u.email, u.verified_at, o.id AS owner_id
+FROM users u
+LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL AND o.id <> u.id
+WHERE u.id = %(user_id)s
+
+-- name: add_verification
+INSERT INTO verifications (id, user_id, token_hash, expires_at)
+VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '24 hours')
+
+-- name: verification_is_open
+SELECT true FROM verifications v JOIN users u ON u.id = v.user_id
+WHERE v.id = %(id)s AND v.used_at IS NULL AND v.expires_at > now() AND u.verified_at IS NULL
+
+-- name: verify
+-- When the address became verified; no row for a token that is unknown, used or too old.
+WITH used AS (
+    UPDATE verifications SET used_at = now()
+    WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
+    RETURNING user_id
+)
+UPDATE users SET verified_at = now() FROM used
+WHERE users.id = used.user_id AND users.verified_at IS NULL
+RETURNING users.verified_at
+
+-- name: credentials
+-- With the database's time, which is also that of new passwords.
+SELECT id, password_hash, now() AS at FROM users
+WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+
+-- name: profile
+SELECT id, email, name, created_at, verified_at, delete_after FROM users
+WHERE id = %(user_id)s AND verified_at IS NOT NULL
+
+-- name: delete_later
+-- Asking again does not put it off.
+UPDATE users SET delete_after = coalesce(delete_after, now() + make_interval(days => %(days)s))
+WHERE id = %(user_id)s AND verified_at IS NOT NULL
+RETURNING id, email, name, created_at, verified_at, delete_after
+
+-- name: restore
+UPDATE users SET delete_after = NULL WHERE id = %(user_id)s AND verified_at IS NOT NULL
+RETURNING id, email, name, created_at, verified_at, delete_after
+
+-- name: add_reset
+INSERT INTO password_resets (id, user_id, token_hash, expires_at)
+VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '1 hour')
+
+-- name: reset_is_open
+SELECT true FROM password_resets WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
+
+-- name: reset_token_is_open
+SELECT true FROM password_resets
+WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
+
+-- name: reset_password
+-- No row for a token that is unknown, used or too old. The other links that wait are used up, too.
+WITH used AS (
+    UPDATE password_resets r SET used_at = now()
+    FROM (SELECT user_id FROM password_resets
+          WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()) AS mine
+    WHERE r.user_id = mine.user_id AND r.used_at IS NULL
+    RETURNING r.user_id
+)
+UPDATE users SET password_hash = %(password_hash)s, password_changed_at = now()
+WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id
+
+-- name: owner
+SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL

@@ -1,0 +1,15 @@
+-- name: verification_links
+DELETE FROM verifications WHERE id IN (
+    SELECT id FROM verifications WHERE expires_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY expires_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: password_links
+DELETE FROM password_resets WHERE id IN (
+    SELECT id FROM password_resets WHERE expires_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY expires_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: unverified_registrations
+-- Registrations that nobody verified; their mails go with them.
+DELETE FROM users WHERE id IN (
+    SELECT id FROM users WHERE verified_at IS NULL AND created_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

@@ -1,0 +1,4 @@
+-- name: photos
+-- Of these keys those that no row needs.
+SELECT k.key FROM unnest(%(keys)s::text[]) AS k (key)
+WHERE NOT EXISTS (SELECT FROM photos p WHERE p.object_key = k.key)

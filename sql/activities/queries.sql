@@ -1,0 +1,83 @@
+-- name: create
+-- In the order in which they come; in the same round trip the job that tells those who follow its owner.
+WITH wanted AS (
+    SELECT * FROM ROWS FROM (jsonb_to_recordset(%(activities)s) AS (
+        user_id bigint, activity_type text, duration_minutes integer, distance_km double precision,
+        activity_date timestamptz, tags text[], notes text, calories integer, request_id text
+    )) WITH ORDINALITY AS w (user_id, activity_type, duration_minutes, distance_km, activity_date,
+                             tags, notes, calories, request_id, at)
+),
+created AS (
+    INSERT INTO activities
+        (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
+    SELECT user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
+    FROM wanted ORDER BY at
+    RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+              created_at, updated_at
+),
+told AS (
+    SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
+        'default', 'activelog.activities.notify', 0, NULL, NULL,
+        jsonb_strip_nulls(jsonb_build_object('activity_id', id, 'request_id', request_id)), NULL
+    )::procrastinate_job_to_defer_v1 ORDER BY id)) AS jobs
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS at FROM created) AS numbered
+    JOIN wanted USING (at)
+    JOIN activity_followers f ON f.user_id = wanted.user_id AND f.count > 0
+    HAVING count(*) > 0
+)
+SELECT created.* FROM created LEFT JOIN told ON true ORDER BY id, told.jobs IS NULL
+
+-- name: get
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+       created_at, updated_at
+FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL
+
+-- name: page
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+       created_at, updated_at
+FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
+  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+  AND (%(before_id)s::bigint IS NULL
+       OR (activity_date, id) < (%(before_date)s::timestamptz, %(before_id)s::bigint))
+ORDER BY activity_date DESC, id DESC LIMIT %(limit)s
+
+-- name: update
+UPDATE activities SET
+    activity_type = %(activity_type)s, duration_minutes = %(duration_minutes)s,
+    distance_km = %(distance_km)s, activity_date = %(activity_date)s, tags = %(tags)s,
+    notes = %(notes)s, calories = %(calories)s, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL
+RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+          created_at, updated_at
+
+-- name: delete
+UPDATE activities SET deleted_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL
+
+-- name: lock
+-- For a change that keeps some fields: nobody else changes them meanwhile.
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+       created_at, updated_at
+FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL FOR UPDATE
+
+-- name: add_photo
+-- No row when the activity is not there any more.
+INSERT INTO photos (id, user_id, activity_id, object_key, width, height, size)
+SELECT %(id)s, user_id, id, %(object_key)s, %(width)s, %(height)s, %(size)s FROM activities
+WHERE id = %(activity_id)s AND user_id = %(user_id)s AND deleted_at IS NULL
+RETURNING id, width, height, size, created_at
+
+-- name: photos
+SELECT id, width, height, size, created_at FROM photos
+WHERE activity_id = %(activity_id)s AND user_id = %(user_id)s ORDER BY created_at, id
+
+-- name: photo_key
+SELECT p.object_key FROM photos p JOIN activities a ON a.id = p.activity_id
+WHERE p.id = %(id)s AND p.user_id = %(user_id)s AND a.deleted_at IS NULL
+
+-- name: delete_photo
+DELETE FROM photos WHERE id = %(id)s AND user_id = %(user_id)s

@@ -1,0 +1,80 @@
+-- name: request
+-- The export, its ticket and its job, in one round trip. No row when too many wait in its group.
+WITH ticket AS (
+    SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
+                       %(group)s, %(limit)s, %(most_waiting)s, %(request_id)s) AS is_open
+)
+INSERT INTO exports (id, user_id, format, filters, object_key)
+SELECT %(id)s, %(user_id)s, %(format)s, %(filters)s, %(object_key)s
+FROM ticket WHERE is_open
+
+-- name: get
+SELECT id, user_id, format, filters, object_key FROM exports WHERE id = %(id)s
+
+-- name: page
+SELECT id, user_id, format, filters, object_key, created_at FROM exports
+WHERE user_id = %(user_id)s
+  AND (%(before_id)s::uuid IS NULL
+       OR (created_at, id) < (%(before)s::timestamptz, %(before_id)s::uuid))
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+
+-- name: delete
+-- With its ticket; the object must be gone already.
+DELETE FROM job_tickets WHERE id = %(id)s
+
+-- name: count
+SELECT count(*) FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
+  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+
+-- name: has_more_than
+SELECT count(*) > %(most)s FROM (
+    SELECT FROM activities
+    WHERE user_id = %(user_id)s AND deleted_at IS NULL
+      AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
+      AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+    LIMIT %(most)s + 1
+) AS counted
+
+-- name: known
+-- True for what is not asked for.
+SELECT %(type)s::text IS NULL OR EXISTS (
+           SELECT FROM activities
+           WHERE user_id = %(user_id)s AND deleted_at IS NULL AND activity_type = %(type)s) AS type,
+       %(tag)s::text IS NULL OR EXISTS (
+           SELECT FROM activities
+           WHERE user_id = %(user_id)s AND deleted_at IS NULL
+             AND tags @> ARRAY[%(tag)s::text]) AS tag
+
+-- name: types
+SELECT activity_type FROM (
+    SELECT activity_type FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL
+    ORDER BY activity_date DESC LIMIT 1000
+) AS latest GROUP BY activity_type ORDER BY count(*) DESC, activity_type LIMIT 30
+
+-- name: rows
+-- The columns of the API's CSV, newest first, as texts. (::text is faster than to_char; and it is
+-- a.activity_date by which the index is in order, not the text.)
+SELECT id::text, activity_type, duration_minutes::text, distance_km::text,
+       replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
+       array_to_string(tags, ','), notes
+FROM activities AS a
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
+  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+ORDER BY a.activity_date DESC, a.id DESC
+
+-- name: expired
+-- Keys of objects that are still there.
+SELECT e.object_key FROM exports e JOIN job_tickets t ON t.id = e.id
+WHERE t.expires_at < %(now)s AND e.removed_at IS NULL ORDER BY t.expires_at LIMIT %(page)s
+
+-- name: mark_removed
+UPDATE exports SET removed_at = now() WHERE object_key = ANY (%(keys)s)

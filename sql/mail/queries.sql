@@ -1,0 +1,102 @@
+-- name: write
+-- The mail and the job that sends it; neither when that mail was written before.
+WITH mail AS (
+    INSERT INTO mails (kind, user_id, dedup_key, message_id)
+    VALUES (%(kind)s, %(user_id)s, %(dedup_key)s, %(message_id)s)
+    ON CONFLICT DO NOTHING RETURNING id
+)
+SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
+    %(queue)s, %(task)s, 0, NULL, NULL, %(args)s, NULL
+)::procrastinate_job_to_defer_v1])) FROM mail
+
+-- name: write_digests
+SELECT write_digests(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(dedup_key)s, %(delay)s, %(domain)s)
+
+-- name: claim
+-- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone, the
+-- mail has its end already or another job is sending it; a state other than `sending` is its end now.
+WITH wanted AS (
+    SELECT DISTINCT ON (user_id, kind, dedup_key) * FROM jsonb_to_recordset(%(wanted)s) AS w (
+        kind text, user_id bigint, dedup_key text, job_id bigint, message_id text, list text,
+        cap integer)
+    ORDER BY user_id, kind, dedup_key, job_id
+),
+recipient AS (
+    SELECT w.*, u.name, u.email,
+           EXISTS (SELECT FROM suppressed_addresses s WHERE s.address = lower(u.email)) AS suppressed,
+           u.verified_at IS NULL AND EXISTS (
+               SELECT FROM users o
+               WHERE lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL) AS anothers,
+           w.list IS NOT NULL AND EXISTS (
+               SELECT FROM mail_preferences p
+               WHERE p.user_id = u.id AND p.list = w.list AND NOT p.wanted) AS unwanted,
+           w.cap IS NOT NULL AND (
+               SELECT count(*) FROM mails m
+               WHERE m.user_id = u.id AND m.kind = w.kind AND m.state = 'sent'
+                 AND m.created_at > now() - interval '1 day') >= w.cap AS enough
+    FROM wanted w JOIN users u ON u.id = w.user_id
+),
+verdict AS (
+    SELECT *, CASE WHEN suppressed THEN 'suppressed' WHEN anothers OR unwanted OR enough THEN 'skipped'
+                   ELSE 'sending' END AS state,
+              CASE WHEN suppressed THEN 'the address was refused before'
+                   WHEN anothers THEN 'the address has another account'
+                   WHEN unwanted THEN 'not wanted' WHEN enough THEN 'enough of these today' END AS answer
+    FROM recipient
+),
+claimed AS (
+    INSERT INTO mails AS m (kind, user_id, dedup_key, job_id, message_id, state, answer, attempts,
+                            claimed_at, finished_at)
+    SELECT kind, user_id, dedup_key, job_id, message_id, state, answer, (state = 'sending')::integer,
+           now(), CASE WHEN state <> 'sending' THEN now() END
+    FROM verdict ORDER BY user_id, kind, dedup_key
+    ON CONFLICT (user_id, kind, dedup_key) DO UPDATE
+        SET state = excluded.state, answer = coalesce(excluded.answer, m.answer), claimed_at = now(),
+            attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at,
+            job_id = excluded.job_id
+        WHERE m.state = 'queued' OR m.state = 'sending' AND (
+            m.job_id = excluded.job_id OR NOT EXISTS (
+                SELECT FROM procrastinate_jobs j WHERE j.id = m.job_id AND j.status = 'doing'))
+    RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.dedup_key, m.job_id
+)
+SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.dedup_key, c.job_id
+FROM claimed c JOIN recipient r USING (kind, user_id, dedup_key)
+
+-- name: finish
+UPDATE mails SET state = e.state, answer = e.answer, size = e.size,
+    finished_at = CASE WHEN e.state <> 'queued' THEN now() END
+FROM jsonb_to_recordset(%(outcomes)s) AS e (mail_id bigint, state text, answer text, size integer)
+WHERE mails.id = e.mail_id AND mails.state = 'sending'
+
+-- name: unclaim
+-- It was not its turn yet: as if it had not been claimed.
+UPDATE mails SET state = 'queued', attempts = attempts - 1 WHERE id = %(id)s AND state = 'sending'
+
+-- name: suppress
+INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s), %(answer)s)
+ON CONFLICT DO NOTHING
+
+-- name: take_turn
+-- Seconds until this mail may go, or NULL when that is longer than %(patience)s: then nothing is
+-- taken. Up to a second's worth may go at once.
+WITH turn AS (
+    SELECT greatest(next_at, clock_timestamp() - interval '1 second') AS at FROM mail_pace FOR UPDATE
+),
+taken AS (
+    UPDATE mail_pace SET next_at = turn.at + make_interval(secs => 1 / %(per_second)s::double precision)
+    FROM turn WHERE turn.at <= clock_timestamp() + make_interval(secs => %(patience)s)
+    RETURNING turn.at
+)
+SELECT greatest(0, extract(epoch FROM at - clock_timestamp()))::double precision FROM taken
+
+-- name: preferences
+SELECT list, wanted FROM mail_preferences WHERE user_id = %(user_id)s
+
+-- name: set_preferences
+INSERT INTO mail_preferences (user_id, list, wanted)
+SELECT %(user_id)s, p.list, p.wanted
+FROM unnest(%(lists)s::text[], %(wanted)s::boolean[]) AS p (list, wanted)
+ON CONFLICT (user_id, list) DO UPDATE SET wanted = excluded.wanted, changed_at = now()
+
+-- name: has_user
+SELECT EXISTS (SELECT FROM users WHERE id = %(user_id)s)

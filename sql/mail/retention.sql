@@ -1,0 +1,9 @@
+-- name: mails_given_up
+-- Those that wait for a day and whose job is gone: cancelled, deleted, or it killed its workers.
+UPDATE mails SET state = 'failed', answer = 'its job ended without it', finished_at = now()
+WHERE id IN (
+    SELECT m.id FROM mails m
+    WHERE m.state IN ('queued', 'sending') AND m.created_at < %(now)s::timestamptz - interval '1 day'
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.status IN ('todo', 'doing')
+                      AND j.args->>'user_id' = m.user_id::text)
+    ORDER BY m.created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

@@ -1,1 +1,0 @@
-DROP INDEX activities_user;  -- activities_owner serves what it did

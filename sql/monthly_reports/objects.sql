@@ -1,0 +1,4 @@
+-- name: reports
+-- Of these keys those that no row needs.
+SELECT k.key FROM unnest(%(keys)s::text[]) AS k (key)
+WHERE NOT EXISTS (SELECT FROM reports r WHERE r.object_key = k.key)

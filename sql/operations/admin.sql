@@ -1,0 +1,270 @@
+-- name: queue_names
+-- Those where jobs run, and those that are paused. (Where jobs wait, the queue knows.)
+SELECT DISTINCT queue_name::text FROM procrastinate_jobs WHERE status = 'doing'
+UNION SELECT queue_name FROM paused_queues
+
+-- name: queues
+-- Counted up to 10,000 in each way of waiting: a page must not count millions.
+SELECT n.queue, d.waiting, d.oldest,
+       (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
+            AND j.status = 'todo' AND j.scheduled_at > now()
+        ORDER BY j.scheduled_at, j.id LIMIT 10000) AS l) AS later,
+       (SELECT count(*) FROM procrastinate_jobs j
+        WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
+       coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
+       coalesce(c.stopped, 0)::bigint AS stopped,
+       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
+FROM unnest(%(names)s::text[]) AS n (queue) CROSS JOIN LATERAL queue_depth(n.queue) AS d
+LEFT JOIN (
+    SELECT queue_name, sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
+           sum(count) FILTER (WHERE event = 'failed') AS failed,
+           sum(count) FILTER (WHERE event = 'aborted') AS stopped
+    FROM job_activity WHERE hour > now() - interval '1 day' AND hour < 'infinity' GROUP BY 1
+) AS c ON c.queue_name = n.queue
+ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
+
+-- name: slots
+-- What happened in each of the last hours or days; from counts, not from jobs.
+WITH slots AS (
+    SELECT at FROM generate_series(%(since)s::timestamptz, now(), %(length)s::interval) AS g (at)
+),
+counted AS (
+    SELECT date_trunc(%(unit)s::text, hour) AS at,
+           sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
+           sum(count) FILTER (WHERE event IN ('failed', 'retried', 'died')) AS failed,
+           sum(count) FILTER (WHERE event = 'enqueued') AS enqueued,
+           sum(waited) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS waited,
+           sum(seconds) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS seconds
+    FROM job_activity WHERE hour >= %(since)s AND hour < 'infinity' GROUP BY 1
+),
+seen AS (
+    SELECT date_trunc(%(unit)s::text, at) AS at, max(waiting) AS waiting
+    FROM (SELECT at, sum(waiting) AS waiting FROM queue_depths
+          WHERE at >= %(since)s GROUP BY at) AS looks GROUP BY 1
+)
+SELECT s.at, coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
+       coalesce(c.enqueued, 0)::bigint AS enqueued, c.waited, c.seconds,
+       coalesce(d.waiting, 0)::bigint AS waiting
+FROM slots s LEFT JOIN counted c USING (at) LEFT JOIN seen d USING (at) ORDER BY s.at
+
+-- name: workers
+SELECT w.id, w.last_heartbeat, w.id IN (SELECT alive_workers()) AS is_alive,
+       o.host, o.pid, o.slots, o.queues, o.started_at,
+       ARRAY(SELECT j.id FROM procrastinate_jobs j
+             WHERE j.worker_id = w.id AND j.status = 'doing' ORDER BY j.id) AS job_ids,
+       ARRAY(SELECT j.task_name::text FROM procrastinate_jobs j
+             WHERE j.worker_id = w.id AND j.status = 'doing' ORDER BY j.id) AS tasks
+FROM procrastinate_workers w LEFT JOIN our_workers o ON o.worker_id = w.id
+WHERE w.last_heartbeat > now() - interval '1 minute' ORDER BY w.id
+
+-- name: hindrances
+-- What may keep a job from starting: its queue, its lock, and workers, of whom stock ones do not say
+-- what they take.
+SELECT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = j.queue_name) AS is_paused,
+       (SELECT held.id FROM procrastinate_jobs held
+        WHERE held.lock = j.lock AND held.status = 'doing') AS lock_holder,
+       count(w.id) AS alive,
+       count(w.id) FILTER (WHERE o.tasks IS NULL OR (
+           j.task_name = ANY (o.tasks) AND (o.queues IS NULL OR j.queue_name = ANY (o.queues)))) AS takers
+FROM procrastinate_jobs j
+LEFT JOIN alive_workers() AS w (id) ON true
+LEFT JOIN our_workers o ON o.worker_id = w.id
+WHERE j.id = %(id)s GROUP BY j.id
+
+-- name: failures
+-- Of the last day, by task and error, whatever the numbers and quoted words in it.
+SELECT j.task_name::text, (array_agg(left(e.error, 200) ORDER BY e.at DESC))[1] AS error,
+       count(*) AS runs, max(e.at) AS last_at, max(j.id) AS job_id
+FROM (SELECT * FROM job_errors WHERE at > now() - interval '1 day' ORDER BY at DESC LIMIT 2000) AS e
+JOIN procrastinate_jobs j ON j.id = e.job_id
+GROUP BY 1, regexp_replace(left(e.error, 200), '\d+|''[^'']*''|"[^"]*"', '', 'g')
+ORDER BY last_at DESC LIMIT 8
+
+-- name: jobs
+-- By state, queue, task and time, newest first; the ids walk down the index of the state.
+SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
+       j.args::text AS args, j.attempts, j.scheduled_at,
+       (SELECT min(e.at) FROM procrastinate_events e
+        WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
+       (SELECT left(e.error, 200) FROM job_errors e
+        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error
+FROM procrastinate_jobs j
+WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+  AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+  AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+  AND j.id >= %(first)s AND j.id < %(last)s
+ORDER BY j.id DESC LIMIT %(limit)s
+
+-- name: search
+-- The same by words: jobs whose errors have them, and jobs whose arguments have all parts of the text.
+-- Those are looked for in the blocks of jobs that have the words (and the task, and the queue), and
+-- among the newest ones, which are in no block yet or have only a part of a word.
+WITH newest AS (
+    SELECT least(%(last)s - 10000, (SELECT coalesce(max(block) + 1, 0) * 1000 FROM job_words)) AS first
+),
+found AS (
+    (SELECT job_id AS id FROM job_errors
+     WHERE to_tsvector('simple', error) @@ plainto_tsquery('simple', %(text)s)
+       AND job_id >= %(first)s AND job_id < %(last)s
+     ORDER BY at DESC LIMIT 1000)
+    UNION
+    (SELECT j.id FROM newest JOIN procrastinate_jobs j
+         ON j.id >= greatest(newest.first, %(first)s) AND j.id < %(last)s
+     WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+       AND j.args::text LIKE ALL (%(parts)s::text[])
+     ORDER BY j.id DESC LIMIT %(limit)s)
+    UNION
+    (SELECT job.id FROM (
+         SELECT block FROM job_words
+         WHERE words @> %(words)s::text[] AND block BETWEEN %(first)s / 1000 AND %(last)s / 1000
+         ORDER BY block DESC
+     ) AS b CROSS JOIN LATERAL (
+         SELECT j.id FROM procrastinate_jobs j
+         WHERE j.id >= greatest(b.block * 1000, %(first)s)
+           AND j.id < least(b.block * 1000 + 1000, %(last)s)
+           AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+           AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+           AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+           AND j.args::text LIKE ALL (%(parts)s::text[])
+         ORDER BY j.id DESC
+     ) AS job LIMIT %(limit)s)
+)
+SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
+       j.args::text AS args, j.attempts, j.scheduled_at,
+       (SELECT min(e.at) FROM procrastinate_events e
+        WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
+       (SELECT left(e.error, 200) FROM job_errors e
+        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error
+FROM found JOIN procrastinate_jobs j USING (id)
+WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+  AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+  AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+ORDER BY j.id DESC LIMIT %(limit)s
+
+-- name: ids
+-- Of the first job and behind the last one that came within a time.
+SELECT CASE WHEN %(start)s::timestamptz IS NULL THEN 0 ELSE first_job_since(%(start)s) END AS first,
+       CASE WHEN %(until)s::timestamptz IS NULL THEN coalesce(max(id), 0) + 1
+            ELSE first_job_since(%(until)s) END AS last
+FROM procrastinate_jobs
+
+-- name: job
+SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
+       j.args::text AS args, j.attempts, j.scheduled_at, j.priority, j.lock, j.queueing_lock,
+       j.worker_id, j.abort_requested
+FROM procrastinate_jobs j WHERE j.id = %(id)s
+
+-- name: events
+SELECT type::text AS type, at FROM procrastinate_events WHERE job_id = %(id)s ORDER BY id LIMIT 200
+
+-- name: errors
+SELECT attempt, at, kind, error, traceback FROM job_errors
+WHERE job_id = %(id)s ORDER BY at DESC LIMIT 20
+
+-- name: retry
+-- Failed, aborted and cancelled jobs run again, now, from their first attempt on; of those with one
+-- queueing lock the newest, if none waits.
+UPDATE procrastinate_jobs j SET status = 'todo', attempts = 0, scheduled_at = NULL, worker_id = NULL,
+                                abort_requested = false, lock = nullif(lock, 'suspects')
+WHERE j.status IN ('failed', 'aborted', 'cancelled') AND j.id IN (
+    SELECT DISTINCT ON (coalesce(c.queueing_lock, c.id::text)) c.id
+    FROM procrastinate_jobs c
+    WHERE c.id = ANY (%(ids)s) AND c.status IN ('failed', 'aborted', 'cancelled')
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs o
+                      WHERE o.queueing_lock = c.queueing_lock AND o.status = 'todo')
+    ORDER BY coalesce(c.queueing_lock, c.id::text), c.id DESC)
+
+-- name: run_now
+-- Those that wait for their time; the others could start already, in the order of their priorities.
+UPDATE procrastinate_jobs SET scheduled_at = now()
+WHERE id = ANY (%(ids)s) AND status = 'todo' AND scheduled_at > now()
+
+-- name: cancel
+-- Waiting ones are cancelled, running ones asked to stop.
+SELECT count(procrastinate_cancel_job_v1(id, true, false))
+FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status IN ('todo', 'doing')
+
+-- name: delete
+-- Only what has ended: others may wait for the end of what has not.
+DELETE FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status NOT IN ('todo', 'doing')
+
+-- name: matching
+-- A page of ids of a bulk action, upwards.
+SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
+    SELECT j.id FROM procrastinate_jobs j
+    WHERE j.id > %(after)s AND j.id <= %(until)s
+      AND j.status = %(status)s
+      AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+      AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND (%(text)s::text IS NULL OR EXISTS (
+               SELECT FROM job_errors e WHERE e.job_id = j.id
+                AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+           OR j.args::text LIKE ALL (%(parts)s::text[]))
+    ORDER BY j.id LIMIT %(limit)s
+) AS page
+
+-- name: count_matching
+SELECT count(*) FROM (
+    SELECT FROM procrastinate_jobs j
+    WHERE j.status = %(status)s
+      AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+      AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND j.id >= %(first)s AND j.id < %(last)s
+      AND (%(text)s::text IS NULL OR EXISTS (
+               SELECT FROM job_errors e WHERE e.job_id = j.id
+                AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+           OR j.args::text LIKE ALL (%(parts)s::text[]))
+    LIMIT 100000
+) AS counted
+
+-- name: defer_bulk
+-- The bulk action as a job whose progress is followed like any other.
+WITH ticket AS (
+    SELECT open_ticket_later(%(id)s, %(user_id)s, %(kind)s, 'activelog.monitoring.bulk',
+                             'critical', %(args)s, NULL)
+)
+SELECT true FROM ticket
+
+-- name: pause
+INSERT INTO paused_queues (queue_name) VALUES (%(queue)s) ON CONFLICT DO NOTHING
+
+-- name: resume
+-- And wakes the workers.
+WITH resumed AS (DELETE FROM paused_queues WHERE queue_name = %(queue)s RETURNING queue_name)
+SELECT notify_queue(queue_name, 0) FROM resumed
+
+-- name: schedules
+SELECT t.task_name, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at, r.outcome,
+       r.counts, r.error
+FROM schedule_ticks t
+LEFT JOIN LATERAL (
+    SELECT * FROM schedule_runs r WHERE r.task_name = t.task_name ORDER BY r.id DESC LIMIT 1
+) AS r ON true
+ORDER BY t.task_name
+
+-- name: runs
+SELECT task_name, tick, job_id, started_at, finished_at, outcome, counts, error
+FROM schedule_runs ORDER BY id DESC LIMIT 50
+
+-- name: mails
+SELECT m.id, m.kind, m.user_id, m.dedup_key, m.state, m.attempts, m.answer, m.size, m.created_at,
+       m.finished_at
+FROM mails m
+WHERE (%(state)s::text IS NULL OR m.state = %(state)s)
+  AND (%(before)s::bigint IS NULL OR m.id < %(before)s)
+ORDER BY m.id DESC LIMIT %(limit)s
+
+-- name: audit
+SELECT a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id
+ORDER BY a.id DESC LIMIT 100
+
+-- name: note
+INSERT INTO audit (user_id, action, subject) VALUES (%(user_id)s, %(action)s, %(subject)s)
+
+-- name: run_schedule
+-- No row for a task that is no schedule.
+SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
+    queue_name, task_name, 0, lock, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])
+FROM schedule_ticks WHERE task_name = %(task)s AND queue_name IS NOT NULL LIMIT 1

@@ -1,0 +1,54 @@
+-- name: runs
+-- All that was ever counted: a few rows for each task.
+SELECT task_name AS task, queue_name AS queue, event, sum(count)::bigint AS count,
+       sum(seconds) AS seconds, sum(waited) AS waited
+FROM job_activity WHERE hour = 'infinity' GROUP BY 1, 2, 3
+
+-- name: buckets
+-- The histograms of runs, by task: sums of the arrays' places.
+SELECT c.task_name AS task, c.queue_name AS queue, b.place::integer AS place,
+       sum(b.seconds)::bigint AS seconds, sum(b.waited)::bigint AS waited
+FROM job_activity c, unnest(c.seconds_buckets, c.waited_buckets) WITH ORDINALITY AS b (seconds, waited, place)
+WHERE c.hour = 'infinity' AND c.event <> 'enqueued' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+
+-- name: workers
+SELECT count(*) FROM alive_workers()
+
+-- name: running
+SELECT task_name::text AS task, queue_name::text AS queue, count(*) AS count
+FROM procrastinate_jobs WHERE status = 'doing' GROUP BY 1, 2
+
+-- name: schedules
+-- When each last succeeded, and how often it failed since.
+SELECT t.task_name AS task, s.finished_at AS last_success,
+       (SELECT count(*) FROM schedule_runs f WHERE f.task_name = t.task_name AND f.outcome = 'failed'
+          AND f.id > coalesce(s.id, 0)) AS failures
+FROM schedule_ticks t LEFT JOIN LATERAL (
+    SELECT id, finished_at FROM schedule_runs r
+    WHERE r.task_name = t.task_name AND r.outcome IN ('succeeded', 'skipped') ORDER BY id DESC LIMIT 1
+) AS s ON true
+
+-- name: mails
+SELECT kind, outcome, sum(count)::bigint AS count FROM mail_counts GROUP BY 1, 2
+
+-- name: exports
+SELECT format, outcome, sum(count)::bigint AS count FROM export_counts GROUP BY 1, 2
+
+-- name: sizes
+-- With indexes; as files have them, so nothing is counted.
+SELECT relname::text AS "table", pg_total_relation_size(oid) AS bytes FROM pg_class
+WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors', 'job_words', 'job_tickets', 'mails',
+                       'activities', 'daily_stats']::regclass[]) ORDER BY 1
+
+-- name: oldest_mail
+-- Of those that were tried: a week's mail may be due in hours, and jobs that wait are counted as such.
+SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails
+WHERE state IN ('queued', 'sending') AND claimed_at IS NOT NULL
+
+-- name: ready
+-- What readiness asks of the database: its migrations, and whether a worker is alive.
+SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE '%%/%%')::integer AS migrations,
+       EXISTS (SELECT FROM alive_workers()) AS has_worker
+
+-- name: clock
+SELECT clock_timestamp()

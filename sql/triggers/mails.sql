@@ -1,5 +1,0 @@
-CREATE OR REPLACE TRIGGER on_mail_failed AFTER UPDATE OF state ON mails FOR EACH ROW
-    WHEN (NEW.state = 'failed' AND NEW.kind IN ('friend_request', 'friend_activity'))
-    EXECUTE FUNCTION on_mail_failed();
-CREATE OR REPLACE TRIGGER on_mail_ended AFTER INSERT OR UPDATE OF state ON mails FOR EACH ROW
-    WHEN (NEW.state IN ('sent', 'skipped', 'suppressed', 'failed')) EXECUTE FUNCTION on_mail_ended();

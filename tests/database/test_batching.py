@@ -1,0 +1,70 @@
+"""Calls at the same time share a statement, and nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+
+from activelog.database import Conn
+from tests.conftest import World
+
+HUNDREDTHS = "SELECT 100 / n FROM unnest(%s::integer[]) WITH ORDINALITY AS w (n, at) ORDER BY at"
+
+
+class Divide:
+    """A query that remembers what was asked together."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    async def __call__(self, conn: Conn, numbers: Sequence[int]) -> list[int]:
+        self.asked.append(list(numbers))
+        cursor = await conn.execute(HUNDREDTHS, [list(numbers)])
+        return [found for (found,) in await cursor.fetchall()]
+
+
+async def test_calls_at_once_share_a_statement_and_get_their_own_answers(world: World) -> None:
+    divide, batch = Divide(), world.services.batch
+    answers = await asyncio.gather(*(batch(divide, n) for n in range(1, 51)))
+    assert answers == [100 // n for n in range(1, 51)]
+    assert divide.asked == [list(range(1, 51))]
+
+
+async def test_one_that_fails_fails_alone(world: World) -> None:
+    divide, batch = Divide(), world.services.batch
+    calls = (batch(divide, n) for n in (1, 0, 4))
+    first, bad, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert (first, last) == (100, 25)
+    assert isinstance(bad, psycopg.errors.DivisionByZero)
+
+
+async def test_who_gives_up_does_not_hold_others_up(world: World) -> None:
+    divide, batch = Divide(), world.services.batch
+    gone, stays = (asyncio.create_task(batch(divide, n)) for n in (2, 5))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await stays == 20
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert await batch(divide, 10) == 10
+
+
+async def test_who_asks_again_at_the_very_end_is_served(world: World) -> None:
+    gate, batch = asyncio.Event(), world.services.batch
+
+    async def echo(conn: Conn, numbers: Sequence[int]) -> Sequence[int]:
+        await gate.wait()
+        return numbers
+
+    async def twice() -> int:
+        await batch(echo, 1)
+        return await batch(echo, 2)
+
+    first = asyncio.create_task(twice())
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(batch(echo, 3))
+    await asyncio.sleep(0.1)
+    gate.set()  # both statements end at once
+    async with asyncio.timeout(10):
+        assert (await first, await second) == (2, 3)

@@ -1,0 +1,92 @@
+"""Pages without a browser: what they refuse, and where they lead."""
+
+from activelog import http
+from tests.activities.test_photos import picture
+from tests.conftest import User, World
+
+
+def browse(world: World, user: User) -> dict[str, str]:
+    """As a browser that is signed in, on a page of ours."""
+    token = user.headers["Authorization"].split()[1]
+    world.http.cookies.set(http.SESSION_COOKIE, token)
+    return {"Origin": world.settings.base_url, "Referer": f"{world.settings.base_url}/account"}
+
+
+async def test_who_is_not_signed_in_is_led_to_the_page_they_wanted(world: World) -> None:
+    wanted = await world.http.get("/activities?type=yoga")
+    assert wanted.headers["Location"] == "/sign-in?next=%2Factivities%3Ftype%3Dyoga"
+    posted = await world.http.post("/account/mails", headers={"Referer": "http://x/account?a=1"})
+    assert posted.headers["Location"] == "/sign-in?next=%2Faccount"
+    for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example"):
+        page = await world.http.get("/sign-in", params={"next": elsewhere})
+        assert "evil" not in page.text
+
+
+async def test_a_form_from_elsewhere_changes_nothing(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    for headers in (
+        {},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+    ):
+        refused = await world.http.post("/account/mails", data={}, headers=headers)
+        assert refused.status_code == 403
+    assert await world.value("SELECT count(*) FROM mail_preferences") == 0
+    done = await world.http.post("/account/mails", data={"weekly_idle": "on"}, headers=ours)
+    assert done.headers["Location"] == "/account"
+    assert await world.value("SELECT count(*) FROM mail_preferences WHERE wanted") == 1
+    path = "/api/v1/activities"
+    assert (await world.http.post(path, json={}, headers=ours)).status_code == 401, (
+        "cookies only read"
+    )
+    assert (await world.http.get(path)).status_code == 200
+
+
+async def test_jobs_are_for_admins(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    for path in ("/admin", "/admin/jobs", "/admin/mails", "/dev/mails"):
+        assert (await world.http.get(path)).status_code == 404
+    refused = await world.http.post(
+        "/admin/queues", data={"queue": "low", "action": "pause"}, headers=ours
+    )
+    assert refused.status_code == 404
+    assert await world.value("SELECT count(*) FROM paused_queues") == 0
+    await world.rows("UPDATE users SET is_admin = true")
+    huge = "9" * 30
+    for path in (
+        f"/admin/jobs?before={huge}",
+        f"/admin/mails?before={huge}",
+        "/admin/mails?state=%00",
+        "/admin/jobs?status=none",
+        f"/admin/jobs/{huge}",
+    ):
+        assert (await world.http.get(path)).status_code in (400, 404)
+
+
+async def test_pages_show_what_is_ones_own(world: World) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    activity = await ada.log(notes="<b>mine</b>", calories=430)
+    photo = await ada.post(f"/api/v1/activities/{activity['id']}/photos", content=picture())
+    ours = browse(world, ada)
+    page = await world.http.get(f"/activities/{activity['id']}")
+    assert "&lt;b&gt;mine" in page.text
+    shown = await world.http.get(f"/photos/{photo.json()['id']}")
+    assert shown.headers["Content-Type"] == "image/jpeg"
+    form = {
+        "activity_type": "yoga",
+        "activity_date": "2024-01-15T06:30",
+        "duration_minutes": "30",
+        "distance_km": "",
+        "calories": "",
+        "tags": "a, b",
+        "notes": "",
+    }
+    await world.http.post(f"/activities/{activity['id']}", data=form, headers=ours)
+    changed = (await ada.get(f"/api/v1/activities/{activity['id']}")).json()
+    assert (changed["calories"], changed["distance_km"], changed["tags"]) == (None, 0, ["a", "b"])
+    browse(world, eve)
+    assert (await world.http.get(f"/activities/{activity['id']}")).status_code == 404
+    assert (await world.http.get(f"/photos/{photo.json()['id']}")).status_code == 404

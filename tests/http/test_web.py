@@ -1,0 +1,205 @@
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from openapi_spec_validator import validate
+
+from activelog import http
+from activelog.base.errors import AppError
+from activelog.base.settings import Settings
+from activelog.web import ENDPOINTS, create_app
+from tests.conftest import World
+
+
+async def test_the_openapi_document_is_valid_and_complete(world: World) -> None:
+    document = (await world.http.get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+    for endpoint in ENDPOINTS:
+        operation = document["paths"][endpoint.path][endpoint.method.lower()]
+        assert operation["summary"]
+        assert {str(status) for status in endpoint.answers} <= set(operation["responses"])
+        assert "400" in operation["responses"]
+        if "user_id" in endpoint.parameters:
+            assert operation["security"] == [{"bearer": []}]
+    names = [
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    ]
+    assert len(names) == len(set(names))
+
+
+async def test_every_field_has_an_example_or_says_what_it_holds(world: World) -> None:
+    schemas = (await world.http.get("/openapi.json")).json()["components"]["schemas"]
+    for name, shape in schemas.items():
+        for field, schema in shape["properties"].items():
+            known = {"examples", "default", "anyOf", "$ref", "items", "description"}
+            assert known & schema.keys() or name in ("Problem", "ExportItem"), f"{name}.{field}"
+
+
+async def test_the_docs_page_needs_nothing_from_outside(world: World) -> None:
+    page = await world.http.get("/docs")
+    assert page.status_code == 200
+    assert "/api/v1/activities/export/csv" in page.text
+    assert page.text.count("src=") == page.text.count('src="/static/')
+    assert "https://" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+async def test_metrics_say_what_waits(world: World) -> None:
+    await world.register("ada@example.com")
+    text = (await world.http.get("/metrics")).text
+    assert 'activelog_jobs_waiting{queue="critical"} 2.0' in text
+    await world.work()
+    world.services.memo.clear()  # it is measured every two seconds at most
+    text = (await world.http.get("/metrics")).text
+    assert 'activelog_jobs_waiting{queue="critical"} 0.0' in text
+
+
+async def test_without_a_database_it_says_503(settings: Settings) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"postgresql://x@127.0.0.1:{unused.getsockname()[1]}/x"
+    app = create_app(replace(settings, database_url=url))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http,
+    ):
+        assert (await http.get("/healthz")).status_code == 200
+        body = {"email": "a@example.com", "password": "x"}
+        away = await http.post("/api/v1/auth/login", json=body)
+    assert away.status_code == 503
+    assert away.json()["error"] == "unavailable"
+    assert int(away.headers["Retry-After"]) > 0
+
+
+async def test_requests_survive_a_restart_of_their_connections(world: World) -> None:
+    ada = await world.user()
+    await world.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert (await ada.get("/api/v1/activities")).status_code == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "x", str(10**12)])
+async def test_lengths_that_cannot_be(world: World, length: str) -> None:
+    ada = await world.user()
+    headers = {"Content-Length": length}
+    refused = await ada.post("/api/v1/activities", content=b"{}", headers=headers)
+    assert refused.status_code == 413
+
+
+async def test_a_body_that_never_ends_is_cut_off(world: World) -> None:
+    ada = await world.user()
+    sent = 0
+
+    async def endless() -> Any:
+        nonlocal sent
+        while True:
+            sent += 65536
+            yield b" " * 65536
+
+    refused = await ada.post("/api/v1/activities", content=endless())
+    assert refused.status_code == 413
+    assert sent < 1_000_000
+
+
+async def test_a_client_that_hangs_up_is_no_error_of_ours(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = await world.user()
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/activities", "query_string": b"",
+        "headers": [(b"authorization", ada.headers["Authorization"].encode())], "app": world.app,
+    }  # fmt: skip
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    with caplog.at_level("INFO"):
+        await world.app(scope, receive, send)
+    assert answers[0]["status"] == 499
+    assert "Traceback" not in caplog.text
+
+
+async def test_metrics_of_a_database_that_hangs_are_503(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.operations.routes._PATIENCE", 0.2)
+    async with world.pool.connection() as conn, conn.transaction():
+        await conn.execute("LOCK TABLE job_counts")
+        assert (await world.http.get("/metrics")).status_code == 503
+
+
+async def test_a_store_that_is_away_is_503_for_an_upload(
+    with_settings: Callable[..., Any], settings: Settings, tmp_path: Any
+) -> None:
+    (tmp_path / "objects").write_text("in the way: no folder can be made here")
+    async with with_settings() as world:
+        ada = await world.user()
+        away = await ada.post(
+            "/api/v1/activities/import", content=b"activity_type,duration_minutes,activity_date\n"
+        )
+        assert away.status_code == 503
+        assert "Retry-After" in away.headers
+        assert await world.value("SELECT count(*) FROM job_tickets") == 0
+
+
+def test_problems_have_one_shape() -> None:
+    body = json.loads(bytes(http.problem(AppError.invalid("end_date", "is odd")).body))
+    assert body == {
+        "error": "invalid request",
+        "message": "end_date: is odd",
+        "details": {"end_date": "is odd"},
+    }
+
+
+async def test_an_error_of_ours_is_answered_counted_and_says_its_id(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("activelog.accounts.queries.profile", broken)
+    ada = await world.user()
+    with caplog.at_level("INFO"):
+        failed = await ada.get("/api/v1/users/me")
+    assert failed.status_code == 500
+    assert failed.json()["error"] == "internal error"
+    assert failed.headers["X-Request-ID"]
+    assert "GET /api/v1/users/me 500" in caplog.text
+    metrics = (await world.http.get("/metrics")).text
+    assert 'route="/api/v1/users/me",status="500"} 1.0' in metrics
+
+
+async def test_no_answer_leads_to_where_the_client_says_we_are(world: World) -> None:
+    answer = await world.http.get("/sign-in/", headers={"Host": "evil.example"})
+    assert answer.status_code == 404
+
+
+async def test_a_browser_gets_a_page_and_a_program_json(world: World) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    for path, status in (("/nothing/here", 404), ("/files/x?expires=1", 403)):
+        page = await world.http.get(path, headers=browser)
+        assert page.status_code == status
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert (await world.http.get(path)).json()["message"]
+
+
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="activelog.http.access_log"):
+        await world.http.get("/x%0aINFO:activelog.http.access_log:GET%20/fake%20200")
+    [said] = [one.getMessage() for one in caplog.records if "fake" in one.getMessage()]
+    assert "\n" not in said

@@ -1,0 +1,103 @@
+"""One mail for (user, kind, deduplication key), whoever else wants to send it; and nothing that it
+was to tell gets lost."""
+
+import asyncio
+from dataclasses import replace
+
+from activelog import database
+from activelog.base.settings import Settings
+from activelog.friends import mails, routes
+from activelog.friends import queries as friends
+from tests.conftest import World, running
+from tests.friends.test_friends import ask
+from tests.mail.test_smtp import ADA, run_due, sink
+
+
+async def test_two_jobs_that_send_one_mail_at_once_send_it_once(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        ada = await world.user(ADA)
+        for _ in range(5):
+            await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+        await world.work()
+        assert len(server.mails) == 1
+        assert await world.rows("SELECT state, attempts FROM mails") == [("sent", 1)]
+
+
+async def test_an_owner_is_told_once_a_day_that_somebody_registered_again(
+    settings: Settings,
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        await world.user(ADA)
+        for _ in range(3):
+            assert (await world.register(ADA)).status_code == 202
+        await world.work()
+        assert len(server.mails) == 1
+
+
+async def test_a_mail_whose_job_died_is_sent_by_another(world: World) -> None:
+    ada = await world.user()
+    job = await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.rows(
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state, job_id)"
+        " VALUES ('welcome', %s, '', '<1@x.test>', 'sending', %s)",
+        ada.id,
+        job,
+    )
+    await world.rows("UPDATE procrastinate_jobs SET status = 'failed'")
+    await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.work()
+    [mail] = world.mails(ada.address)
+    assert mail["Message-ID"] == "<1@x.test>"
+
+
+async def test_a_mail_that_another_process_is_sending_is_not_sent_beside_it(world: World) -> None:
+    ada = await world.user()
+    job = await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.rows(
+        "WITH worker AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = worker.id FROM worker"
+    )
+    await world.rows(
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state, job_id)"
+        " VALUES ('welcome', %s, '', '<1@x.test>', 'sending', %s)",
+        ada.id,
+        job,
+    )
+    await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.work()
+    assert world.mails(ada.address) == []
+    assert await world.rows("SELECT state, job_id FROM mails") == [("sending", job)]
+
+
+async def test_a_request_that_comes_while_its_mail_goes_out_is_told_of(world: World) -> None:
+    ada, eve, bob = [await world.user(f"{name}@example.com") for name in ("ada", "eve", "bob")]
+    await ask(ada, bob.address)
+    await world.make_due()
+    async with database.transaction(world.pool) as conn:
+        asked = await friends.request(conn, eve.id, bob.address)
+        assert asked is not None
+        await world.services.outbox.write_digests(
+            conn, mails.REQUEST, [asked.to_id], str(asked.id), routes.DIGEST_DELAY
+        )
+        sending = asyncio.create_task(world.work())
+        await asyncio.wait([sending], timeout=1)
+        assert not sending.done(), "the mail waits for what it is to tell"
+    await sending
+    [mail] = world.mails(bob.address)
+    assert mail["Subject"] == "2 friend requests, from Ada and others"
+
+
+async def test_what_a_mail_failed_to_tell_the_next_one_tells(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        ada, bob = await world.user(ADA), await world.user("bob@x.test")
+        server.answers["DATA"] = "554 5.7.1 we do not like this mail"
+        await ask(ada, bob.address)
+        await run_due(world)
+        assert await world.value("SELECT state FROM mails") == "failed"
+        server.answers.clear()
+        eve = await world.user("eve@x.test")
+        await ask(eve, bob.address)
+        await run_due(world)
+        [envelope] = server.mails
+        assert isinstance(envelope.content, bytes)
+        assert b"Subject: 2 friend requests" in envelope.content

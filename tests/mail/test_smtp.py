@@ -1,0 +1,569 @@
+"""Mails over real SMTP: aiosmtpd for what a server may say, postfix for the whole way."""
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+
+from activelog.base.errors import Permanent
+from activelog.base.settings import Settings, Smtp
+from activelog.jobs import make_app
+from activelog.mail import Recipient, Templates, compose, relay
+from activelog.mail import smtp as smtp_client
+from tests.conftest import World, missing, running
+from tests.real import postfix
+from tests.real.postfix import Postfix
+
+ADA = "ada@x.test"
+CONTENT = ("Hi", "Hi Ada\n", "<p>Hi Ada</p>")
+
+
+@dataclass
+class Sink:
+    """Keeps what arrives; `answers` are given instead of 250, one for each step it names."""
+
+    answers: dict[str, str] = field(default_factory=dict)
+    once: dict[str, str] = field(default_factory=dict)
+    mails: list[Envelope] = field(default_factory=list)
+    connections: int = 0
+    gone: int = 0  # of them
+
+    async def handle_EHLO(self, server: Any, session: Session, envelope: Envelope, hostname: str, responses: list[str]) -> list[str]:  # fmt: skip  # noqa: N802, E501
+        session.host_name = hostname
+        return responses
+
+    async def handle_MAIL(self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # fmt: skip  # noqa: N802, E501
+        if answer := self.once.pop("MAIL", None) or self.answers.get("MAIL"):
+            return answer
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # fmt: skip  # noqa: N802, E501
+        if answer := self.answers.get("RCPT"):
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        answer = self.answers.get("DATA")
+        if answer == "drop":
+            self.mails.append(envelope)
+            server.transport.close()
+            return "250 nobody hears this"
+        if answer:
+            return answer
+        self.mails.append(envelope)
+        return "250 kept"
+
+
+class Counting(Controller):
+    def factory(self) -> Any:
+        self.handler.connections += 1
+        server = super().factory()  # type: ignore[no-untyped-call]
+        lost = server.connection_lost
+
+        def connection_lost(error: Exception | None) -> None:
+            self.handler.gone += 1
+            lost(error)
+
+        server.connection_lost = connection_lost
+        return server
+
+
+@pytest.fixture(scope="session")
+def certificate() -> Iterator[Path]:
+    if shutil.which("openssl") is None:
+        missing("openssl")
+    with tempfile.TemporaryDirectory(prefix="activelog-tls-") as folder:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+             "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        yield Path(folder)
+
+
+@asynccontextmanager
+async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
+    """A relay that goes wrong at one step: it hangs up, says nonsense, says nothing, is slow, or
+    answers with the code that is the fault's name."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def answer(now: str, text: str) -> bool:
+            if now == step and fault == "drop":
+                writer.close()
+                return False
+            if now == step and fault == "hang":
+                await asyncio.sleep(3)
+                return False
+            if now == step and fault == "garbage":
+                text = "\x00\xff what?"
+            if now == step and fault.isdigit():
+                text = f"{fault} no"
+            if now == step and fault == "slow":
+                for letter in text:
+                    writer.write(letter.encode())
+                    await asyncio.sleep(0.05)
+                text = ""
+            writer.write(f"{text}\r\n".encode("latin-1"))
+            return True
+
+        steps = {"EHLO": "250 hello", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go on"}
+        alive = await answer("greeting", "220 test")
+        while alive and (line := await reader.readline()):
+            verb = line[:4].decode("latin-1").upper()
+            alive = await answer(verb, steps.get(verb, "250 ok"))
+            if verb == "DATA" and alive and not (step == "DATA" and fault.isdigit()):
+                with suppress(asyncio.IncompleteReadError):
+                    await reader.readuntil(b"\r\n.\r\n")
+                alive = await answer("final dot", "250 kept")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield Smtp("127.0.0.1", server.sockets[0].getsockname()[1], "plain")
+
+
+@asynccontextmanager
+async def sink(**options: Any) -> AsyncIterator[tuple[Sink, Smtp]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    handler = Sink()
+    controller = Counting(handler, hostname="localhost", port=port, **options)
+    controller.start()
+    try:
+        yield handler, Smtp("localhost", port, "plain")
+    finally:
+        controller.stop()
+
+
+async def greet(world: World, address: str = ADA) -> None:
+    """Lets the worker send a welcome mail."""
+    user = await world.user(address)
+    await world.jobs_defer("activelog.accounts.welcome", user_id=user.id)
+    await world.work()
+
+
+async def run_due(world: World) -> None:
+    await world.rows("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo'")
+    await world.work()
+
+
+async def state(world: World) -> tuple[Any, ...]:
+    return (await world.rows("SELECT state, attempts FROM mails"))[0]
+
+
+async def test_a_mail_over_smtp(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        [envelope] = server.mails
+        assert envelope.rcpt_tos == [ADA]
+        assert isinstance(envelope.content, bytes)
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert mail["To"] == "Ada <ada@x.test>"
+        assert mail["From"] == "ActiveLog <hello@activelog.test>"
+        assert mail["Auto-Submitted"] == "auto-generated"
+        assert mail["Message-ID"].endswith("@activelog.test>")
+        assert mail.get_content_type() == "multipart/alternative"
+        assert len(envelope.content) < 90_000
+        stored = await world.rows("SELECT state, message_id, answer FROM mails")
+        assert stored == [("sent", mail["Message-ID"], "250 kept")]
+
+
+async def test_connections_are_reused(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        services = world.services
+        for number in range(5):
+            await greet(world, f"ada{number}@x.test")
+        assert len(server.mails) == 5
+        server.connections = 0
+        for number in range(3):
+            message = compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", CONTENT)
+            await services.outbox.mailer.send(message)
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+async def test_not_now_means_later(settings: Settings, step: str) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers[step] = "451 try later"
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+        server.answers.clear()
+        await run_due(world)
+        assert await state(world) == ("sent", 2)
+        assert len(server.mails) == 1
+
+
+async def test_a_relay_that_refuses_us_does_not_cost_the_mail(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["MAIL"] = "530 must issue STARTTLS first"
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+
+
+async def test_after_the_last_attempt_a_mail_has_failed(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = f"451 {ADA} is busy"
+        await greet(world)
+        for _ in range(3):
+            await run_due(world)
+        assert await state(world) == ("failed", 4)
+        assert ADA in await world.value("SELECT answer FROM mails")
+        errors = await world.rows("SELECT error, public_error, traceback FROM job_errors")
+        assert len(errors) == 4
+        assert ADA not in str(errors), "job rows are no place for addresses"
+
+
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
+async def test_never_means_never(settings: Settings, step: str) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers[step] = "550 no such mailbox"
+        await greet(world)
+        assert await state(world) == ("failed", 1)
+        assert await world.value("SELECT status::text FROM procrastinate_jobs") == "failed"
+        assert "550" in await world.value("SELECT answer FROM mails")
+
+
+async def test_a_drop_after_the_final_dot_sends_again_under_the_same_id(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["DATA"] = "drop"
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+        server.answers.clear()
+        await run_due(world)
+        assert await state(world) == ("sent", 2)
+        ids = {message_from_bytes(mail.content)["Message-ID"] for mail in server.mails}  # type: ignore[arg-type]
+        assert len(server.mails) == 2
+        assert len(ids) == 1
+
+
+async def test_a_dead_mailbox_is_not_mailed_to_again(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = "550 5.7.1 we do not like this mail"
+        await greet(world)
+        assert await world.value("SELECT count(*) FROM suppressed_addresses") == 0
+        server.answers["RCPT"] = "550 5.1.1 no such mailbox"
+        await greet(world, "bob@x.test")
+        assert await world.rows("SELECT address FROM suppressed_addresses") == [("bob@x.test",)]
+        server.answers.clear()
+        await world.rows("UPDATE mails SET state = 'queued'")
+        await world.rows("UPDATE procrastinate_jobs SET status = 'todo'")
+        await world.work()
+        states = await world.rows("SELECT state FROM mails ORDER BY id")
+        assert states == [("sent",), ("suppressed",)]
+        assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MAILS_PER_CONNECTION", 1), ("_IDLE_SECONDS", 0)])
+async def test_a_connection_is_not_used_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(relay, limit, value)
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.connections = 0
+        for number in range(3):
+            message = compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", CONTENT)
+            await world.services.outbox.mailer.send(message)
+        assert server.connections == 3
+        assert len(server.mails) == 3
+
+
+async def test_connections_that_nobody_uses_are_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_IDLE_SECONDS", 0.5)
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        mailer = world.services.outbox.mailer
+        messages = [
+            compose("a@x.test", Recipient("Ada", ADA), f"<{number}@x.test>", CONTENT)
+            for number in range(8)
+        ]
+        await asyncio.gather(*map(mailer.send, messages))
+        assert server.connections - server.gone >= 8
+        for _ in range(100):
+            if server.gone == server.connections:
+                break
+            await asyncio.sleep(0.1)
+        assert server.gone == server.connections
+
+
+async def test_a_relay_that_hangs_up_after_its_refusal_has_refused(settings: Settings) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"RCPT"):
+                writer.write(b"550 5.1.1 no such mailbox\r\n")
+                writer.close()
+                return
+            writer.write(b"250 ok\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    smtp = Smtp("127.0.0.1", server.sockets[0].getsockname()[1], "plain")
+    async with server, running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        assert await state(world) == ("failed", 1)
+        assert await world.rows("SELECT address FROM suppressed_addresses") == [(ADA,)]
+
+
+async def test_a_relays_answer_leaves_no_address_in_job_rows(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = "451 ada.l@X.test is busy"
+        await greet(world, "Ada.L@x.test")
+        [(error,)] = await world.rows("SELECT error FROM job_errors")
+        assert error == "JobError: 451 RCPT: <recipient> is busy"
+
+
+async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        message = compose("a@x.test", Recipient("Ada", ADA), "<1@x.test>", CONTENT)
+        await world.services.outbox.mailer.send(message)
+        server.once["MAIL"] = "421 too many mails on this connection"
+        await world.services.outbox.mailer.send(message)
+        assert len(server.mails) == 2
+        assert server.connections >= 2
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "final dot"])
+@pytest.mark.parametrize("fault", ["drop", "garbage", "hang"])
+async def test_every_fault_at_every_step_only_delays(
+    settings: Settings, step: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp_client, "STEP_SECONDS", 0.5)
+    monkeypatch.setattr(smtp_client, "CONTENT_SECONDS", 0.5)
+    async with misbehaving(step, fault) as smtp, running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        # Nonsense after EHLO is answered by HELO, and then all is well.
+        is_harmless = (step, fault) == ("EHLO", "garbage")
+        assert await state(world) == ("sent" if is_harmless else "queued", 1)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "final dot"])
+@pytest.mark.parametrize("code", ["421", "451", "550"])
+async def test_every_refusal_at_every_step(settings: Settings, step: str, code: str) -> None:
+    async with misbehaving(step, code) as smtp, running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        is_final = code == "550" and step != "MAIL"
+        assert await state(world) == ("failed" if is_final else "queued", 1)
+        assert f"{code} {step}: no" in await world.value("SELECT answer FROM mails")
+
+
+async def test_slow_bytes_are_waited_for(settings: Settings) -> None:
+    async with (
+        misbehaving("final dot", "slow") as smtp,
+        running(replace(settings, mail=smtp)) as world,
+    ):
+        await greet(world)
+        assert await state(world) == ("sent", 1)
+
+
+async def test_the_rate_holds_for_all_workers_together(settings: Settings) -> None:
+    async with (
+        sink() as (server, smtp),
+        running(replace(settings, mail=smtp, mails_per_second=4.0)) as world,
+    ):
+        for number in range(8):
+            user = await world.user(f"ada{number}@x.test")
+            await world.jobs_defer("activelog.accounts.welcome", user_id=user.id)
+        began = time.monotonic()
+        other = replace(world, jobs=make_app(world.settings))
+        await asyncio.gather(world.work(), other.work())
+        while await world.value("SELECT count(*) FROM mails WHERE state <> 'sent'"):
+            await run_due(world)
+        assert len(server.mails) == 8
+        assert time.monotonic() - began > 0.6  # a second's worth at once, then a quarter apart
+        assert await world.value("SELECT max(attempts) FROM mails") == 1
+
+
+async def test_a_mail_that_must_wait_long_is_put_back_without_a_try(settings: Settings) -> None:
+    async with running(replace(settings, mails_per_second=0.1)) as world:
+        await greet(world)
+        await greet(world, "bob@x.test")
+        assert await world.rows("SELECT state, attempts FROM mails ORDER BY id") == [
+            ("sent", 1), ("queued", 0)]  # fmt: skip
+        waiting = "SELECT attempts FROM procrastinate_jobs WHERE status = 'todo'"
+        assert await world.rows(waiting) == [(0,)]
+
+
+async def test_a_relay_that_is_away_delays_the_mail(settings: Settings) -> None:
+    smtp = Smtp("localhost", 9, "plain")
+    async with running(replace(settings, mail=smtp)) as world:
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+        assert "relay is away" in await world.value("SELECT answer FROM mails")
+
+
+@pytest.mark.parametrize("excluded", [[], ["PLAIN"]])
+async def test_starttls_and_auth(
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch, excluded: list[str]
+) -> None:
+    def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
+        assert isinstance(data, LoginPassword)
+        return AuthResult(success=data.password == b"right", handled=False)
+
+    options: dict[str, Any] = {
+        "tls_context": server_context(certificate),
+        "require_starttls": True,
+        "auth_required": True,
+        "authenticator": authenticate,
+        "auth_exclude_mechanism": excluded,
+    }
+    async with sink(**options) as (server, plain):
+        good = Smtp("localhost", plain.port, "starttls", "app", "right")
+        async with running(replace(settings, mail=good)) as world:
+            await is_sent_once_the_certificate_is_trusted(world, server, certificate, monkeypatch)
+        async with running(replace(settings, mail=replace(good, password="wrong"))) as world:
+            await greet(world, "bob@x.test")
+            answers = await world.rows("SELECT state, answer FROM mails WHERE state <> 'sent'")
+            assert answers == [("queued", "the mail relay does not accept our credentials")]
+
+
+async def test_tls_from_the_first_byte(
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        sink(ssl_context=server_context(certificate)) as (server, plain),
+        running(replace(settings, mail=replace(plain, security="tls"))) as world,
+    ):
+        await is_sent_once_the_certificate_is_trusted(world, server, certificate, monkeypatch)
+
+
+async def test_words_put_in_before_the_encryption_are_not_heard(
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody in the middle answers the client's next commands before it is encrypted."""
+    monkeypatch.setattr(smtp_client, "STEP_SECONDS", 1)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    heard = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test\r\n")
+        await reader.readline()
+        writer.write(b"250-hello\r\n250 STARTTLS\r\n")
+        await reader.readline()
+        writer.write(b"220 go\r\n250 injected\r\n250 injected\r\n250 injected\r\n354 injected\r\n")
+        await writer.drain()
+        await writer.start_tls(server_context(certificate))
+        while line := await reader.readline():
+            heard.append(line[:4])
+
+    server = await asyncio.start_server(serve, "localhost", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        running(replace(settings, mail=Smtp("localhost", port, "starttls"))) as world,
+    ):
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+        assert [word.upper() for word in heard] == [b"EHLO"], (
+            "it waits for the answer that is encrypted"
+        )
+
+
+async def is_sent_once_the_certificate_is_trusted(
+    world: World, server: Sink, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greet(world)
+    assert server.mails == []
+    assert "SSLCertVerificationError" in await world.value("SELECT answer FROM mails")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    await run_due(world)
+    assert await state(world) == ("sent", 2)
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return context
+
+
+async def test_an_override_wins_at_once_and_a_broken_one_falls_back_to_ours(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    override = tmp_path / "templates"
+    (override / "welcome").mkdir(parents=True)
+    async with running(replace(settings, templates=override)) as world:
+        (override / "welcome" / "subject.txt").write_text("Ahoy {{ name }}")
+        await greet(world)
+        assert [mail["Subject"] for mail in world.mails(ADA)] == ["Ahoy Ada"]
+        (override / "welcome" / "subject.txt").write_text("Moin {{ name }}")
+        (override / "welcome" / "body.txt").write_text("Hi\n{{ nothing.like.this }}\n{% if %}")
+        await greet(world, "bob@x.test")
+        assert [mail["Subject"] for mail in world.mails("bob@x.test")] == [
+            "Welcome to ActiveLog, Ada!"
+        ]
+        assert "welcome/body.txt, line 3" in caplog.text
+
+
+def test_a_template_that_comes_or_goes_later_is_noticed(tmp_path: Path) -> None:
+    templates = Templates(tmp_path, "https://x.test")
+    data = {"name": "Ada", "unsubscribe_url": ""}
+    ours = templates.render("welcome", data)
+    (tmp_path / "welcome").mkdir()
+    (tmp_path / "welcome" / "subject.txt").write_text("Ahoy {{ name }}")
+    assert templates.render("welcome", data) == ("Ahoy Ada", *ours[1:])
+    (tmp_path / "welcome" / "subject.txt").unlink()
+    assert templates.render("welcome", data) == ours
+
+
+async def test_an_error_in_a_template_fails_its_mail_and_names_the_line(world: World) -> None:
+    templates = world.services.outbox.templates
+    with pytest.raises(
+        Permanent, match=r"friend_request/subject.txt, line 1: 'total' is undefined"
+    ):
+        templates.render("friend_request", {"name": "Ada", "unsubscribe_url": ""})
+
+
+@pytest.fixture(scope="module")
+def mta() -> Iterator[Postfix]:
+    if not postfix.is_installed():
+        missing("postfix")
+    with tempfile.TemporaryDirectory(prefix="activelog-mta-") as folder:
+        Path(folder).chmod(0o755)
+        with postfix.postfix(Path(folder, "postfix"), 17525) as server:
+            yield server
+
+
+@pytest.mark.xdist_group("mta")
+async def test_from_the_request_to_the_maildir(
+    settings: Settings, mta: Postfix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(mta.certificate))
+    environ = {
+        "ACTIVELOG_DATABASE_URL": settings.database_url,
+        "ACTIVELOG_SECRET": settings.secret,
+        "ACTIVELOG_SMTP_URL": mta.url,
+    }
+    smtp = Settings.from_env(environ).mail
+    async with running(replace(settings, mail=smtp)) as world:
+        await world.register(ADA)
+        await world.work()
+        assert await world.rows("SELECT DISTINCT state FROM mails") == [("sent",)]
+        await _until(lambda: len(mta.mails()) == 2)
+        subjects = {
+            message_from_bytes(path.read_bytes(), policy=policy.default)["Subject"]
+            for path in mta.mails()
+        }
+        assert subjects == {"Welcome to ActiveLog, Ada!", "Verify your address for ActiveLog"}
+
+
+async def _until(ready: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if ready():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen within 10 s")

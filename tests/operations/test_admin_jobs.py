@@ -1,0 +1,147 @@
+"""What the jobs page says of jobs, queues and workers, and does to them."""
+
+from tests.conftest import World
+from tests.http.test_pages import browse
+
+DEFER = "INSERT INTO procrastinate_jobs (queue_name, task_name, lock) VALUES"
+
+
+async def admin(world: World) -> dict[str, str]:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    return browse(world, ada)
+
+
+async def page(world: World, path: str) -> str:
+    answer = await world.http.get(path)
+    assert answer.status_code == 200, answer.text
+    return " ".join(answer.text.split())
+
+
+async def test_a_waiting_job_says_why(world: World) -> None:
+    await admin(world)
+    await world.rows(f"{DEFER} ('q', 'known', NULL), ('q', 'unknown', NULL), ('q', 'known', 'one')")
+    assert "no worker is alive" in await page(world, "/admin/jobs/1")
+    worker = await world.value("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+    await world.rows(
+        "INSERT INTO our_workers (worker_id, host, pid, slots, queues, tasks)"
+        " VALUES (%s, 'here', 7, 10, '{q}', '{known}')",
+        worker,
+    )
+    assert "for a free slot" in await page(world, "/admin/jobs/1")
+    assert "no worker that is alive knows its task" in await page(world, "/admin/jobs/2")
+    await world.rows(f"{DEFER} ('q', 'known', 'one')")
+    await world.rows("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = 4")
+    assert "job 4</a> holds its lock" in await page(world, "/admin/jobs/3")
+    await world.rows("INSERT INTO paused_queues (queue_name) VALUES ('q')")
+    assert "its queue is paused" in await page(world, "/admin/jobs/1")
+    await world.rows("UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour'")
+    assert "It waits" not in await page(world, "/admin/jobs/1")
+
+
+async def test_the_overview_shows_every_queue_and_who_works(world: World) -> None:
+    await admin(world)
+    await world.rows(
+        f"{DEFER} ('running', 'a', NULL), ('locked', 'a', 'one'), ('later', 'a', 'two')"
+    )
+    await world.rows("UPDATE procrastinate_jobs SET status = 'doing' WHERE queue_name = 'running'")
+    await world.rows(
+        "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 day'"
+        " WHERE queue_name = 'later'"
+    )
+    await world.rows("INSERT INTO paused_queues (queue_name) VALUES ('paused')")
+    await world.rows(
+        "UPDATE procrastinate_events SET at = now() - interval '3 hours' WHERE type = 'deferred'"
+    )
+    await world.rows(
+        "WITH ours AS (INSERT INTO procrastinate_workers (last_heartbeat)"
+        " VALUES (now() - interval '15 s') RETURNING id),"
+        " stock AS (INSERT INTO procrastinate_workers (last_heartbeat)"
+        " VALUES (now() - interval '15 s'))"
+        " INSERT INTO our_workers (worker_id, host, pid) SELECT id, 'here', 7 FROM ours"
+    )
+    text = await page(world, "/admin")
+    for queue in ("running", "locked", "later", "paused"):
+        assert f"<strong>{queue}</strong>" in text
+    assert 'data-label="Oldest waits since">3 h ago' in text
+    assert "<b>1</b><span>worker alive" in text
+    assert "silent since" in text
+    assert "a stock worker" in text
+    depths = await world.rows("SELECT queue, later FROM monitoring.queues WHERE later > 0")
+    assert depths == [("later", 1)]
+    assert 'data-label="Later">1</td>' in text
+
+
+async def test_of_jobs_with_one_queueing_lock_one_is_retried(world: World) -> None:
+    ours = await admin(world)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, queueing_lock)"
+        " SELECT 'nobody', 'a', 'failed', CASE WHEN n < 4 THEN 'one' END"
+        " FROM generate_series(1, 5) AS n"
+    )
+    await world.http.post("/admin/bulk", data={"status": "failed", "action": "retry"}, headers=ours)
+    await world.work()
+    waiting = await world.rows(
+        "SELECT id FROM procrastinate_jobs WHERE status = 'todo' ORDER BY id"
+    )
+    assert waiting == [(3,), (4,), (5,)]
+    refused = await world.http.post("/admin/jobs/1", data={"action": "retry"}, headers=ours)
+    assert "queueing%20lock" in refused.headers["Set-Cookie"]
+
+
+async def test_a_bulk_action_that_failed_says_why(world: World) -> None:
+    ours = await admin(world)
+    started = await world.http.post(
+        "/admin/bulk", data={"status": "failed", "action": "retry"}, headers=ours
+    )
+    await world.rows("""UPDATE procrastinate_jobs SET args = args || '{"nonsense": 1}'""")
+    await world.work()
+    text = await page(world, started.headers["Location"])
+    assert "Not done" in text
+    assert "the arguments do not fit" in text
+    ticket = await world.value("SELECT id FROM job_tickets")
+    await world.rows("UPDATE job_tickets SET kind = 'export csv'")
+    for path in ("/admin/bulk", "/import"):
+        assert (await world.http.get(f"{path}/{ticket}")).status_code == 404
+
+
+async def test_what_is_no_way_to_switch_a_queue_is_refused(world: World) -> None:
+    ours = await admin(world)
+    data = {"queue": "low", "action": "explode"}
+    await world.http.post("/admin/queues", data=data, headers=ours)
+    assert await world.value("SELECT count(*) FROM audit") == 0
+
+
+async def test_a_schedule_by_hand_keeps_its_lock(world: World) -> None:
+    ours = await admin(world)
+    await world.rows(
+        "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick, cron, queue_name, lock)"
+        " VALUES ('activelog.cleanup.nightly', '', 0, '0 2 * * *', 'low', 'cleanup')"
+    )
+    data = {"task": "activelog.cleanup.nightly"}
+    await world.http.post("/admin/schedules", data=data, headers=ours)
+    assert await world.value("SELECT lock FROM procrastinate_jobs") == "cleanup"
+
+
+async def test_errors_that_differ_in_a_number_are_one_kind(world: World) -> None:
+    await admin(world)
+    await world.rows(f"{DEFER} ('q', 'a', NULL)")
+    await world.rows(
+        """INSERT INTO job_errors (job_id, attempt, kind, error)
+           SELECT 1, n, 'error', 'ValueError: ' || n || ' is not "x' || n || '"'
+           FROM generate_series(1, 6) AS n"""
+    )
+    assert (await page(world, "/admin")).count("ValueError: ") == 1
+
+
+async def test_a_queue_shows_what_ended_in_it(world: World) -> None:
+    await admin(world)
+    await world.rows(
+        "INSERT INTO job_counts (hour, task_name, queue_name, event, count)"
+        " SELECT hour, 'a', 'low', event, 7 FROM (VALUES (date_trunc('hour', now())),"
+        " ('infinity'), (now() - interval '3 days')) AS h (hour),"
+        " (VALUES ('succeeded'), ('failed')) AS e (event)"
+    )
+    text = await page(world, "/admin")
+    assert 'data-label="Succeeded in 24 h">7</td>' in text
+    assert 'status=failed&amp;queue=low">7</a>' in text
