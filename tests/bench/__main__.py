@@ -3,21 +3,17 @@ peer that is measured in the same run, interleaved. A ratio above 1 is better th
 against."""
 
 import argparse
+import importlib
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from tests.bench import csv, mail, pages, pdf, peers, queue, schedules
-from tests.bench.measure import Result
+if TYPE_CHECKING:
+    from tests.bench.measure import Result
 
-SUITES: dict[str, Callable[[], Iterator[Result]]] = {
-    "queue": queue.measure,
-    "mail": mail.measure,
-    "csv": csv.measure,
-    "pdf": pdf.measure,
-    "schedules": schedules.measure,
-    "pages": pages.measure,
-    "peers": peers.measure,
-}
+SUITES = ("queue", "mail", "csv", "pdf", "schedules", "pages", "peers")
+EXTRAS = {"reportlab": "bench", "psycopg": "embedded,test"}
 
 
 def main() -> None:
@@ -27,11 +23,21 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="the queue's peers too, if installed")
     arguments = parser.parse_args()
     for suite in arguments.suites + ["peers"] * arguments.peers:
-        for result in SUITES[suite]():
+        for result in _measure(suite):
             print(_line(result) if arguments.json else _row(result), flush=True)
 
 
-def _line(result: Result) -> str:
+def _measure(suite: str) -> "Iterator[Result]":
+    try:
+        module = importlib.import_module(f"tests.bench.{suite}")
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(str(error.name), "embedded,test,bench,peers")
+        sys.exit(f"The suite {suite} needs {error.name}: pip install -e '.[{extra}]'")
+    found: Iterator[Result] = module.measure()
+    return found
+
+
+def _line(result: "Result") -> str:
     return json.dumps(
         {
             "case": result.case,
@@ -43,7 +49,7 @@ def _line(result: Result) -> str:
     )
 
 
-def _row(result: Result) -> str:
+def _row(result: "Result") -> str:
     return (
         f"{result.case:28} {result.value:>12,.2f} {result.unit:8} against {result.against:>12,.2f}"
         f"  ratio {result.ratio:6.2f}  {result.note}"

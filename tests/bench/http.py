@@ -1,11 +1,12 @@
 """Asking for work over HTTP against pgbench, which runs the stock engine's statements (a row and a
 job in one transaction) without any Python: logging an activity (a row and a job), and requesting an
-export (a row, a ticket in its line, and a job)."""
+export (a row, a ticket in its group, and a job)."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ ASKED = {
 
 def http(ours: Place, stock: Place) -> Iterator[Result]:
     if shutil.which("wrk") is None:
-        print("queue.http_vs_pgbench is left out: wrk is not installed")
+        why = "wrk is not installed: apt-get install wrk"
+        print(f"queue.http_vs_pgbench is left out: {why}", file=sys.stderr)
         return
     stock.execute("CREATE TABLE IF NOT EXISTS things (id bigserial, user_id int, filters jsonb)")
     ours.execute("TRUNCATE procrastinate_jobs, users CASCADE")
@@ -110,6 +112,11 @@ def _make_users(place: Place, folder: Path) -> None:
             " RETURNING id",
             [USERS],
         ).fetchall()
+        # Each has a friend, so each activity has its job.
+        conn.execute(
+            "INSERT INTO friendships (user_id, friend_id)"
+            " SELECT id, lead(id, 1, (SELECT min(id) FROM users)) OVER (ORDER BY id) FROM users"
+        )
     now = datetime.now(UTC)
     tokens = [auth.make_token(SECRET, "session", str(user_id), now)[0] for (user_id,) in users]
     (folder / "tokens").write_text("\n".join(tokens) + "\n")

@@ -41,8 +41,8 @@ class Canvas(FPDF):
         self.set_margin(0)
         self.c_margin = 0
         regular, bold = fonts.smallest(texts)
-        add_whole_font(self, "latin", regular)
-        add_whole_font(self, "latinB", bold)
+        add_whole_font(self, "latin", "", regular)
+        add_whole_font(self, "latin", "B", bold)
         self._loaded: list[Path] = fonts.needed(texts, more_fonts)
         for number, path in enumerate(self._loaded):
             self.add_font(f"fallback{number}", "", path)

@@ -3,6 +3,9 @@
 fpdf2 reads, cuts and compresses every font anew for each document, which used to be four fifths of
 a report's time. The fonts that draw nearly all of the text are small enough to be embedded whole:
 a process reads and compresses them once, and a letter's code is its glyph's number.
+
+This reaches into private places of fpdf2, so it is used with the version that it was tested with;
+with any other one fpdf2 embeds these fonts its own way, slower and with the same look.
 """
 
 import copy
@@ -10,12 +13,14 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from fpdf import FPDF
+from fpdf import FPDF, FPDF_VERSION
 from fpdf.fonts import Glyph, SubsetMap, TTFFont
 from fpdf.output import CIDSystemInfo, OutputProducer, PDFFont
 from fpdf.syntax import Name, PDFArray, PDFContentStream
+
+TESTED_VERSION = "2.8.9"  # tests/test_private_names.py says what to look at for the next one
 
 
 class WholeFont(TTFFont):
@@ -43,7 +48,11 @@ class _GlyphNumbers(SubsetMap):
         return None if glyph is None else glyph.glyph_id
 
 
-def add_whole_font(document: FPDF, key: str, path: Path) -> None:
+def add_whole_font(document: FPDF, family: str, style: Literal["", "B"], path: Path) -> None:
+    if FPDF_VERSION != TESTED_VERSION:
+        document.add_font(family, style, path)
+        return
+    key = family + style
     font = copy.copy(_read(path, key))
     font.i = len(document.fonts) + 1
     document.fonts[key] = font
