@@ -30,7 +30,13 @@ from activelog.web import create_app
 SECRET = "a secret of the tests, 32 characters"
 PASSWORD = "correct horse battery staple"
 
+_ROOM = 4 * 2**30  # bytes
 _numbers = count(1)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """More than cores: most tests wait for something most of the time."""
+    return 3 * (os.cpu_count() or 1)
 
 
 def missing(what: str) -> None:
@@ -47,12 +53,20 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    folder = Path(tempfile.mkdtemp(prefix="activelog-tests-"))
-    with EmbeddedPostgres(folder / "postgres", durable=False) as server:
+    folder = Path(tempfile.mkdtemp(prefix="activelog-tests-", dir=_memory()))
+    folder.chmod(0o755)  # the server's user goes through it
+    home = folder / "home"
+    with EmbeddedPostgres(folder / "postgres", durable=False, root_home=home) as server:
         migrate(server.url())
         yield server
-    remove_data(folder / "postgres")
     shutil.rmtree(folder)
+
+
+def _memory() -> Path | None:
+    """A folder in memory with room for a server: there a clone takes 10 ms instead of 300."""
+    memory = Path("/dev/shm")
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    return memory if has_room else None
 
 
 def remove_data(link: Path) -> None:

@@ -16,6 +16,8 @@ from activelog.base import resources
 from tests.conftest import missing
 from tests.processes import run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PORTS = {"api": 8000, "s3": 9000, "mail": 8025, "prometheus": 9090, "grafana": 3000}
 

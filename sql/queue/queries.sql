@@ -8,15 +8,24 @@ DELETE FROM procrastinate_workers WHERE id = %(worker_id)s
 
 -- name: beat
 -- No row: somebody took this worker for dead and removed it. The one of ours that has been there
--- longest leads: it does what one worker does for all. `is_needed`: there is somebody to rescue from.
-UPDATE procrastinate_workers me SET last_heartbeat = clock_timestamp() WHERE id = %(worker_id)s
-RETURNING
-    NOT EXISTS (SELECT FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
-                WHERE w.id < me.id AND NOT is_dead(w, %(silence)s, %(silence)s)) AS is_leader,
+-- longest leads: it does what one worker does for all, and looks whether somebody is to be rescued.
+WITH me AS (
+    UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(worker_id)s
+    RETURNING id
+),
+leads AS (
+    SELECT id, NOT EXISTS (
+        SELECT FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
+        WHERE w.id < me.id AND NOT is_dead(w, %(silence)s, %(silence)s)) AS is_leader
+    FROM me
+)
+SELECT is_leader, CASE WHEN is_leader THEN
     EXISTS (SELECT FROM procrastinate_workers w
-            WHERE w.id <> me.id AND is_dead(w, %(silence)s, %(stock_silence)s))
+            WHERE w.id <> leads.id AND is_dead(w, %(silence)s, %(stock_silence)s))
     OR EXISTS (SELECT FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
-                   SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_needed
+                   SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id))
+    ELSE false END AS is_needed
+FROM leads
 
 -- name: rescue
 SELECT job_id, task_name, failed FROM rescue_jobs(

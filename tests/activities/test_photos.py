@@ -86,6 +86,7 @@ async def test_ten_photos_are_the_most_also_at_once(world: World) -> None:
     assert await world.value("SELECT count(*) FROM photos") == 10
 
 
+@pytest.mark.slow
 async def test_a_report_shows_photos_when_asked(world: World) -> None:
     ada = await world.user()
     activity = await ada.log()

@@ -1,12 +1,15 @@
 import zipfile
 from io import BytesIO
 
+import pytest
+
 from tests.conftest import World
 from tests.exports.test_csv_export import download
 from tests.imports.test_import import finish
 from tests.retention.test_nightly import add_photo
 
 
+@pytest.mark.slow
 async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:
     ada, eve = await world.user(), await world.user("eve@example.com")
     await add_photo(ada)

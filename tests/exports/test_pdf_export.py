@@ -8,6 +8,8 @@ from tests.conftest import User, World
 from tests.exports.test_csv_export import download
 from tests.imports.test_import import finish
 
+pytestmark = pytest.mark.slow
+
 
 async def report(user: User, **body: Any) -> PdfReader:
     accepted = await user.post("/api/v1/activities/export/pdf", json=body)

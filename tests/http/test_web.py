@@ -61,6 +61,7 @@ async def test_metrics_say_what_waits(world: World) -> None:
     assert 'activelog_jobs_waiting{queue="critical"} 0.0' in text
 
 
+@pytest.mark.slow
 async def test_without_a_database_it_says_503(settings: Settings) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

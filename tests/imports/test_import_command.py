@@ -2,10 +2,13 @@ import subprocess
 from pathlib import Path
 
 import anyio
+import pytest
 
 from tests import processes
 from tests.conftest import World
 from tests.imports.test_import import HEADER
+
+pytestmark = pytest.mark.slow
 
 
 async def run(env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -13,6 +13,8 @@ from activelog.local.embedded import ROOT_HOME, EmbeddedError, EmbeddedPostgres
 from tests.conftest import remove_data
 from tests.processes import is_alive, until
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import remove_data
 from tests.processes import PYTHON, is_alive, run, until
 
-pytestmark = pytest.mark.xdist_group("local")
+pytestmark = [pytest.mark.xdist_group("local"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -538,6 +538,7 @@ def mta() -> Iterator[Postfix]:
             yield server
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("mta")
 async def test_from_the_request_to_the_maildir(
     settings: Settings, mta: Postfix, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,9 @@
+import pytest
+
 from tests import processes
 from tests.conftest import World
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_doctor_says_what_to_do(world: World, environment: dict[str, str]) -> None:

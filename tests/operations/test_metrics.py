@@ -223,6 +223,7 @@ async def test_the_views_explain_themselves(world: World) -> None:
         await conn.execute("RESET ROLE")
 
 
+@pytest.mark.slow
 def test_the_alert_rules_fire_when_they_should() -> None:
     promtool = program("promtool")
     for arguments in (
@@ -247,6 +248,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
             assert name in code or name.startswith("activelog_jobs_"), word
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("local")
 def test_a_real_prometheus_scrapes_a_run_whose_numbers_are_known(place: Path) -> None:
     prometheus = program("prometheus")

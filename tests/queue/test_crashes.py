@@ -19,6 +19,8 @@ from tests.conftest import remove_data
 from tests.processes import PYTHON, cpu_seconds, until
 from tests.queue.conftest import MakeQueue, Queue
 
+pytestmark = pytest.mark.slow
+
 Own = tuple[EmbeddedPostgres, Queue]
 
 

@@ -131,6 +131,7 @@ async def test_an_option_that_is_not_heeded_is_refused(
         await queue.work(**option)
 
 
+@pytest.mark.slow
 async def test_a_second_run_beside_the_first_one_is_not_told_to_stop(queue: Queue) -> None:
     """As when a worker was taken for dead, and rescues its own job while a thread goes on."""
     tasks.SEEN.clear()

@@ -14,6 +14,8 @@ from activelog.queue import worker
 from tests.processes import until
 from tests.queue.conftest import Queue
 
+pytestmark = pytest.mark.slow
+
 
 def working(queue: Queue, *arguments: str) -> AbstractContextManager[Any]:
     return queue.worker("--fetch-job-polling-interval", "60", *arguments)

@@ -17,6 +17,8 @@ from tests.conftest import missing
 from tests.processes import until
 from tests.queue.conftest import Queue
 
+pytestmark = pytest.mark.slow
+
 EVERY_TWO_SECONDS = "* * * * * */2"
 
 

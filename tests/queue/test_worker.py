@@ -85,6 +85,7 @@ async def test_a_task_that_takes_too_long_is_stopped(queue: Queue) -> None:
     assert "longer than 0.2 s" in queue.one("SELECT error FROM job_errors")[0]
 
 
+@pytest.mark.slow
 async def test_threads_run_as_many_at_once_as_there_are_slots(queue: Queue) -> None:
     for _ in range(40):
         queue.defer("in_thread", args={"seconds": 2})
@@ -93,6 +94,7 @@ async def test_threads_run_as_many_at_once_as_there_are_slots(queue: Queue) -> N
     assert time.monotonic() - began < 10, "the engine's own executor would take its time"
 
 
+@pytest.mark.slow
 async def test_blocking_work_of_async_tasks_has_a_thread_for_every_slot(queue: Queue) -> None:
     for _ in range(20):
         queue.defer("to_thread", args={"seconds": 3})
@@ -139,6 +141,7 @@ async def test_a_scheduled_job_starts_on_time(queue: Queue) -> None:
         await until_status(queue, job, "succeeded", 4)
 
 
+@pytest.mark.slow
 async def test_queues_share_starts_six_to_three_to_one(queue: Queue) -> None:
     for name in ("low", "default", "critical"):
         for _ in range(200):
@@ -159,6 +162,7 @@ async def test_one_slot_is_shared_too(queue: Queue) -> None:
     assert (started.count("critical"), started.count("default")) == (12, 6)
 
 
+@pytest.mark.slow
 async def test_idle_share_is_given_away(queue: Queue) -> None:
     for _ in range(30):
         queue.defer("in_thread", args={"seconds": 1}, queue="low")
@@ -177,6 +181,7 @@ async def test_strict_order_starts_a_lower_queue_last(queue: Queue) -> None:
     assert started[:25] == ["critical"] * 25
 
 
+@pytest.mark.slow
 async def test_a_worker_never_takes_more_than_it_has_slots(queue: Queue) -> None:
     for _ in range(50):
         queue.defer("marked", args={"seconds": 0.2})
@@ -188,6 +193,7 @@ async def test_a_worker_never_takes_more_than_it_has_slots(queue: Queue) -> None
         assert max(seen) == (3,)
 
 
+@pytest.mark.slow
 async def test_what_comes_to_the_front_of_a_backlog_starts_soon(queue: Queue) -> None:
     """While it has plenty to do, a worker does not look there each time."""
     first, *_, last = [queue.defer("marked", args={"seconds": 0.01}) for _ in range(300)]
@@ -324,6 +330,7 @@ async def test_a_scheduled_job_behind_a_lock_starts_on_time(queue: Queue) -> Non
         await until_status(queue, job, "succeeded", 4)
 
 
+@pytest.mark.slow
 async def test_jobs_due_a_moment_apart_all_start(queue: Queue) -> None:
     async with working(queue, concurrency=20):
         for gap in (0.0005, 0.001, 0.002, 0.003, 0.004):
@@ -409,6 +416,7 @@ def heartbeat(url: str, worker_id: int, blocked: float = 60) -> Heartbeat:
     )
 
 
+@pytest.mark.slow
 def test_no_heartbeat_while_the_event_loop_is_blocked(queue: Queue) -> None:
     [(worker_id,)] = queue.all("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
     beating = heartbeat(queue.url, worker_id, blocked=1)
@@ -523,6 +531,7 @@ async def test_priority_wins_within_a_queue(queue: Queue) -> None:
     assert [job for (job,) in rows] == [5, 4, 3, 2, 1]
 
 
+@pytest.mark.slow
 async def test_a_worker_ends_with_an_error_when_postgres_stays_away(queue: Queue) -> None:
     queue.app.limits = Limits(outage=1.0)
 

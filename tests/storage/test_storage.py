@@ -19,7 +19,7 @@ from tests.exports.test_csv_export import request
 from tests.real import radosgw
 from tests.real.radosgw import Radosgw
 
-pytestmark = pytest.mark.xdist_group("s3")
+pytestmark = [pytest.mark.xdist_group("s3"), pytest.mark.slow]
 
 
 async def everything(storage: Storage, prefix: str) -> list[Stored]:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from activelog import database
 from tests.conftest import User, World
@@ -25,6 +26,7 @@ async def follow(user: User, job: dict[str, Any], **headers: str) -> httpx.Respo
     return await user.get(f"{job['status_url']}/events", headers=headers)
 
 
+@pytest.mark.slow
 async def test_a_job_is_followed_to_its_end_by_many(world: World) -> None:
     ada = await world.user()
     job = await request(ada)
