@@ -13,6 +13,7 @@ from activelog.friends import tasks as friends
 from activelog.imports import tasks as imports
 from activelog.monthly_reports import tasks as monthly_reports
 from activelog.operations import tasks as operations
+from activelog.operations.chores import chores
 from activelog.queue import App
 from activelog.retention import tasks as retention
 from activelog.services import Services, make_services
@@ -35,7 +36,12 @@ def make_app(settings: Settings) -> App:
         logs.set_up(as_json=settings.json_logs)  # the engine's command line has its own by now
         return {"services": make_services(settings, pool)}
 
-    app = App(settings.database_url, make_context=context, strict_queues=settings.strict_queues)
+    app = App(
+        settings.database_url,
+        make_context=context,
+        strict_queues=settings.strict_queues,
+        chores=chores(),
+    )
     for feature in FEATURES:
         app.add(feature.blueprint)
     return app

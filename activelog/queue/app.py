@@ -1,6 +1,6 @@
 """The App that makes our Worker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -10,6 +10,7 @@ from procrastinate.app import WorkerOptions
 
 from activelog import database
 from activelog.queue.blueprint import Blueprint
+from activelog.queue.maintenance import Chore
 from activelog.queue.worker import Worker
 
 SHARES = {"critical": 6.0, "default": 3.0, "low": 1.0}
@@ -51,12 +52,14 @@ class App(procrastinate.App):
         make_context: Callable[[database.Pool], dict[str, Any]],
         strict_queues: bool = False,
         limits: Limits | None = None,
+        chores: Sequence[Chore] = (),
     ) -> None:
         super().__init__(connector=Connector(url), worker_defaults={"concurrency": 10})
         self.make_context = make_context
         self.timeouts: dict[str, float] = {}
         self.strict_queues = strict_queues
         self.limits = limits or Limits()
+        self.chores = chores
 
     def add(self, blueprint: Blueprint) -> None:
         self.add_tasks_from(blueprint, namespace="")
@@ -74,5 +77,6 @@ class App(procrastinate.App):
             timeouts=self.timeouts,
             shares=None if self.strict_queues else SHARES,
             limits=self.limits,
+            chores=self.chores,
             **options,
         )

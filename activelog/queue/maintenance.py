@@ -3,10 +3,12 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from procrastinate.manager import get_channel_for_queues
 
+from activelog.database import Conn
 from activelog.database.notifications import listen
 from activelog.queue import queries
 from activelog.queue.connection import ReconnectingConnection
@@ -14,10 +16,7 @@ from activelog.queue.job_counters import JobCounters
 
 # Seconds
 _COUNT_INTERVAL = 1.0
-_FOLD_INTERVAL = 10.0
 _UNKNOWN_INTERVAL = 60.0
-_DEPTHS_INTERVAL = 60.0  # more often than there is a row in the table, so that none is missed
-_WORDS_INTERVAL = 60.0  # a job with a lower id may still be on its way for so long
 
 logger = logging.getLogger(__name__)
 
@@ -81,30 +80,22 @@ async def write_counts_now(connection: ReconnectingConnection, counters: JobCoun
         await connection(lambda conn: queries.count(conn, counts))
 
 
-async def fold_counts(connection: ReconnectingConnection, is_leader: Callable[[], bool]) -> None:
+@dataclass(frozen=True)
+class Chore:
+    """What the worker that leads does for all, every `interval` seconds. For a moment two may do
+    it at once, and it must bear that."""
+
+    interval: float
+    work: Callable[[Conn], Awaitable[object]]
+
+
+async def do_chore(
+    connection: ReconnectingConnection, chore: Chore, is_leader: Callable[[], bool]
+) -> None:
     while True:
-        await asyncio.sleep(_FOLD_INTERVAL)
+        await asyncio.sleep(chore.interval)
         if is_leader():
-            await connection(queries.fold_counts)
-
-
-async def note_depths(connection: ReconnectingConnection, is_leader: Callable[[], bool]) -> None:
-    """Keeps the history of how full the queues are, for charts."""
-    while True:
-        await asyncio.sleep(_DEPTHS_INTERVAL)
-        if is_leader():
-            await connection(queries.note_depths)
-
-
-async def note_words(connection: ReconnectingConnection, is_leader: Callable[[], bool]) -> None:
-    """Makes jobs findable by their words, a minute after the last of their block came."""
-    while True:
-        seen = await connection(queries.newest_job)
-        await asyncio.sleep(_WORDS_INTERVAL)
-        while is_leader() and await connection(
-            lambda conn, until=seen + 1: queries.note_words(conn, until)  # type: ignore[misc]
-        ):
-            pass
+            await connection(chore.work)
 
 
 async def report_unknown(

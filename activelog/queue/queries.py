@@ -53,28 +53,9 @@ async def unregister_worker(conn: Conn, worker_id: int) -> None:
     await database.execute(conn, _SQL["unregister_worker"], {"worker_id": worker_id})
 
 
-async def note_depths(conn: Conn) -> None:
-    """For charts: how full the queues are now, once in five minutes whoever asks."""
-    await database.execute(conn, _SQL["note_depths"], {})
-
-
 async def count(conn: Conn, counts: Mapping[str, Any]) -> None:
     """Appends what JobCounters added up."""
     await database.execute(conn, _SQL["count"], counts)
-
-
-async def fold_counts(conn: Conn) -> None:
-    """Adds up what workers appended, and what was enqueued."""
-    await database.execute(conn, _SQL["fold_counts"], {})
-
-
-async def newest_job(conn: Conn) -> int:
-    return int(await database.value(conn, _SQL["newest_job"], {}))
-
-
-async def note_words(conn: Conn, until: int) -> bool:
-    """Makes some more jobs with ids below `until` findable by their words. False: none are left."""
-    return await database.value(conn, _SQL["note_words"], {"until": until}) is not None
 
 
 async def complete_and_claim(

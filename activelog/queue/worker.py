@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,7 @@ class Worker(stock.Worker):
         timeouts: Mapping[str, float],
         shares: Mapping[str, float] | None,
         limits: "Limits",
+        chores: Sequence[maintenance.Chore],
         **options: Any,
     ) -> None:
         for option, instead in _UNHEEDED.items():
@@ -99,6 +100,7 @@ class Worker(stock.Worker):
         self._url = url
         self._pool = pool
         self._limits = limits
+        self._chores = chores
         self._state = State.STARTING
         self._failure: Exception | None = None
         self._tasks = list(self.app.tasks)
@@ -266,10 +268,11 @@ class Worker(stock.Worker):
             self._reconcile(),
             maintenance.report_unknown(connection, self._named_queues, self._tasks),
             maintenance.write_counts(connection, counters),
-            maintenance.fold_counts(connection, self._is_leader),
-            maintenance.note_depths(connection, self._is_leader),
-            maintenance.note_words(connection, self._is_leader),
             periodic.run_periodic(self.app, connection),
+            *(
+                maintenance.do_chore(connection, chore, lambda: self._heartbeat.is_leader)
+                for chore in self._chores
+            ),
         ]
         if self.listen_notify:
             abort = self._running.abort
@@ -294,9 +297,6 @@ class Worker(stock.Worker):
         if self.worker_id is None or self._state is State.REPLACED:
             return None
         return self.worker_id, self._heartbeat
-
-    def _is_leader(self) -> bool:
-        return self._heartbeat.is_leader
 
     async def _reconcile(self) -> None:
         """A claim whose connection broke may be committed after its successor looked for it."""

@@ -52,3 +52,38 @@ SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE '%%/%%')::int
 
 -- name: clock
 SELECT clock_timestamp()
+
+-- name: fold_counts
+SELECT fold_job_counts()
+
+-- name: note_depths
+-- Once in five minutes, whichever worker comes first.
+INSERT INTO queue_depths (at, queue_name, waiting, oldest_seconds)
+SELECT date_bin('5 minutes', now(), 'epoch'), q.name, d.waiting,
+       coalesce(extract(epoch FROM now() - d.oldest), 0)
+FROM waiting_queues() AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS d
+WHERE NOT EXISTS (SELECT FROM queue_depths WHERE at = date_bin('5 minutes', now(), 'epoch'))
+ON CONFLICT DO NOTHING
+
+-- name: newest_job
+SELECT coalesce(max(id), 0) FROM procrastinate_jobs
+
+-- name: note_words
+-- What the next ten blocks of jobs hold, of those that lie below %(until)s as a whole; no row when
+-- there are none, or when another worker is at it.
+WITH next AS (
+    SELECT (SELECT j.id / 1000 FROM procrastinate_jobs j
+            WHERE j.id >= coalesce((SELECT max(block) + 1 FROM job_words), 0) * 1000
+            ORDER BY j.id LIMIT 1) AS block
+    WHERE pg_try_advisory_xact_lock('job_words'::regclass::oid::bigint)
+)
+INSERT INTO job_words (block, words)
+SELECT j.id / 1000, array_agg(DISTINCT word)
+FROM next JOIN procrastinate_jobs j
+    ON j.id >= next.block * 1000 AND j.id < least(next.block + 10, %(until)s / 1000) * 1000
+CROSS JOIN LATERAL (
+    SELECT left(word, 100) AS word
+    FROM regexp_split_to_table(lower(left(j.args::text, 1000)), '[^[:alnum:]]+') AS word
+    UNION ALL VALUES (j.task_name), (j.queue_name)
+) AS found
+GROUP BY 1 ON CONFLICT DO NOTHING RETURNING block

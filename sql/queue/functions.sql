@@ -70,15 +70,12 @@ BEGIN
 END;
 $$;
 
--- What foreign keys would do for each of them; who waits for a lock; and what was not counted yet.
+-- What foreign keys would do for each of them, and who waits for a lock.
 CREATE OR REPLACE FUNCTION on_jobs_deleted() RETURNS trigger LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
     DELETE FROM procrastinate_events e USING old_jobs o WHERE e.job_id = o.id;
     PERFORM notify_lock(o.lock) FROM old_jobs o WHERE o.status = 'doing' AND o.lock IS NOT NULL;
-    INSERT INTO job_outcomes (task_name, queue_name, event, count)
-    SELECT task_name, queue_name, 'enqueued', count(*) FROM old_jobs
-    WHERE id > (SELECT counted_until FROM job_count_progress) GROUP BY 1, 2;
     RETURN NULL;
 END;
 $$;
@@ -435,80 +432,5 @@ BEGIN
       AND EXISTS (SELECT FROM procrastinate_workers me
                   WHERE me.id = _worker AND me.last_heartbeat > now() - _silence / 2)
       AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing');
-END;
-$$;
-
-CREATE OR REPLACE FUNCTION add_arrays(_a bigint[], _b bigint[]) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY place), '{}')
-    FROM unnest(_a, _b) WITH ORDINALITY AS pairs (a, b, place)
-$$;
-
-CREATE OR REPLACE AGGREGATE sum_arrays(bigint[]) (SFUNC = add_arrays, STYPE = bigint[], INITCOND = '{}');
-
--- Adds up in job_counts what happened since the last time: outcomes that workers appended, and jobs
--- that were enqueued, up to an id behind which no transaction of before can still write one.
-CREATE OR REPLACE FUNCTION fold_job_counts() RETURNS void LANGUAGE sql AS $$
-    WITH progress AS (
-        SELECT *, pg_snapshot_xmin(pg_current_snapshot()) >= next_xid AS is_final
-        FROM job_count_progress FOR UPDATE SKIP LOCKED
-    ),
-    newest AS MATERIALIZED (
-        SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS id FROM procrastinate_jobs_id_seq
-    ),
-    moved AS (
-        UPDATE job_count_progress p
-        SET counted_until = greatest(p.counted_until, progress.next_until),
-            next_until = newest.id,
-            next_xid = pg_snapshot_xmax(pg_current_snapshot())
-        FROM progress, newest WHERE is_final
-    ),
-    taken AS (
-        DELETE FROM job_outcomes WHERE EXISTS (SELECT FROM progress) RETURNING *
-    ),
-    found AS (
-        SELECT at, task_name, queue_name, event, count, seconds, waited, seconds_buckets, waited_buckets
-        FROM taken
-        UNION ALL
-        SELECT now(), j.task_name, j.queue_name, 'enqueued', count(*), 0, 0, '{}', '{}'
-        FROM progress JOIN procrastinate_jobs j ON j.id > counted_until AND j.id <= next_until
-        WHERE is_final GROUP BY 2, 3
-    )
-    INSERT INTO job_counts AS c (hour, task_name, queue_name, event, count, seconds, waited,
-                                 seconds_buckets, waited_buckets)
-    SELECT l.hour, task_name, queue_name, event, sum(count), sum(seconds), sum(waited),
-           sum_arrays(seconds_buckets), sum_arrays(waited_buckets)
-    FROM found, LATERAL (VALUES (date_trunc('hour', at)), ('infinity')) AS l (hour)
-    GROUP BY 1, 2, 3, 4
-    ON CONFLICT (hour, task_name, queue_name, event) DO UPDATE SET
-        count = c.count + excluded.count, seconds = c.seconds + excluded.seconds,
-        waited = c.waited + excluded.waited,
-        seconds_buckets = add_arrays(c.seconds_buckets, excluded.seconds_buckets),
-        waited_buckets = add_arrays(c.waited_buckets, excluded.waited_buckets)
-$$;
-
--- What of a queue could start, and since when the one that waits longest does. Each of our indexes is
--- read for 10,000 jobs at most: nobody must count millions.
-CREATE OR REPLACE FUNCTION queue_depth(_queue text, OUT waiting integer, OUT oldest timestamptz)
-LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-    WITH ready AS (
-        (SELECT j.id FROM procrastinate_jobs j WHERE j.queue_name = _queue AND j.status = 'todo'
-           AND j.scheduled_at IS NULL AND j.lock IS NULL ORDER BY -j.priority, j.id LIMIT 10000)
-        UNION ALL
-        (SELECT j.id FROM procrastinate_jobs j WHERE j.queue_name = _queue AND j.status = 'todo'
-           AND j.scheduled_at IS NULL AND j.lock IS NOT NULL
-         ORDER BY j.lock, -j.priority, j.id LIMIT 10000)
-    ),
-    due AS (
-        SELECT j.scheduled_at FROM procrastinate_jobs j WHERE j.queue_name = _queue
-          AND j.status = 'todo' AND j.scheduled_at <= now() ORDER BY j.scheduled_at, j.id LIMIT 10000
-    )
-    SELECT (SELECT count(*) FROM ready) + (SELECT count(*) FROM due),
-           least((SELECT max(e.at) FROM procrastinate_events e
-                  WHERE e.job_id = (SELECT min(id) FROM ready)
-                    AND e.type IN ('deferred', 'deferred_for_retry', 'retried', 'scheduled')),
-                 (SELECT min(scheduled_at) FROM due))
-    INTO waiting, oldest;
 END;
 $$;

@@ -3,21 +3,3 @@ DELETE FROM schedule_runs WHERE id IN (
     SELECT id FROM schedule_runs
     WHERE started_at < %(now)s::timestamptz - interval '400 days' AND finished_at IS NOT NULL
     ORDER BY started_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
-
--- name: job_counts
--- Hours older than a year; the sum of all time has them.
-DELETE FROM job_counts WHERE (hour, task_name, queue_name, event) IN (
-    SELECT hour, task_name, queue_name, event FROM job_counts
-    WHERE hour < %(now)s::timestamptz - interval '1 year' ORDER BY hour LIMIT %(page)s)
-
--- name: queue_depths
-DELETE FROM queue_depths WHERE (at, queue_name) IN (
-    SELECT at, queue_name FROM queue_depths WHERE at < %(now)s::timestamptz - interval '40 days'
-    ORDER BY at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
-
--- name: job_words
--- Of blocks whose jobs are all gone.
-DELETE FROM job_words WHERE block IN (
-    SELECT block FROM job_words
-    WHERE block < (SELECT coalesce(min(id) / 1000, 0) FROM procrastinate_jobs)
-    ORDER BY block LIMIT %(page)s)

@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from activelog.operations.queries import note_depths
 from activelog.queue.job_counters import BUCKETS
-from activelog.queue.queries import note_depths, rescue
+from activelog.queue.queries import rescue
 from tests.conftest import World, missing
 from tests.http.test_pages import browse
 from tests.local.test_up import Up, place

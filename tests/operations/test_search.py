@@ -4,7 +4,7 @@ import asyncio
 import re
 from datetime import timedelta
 
-from activelog.queue import queries
+from activelog.operations import queries
 from tests.conftest import World
 from tests.http.test_pages import browse
 

@@ -1,0 +1,27 @@
+"""What one worker does for the operator's pages: counts, depths of queues, words to search by."""
+
+from activelog.database import Conn
+from activelog.operations import queries
+from activelog.queue import Chore
+
+
+class WordNoter:
+    """Makes jobs findable by their words. At each call it takes those that were there at the call
+    before: of a block, a job with a lower id may still be on its way for a minute."""
+
+    def __init__(self) -> None:
+        self._newest: int | None = None
+
+    async def __call__(self, conn: Conn) -> None:
+        newest = await queries.newest_job(conn)
+        while self._newest is not None and await queries.note_words(conn, self._newest + 1):
+            pass
+        self._newest = newest
+
+
+def chores() -> list[Chore]:
+    return [
+        Chore(10, queries.fold_counts),
+        Chore(60, queries.note_depths),  # more often than there is a row, so that none is missed
+        Chore(60, WordNoter()),
+    ]
