@@ -1,9 +1,7 @@
 """ActiveLog: activities by REST; mails, exports and schedules as jobs on Postgres alone.
 
-Arrows only point down: entries (`__main__`, `jobs`, `web`) → features (`accounts`, `activities`,
-`exports`) → shared mechanisms (`outbox`, `tickets`, `services`) → edges (`db`, `queue`,
-`storage`, `mail`, `auth`, `api`, `pages`) → `settings`, `errors`. An import-linter contract in
-pyproject.toml holds it so.
+README.md in this folder is the map. Arrows only point down: an import-linter contract in
+pyproject.toml holds Python to it, tests/database/test_sql.py holds SQL to it.
 """
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ created AS (
     RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
               created_at, updated_at
 ),
-told AS (
+notified AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         'default', 'activelog.activities.notify', 0, NULL, NULL,
         jsonb_strip_nulls(jsonb_build_object('activity_id', id, 'request_id', request_id)), NULL
@@ -25,7 +25,7 @@ told AS (
     JOIN activity_followers f ON f.user_id = wanted.user_id AND f.count > 0
     HAVING count(*) > 0
 )
-SELECT created.* FROM created LEFT JOIN told ON true ORDER BY id, told.jobs IS NULL
+SELECT created.* FROM created LEFT JOIN notified ON true ORDER BY id, notified.jobs IS NULL
 
 -- name: get
 SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,

@@ -13,7 +13,7 @@ asked AS (
                       WHERE (b.user_id, b.blocked_id) IN ((other.id, %(user_id)s), (%(user_id)s, other.id)))
     ON CONFLICT DO NOTHING RETURNING id, to_id
 ),
-told AS (
+notified AS (
     INSERT INTO notifications (user_id, kind, actor_id, request_id)
     SELECT to_id, 'friend_request', %(user_id)s, id FROM asked
 )
@@ -46,7 +46,7 @@ befriended AS (
     SELECT from_id, to_id FROM answered UNION ALL SELECT to_id, from_id FROM answered
     ON CONFLICT DO NOTHING
 ),
-told AS (
+notified AS (
     INSERT INTO notifications (user_id, kind, actor_id)
     SELECT from_id, 'friend_accepted', to_id FROM answered
 )
@@ -111,40 +111,40 @@ UPDATE notifications SET read_at = now() WHERE user_id = %(user_id)s AND read_at
 -- name: notify
 -- Tells an activity's owner's friends of it, a page of them at a time. A second run finds the ones
 -- it told, and does not tell them again.
-WITH told AS (
+WITH notified AS (
     SELECT f.friend_id FROM activities a JOIN friendships f ON f.user_id = a.user_id
     WHERE a.id = %(activity_id)s AND a.deleted_at IS NULL AND f.friend_id > %(after)s
     ORDER BY f.friend_id LIMIT %(limit)s
 ),
 written AS (
     INSERT INTO notifications (user_id, kind, actor_id, activity_id)
-    SELECT told.friend_id, 'friend_activity', a.user_id, a.id
-    FROM told JOIN activities a ON a.id = %(activity_id)s
+    SELECT notified.friend_id, 'friend_activity', a.user_id, a.id
+    FROM notified JOIN activities a ON a.id = %(activity_id)s
     ON CONFLICT DO NOTHING
 )
-SELECT coalesce(array_agg(friend_id ORDER BY friend_id), '{}') FROM told
+SELECT coalesce(array_agg(friend_id ORDER BY friend_id), '{}') FROM notified
 
 -- name: take_requests
 -- Those that no other mail tells of, and those that this one took before: the first twenty, and how
 -- many there are.
-WITH taken AS (
+WITH claimed AS (
     UPDATE friend_requests SET mail_id = %(mail_id)s
     WHERE to_id = %(user_id)s AND state = 'pending' AND (mail_id IS NULL OR mail_id = %(mail_id)s)
     RETURNING from_id, id
 )
 SELECT u.name, count(*) OVER () AS total
-FROM taken JOIN users u ON u.id = taken.from_id ORDER BY taken.id LIMIT 20
+FROM claimed JOIN users u ON u.id = claimed.from_id ORDER BY claimed.id LIMIT 20
 
 -- name: take_activities
 -- Likewise; of those who are friends still.
-WITH taken AS (
+WITH claimed AS (
     UPDATE notifications SET mail_id = %(mail_id)s
     WHERE user_id = %(user_id)s AND kind = 'friend_activity'
       AND (mail_id IS NULL OR mail_id = %(mail_id)s)
     RETURNING activity_id, actor_id, id
 )
 SELECT u.name, a.activity_type, a.duration_minutes, a.distance_km, count(*) OVER () AS total
-FROM taken JOIN users u ON u.id = taken.actor_id
-JOIN friendships f ON f.user_id = %(user_id)s AND f.friend_id = taken.actor_id
-JOIN activities a ON a.id = taken.activity_id AND a.deleted_at IS NULL
-ORDER BY taken.id DESC LIMIT 20
+FROM claimed JOIN users u ON u.id = claimed.actor_id
+JOIN friendships f ON f.user_id = %(user_id)s AND f.friend_id = claimed.actor_id
+JOIN activities a ON a.id = claimed.activity_id AND a.deleted_at IS NULL
+ORDER BY claimed.id DESC LIMIT 20

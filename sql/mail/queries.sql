@@ -82,12 +82,12 @@ ON CONFLICT DO NOTHING
 WITH turn AS (
     SELECT greatest(next_at, clock_timestamp() - interval '1 second') AS at FROM mail_pace FOR UPDATE
 ),
-taken AS (
+reserved AS (
     UPDATE mail_pace SET next_at = turn.at + make_interval(secs => 1 / %(per_second)s::double precision)
     FROM turn WHERE turn.at <= clock_timestamp() + make_interval(secs => %(patience)s)
     RETURNING turn.at
 )
-SELECT greatest(0, extract(epoch FROM at - clock_timestamp()))::double precision FROM taken
+SELECT greatest(0, extract(epoch FROM at - clock_timestamp()))::double precision FROM reserved
 
 -- name: preferences
 SELECT list, wanted FROM mail_preferences WHERE user_id = %(user_id)s

@@ -42,10 +42,12 @@ $$;
 CREATE OR REPLACE AGGREGATE sum_arrays(bigint[]) (SFUNC = add_arrays, STYPE = bigint[], INITCOND = '{}');
 
 -- Adds up in job_counts what happened since the last time: outcomes that workers appended, and jobs
--- that were enqueued, up to an id behind which no transaction of before can still write one.
+-- that were enqueued, up to an id behind which no transaction of before can still write one. It takes
+-- two runs to know: the id is noted in one, the transactions of the next one are waited for (who has an
+-- id by then has begun to write), and when all of those are over, jobs up to that id are counted.
 CREATE OR REPLACE FUNCTION fold_job_counts() RETURNS void LANGUAGE sql AS $$
     WITH progress AS (
-        SELECT *, pg_snapshot_xmin(pg_current_snapshot()) >= next_xid AS is_final
+        SELECT *, next_xid <> '0' AND pg_snapshot_xmin(pg_current_snapshot()) >= next_xid AS is_final
         FROM job_count_progress FOR UPDATE SKIP LOCKED
     ),
     newest AS MATERIALIZED (
@@ -53,17 +55,19 @@ CREATE OR REPLACE FUNCTION fold_job_counts() RETURNS void LANGUAGE sql AS $$
     ),
     moved AS (
         UPDATE job_count_progress p
-        SET counted_until = greatest(p.counted_until, progress.next_until),
-            next_until = newest.id,
-            next_xid = pg_snapshot_xmax(pg_current_snapshot())
-        FROM progress, newest WHERE is_final
+        SET counted_until = CASE WHEN is_final THEN greatest(p.counted_until, p.next_until)
+                                 ELSE p.counted_until END,
+            next_until = CASE WHEN is_final THEN newest.id ELSE p.next_until END,
+            next_xid = CASE WHEN is_final THEN '0' WHEN p.next_xid <> '0' THEN p.next_xid
+                            ELSE pg_snapshot_xmax(pg_current_snapshot()) END
+        FROM progress, newest
     ),
-    taken AS (
+    outcomes AS (
         DELETE FROM job_outcomes WHERE EXISTS (SELECT FROM progress) RETURNING *
     ),
     found AS (
         SELECT at, task_name, queue_name, event, count, seconds, waited, seconds_buckets, waited_buckets
-        FROM taken
+        FROM outcomes
         UNION ALL
         SELECT now(), j.task_name, j.queue_name, 'enqueued', count(*), 0, 0, '{}', '{}'
         FROM progress JOIN procrastinate_jobs j ON j.id > counted_until AND j.id <= next_until

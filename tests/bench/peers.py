@@ -29,7 +29,7 @@ def measure() -> Iterator[Result]:
 
 
 def _against(name: str, ours: Place) -> Result:
-    url = _database(ours, name)
+    url = database(ours, name)
     fast, slow = [], []
     for _ in range(ROUNDS):
         fast.append(drain_once(ours, OURS, JOBS["pgqueuer"], SLOTS)[0])
@@ -38,7 +38,7 @@ def _against(name: str, ours: Place) -> Result:
     return Result(f"queue.drain_vs_{name}", median(fast), "jobs/s", median(slow), True, note)
 
 
-def _database(ours: Place, name: str) -> str:
+def database(ours: Place, name: str) -> str:
     with psycopg.connect(ours.server.url("postgres"), autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name}".encode())
     return ours.server.url(name)
@@ -50,7 +50,7 @@ def _drain(name: str, url: str) -> float:
     subprocess.run(_command(name, "enqueue", url, jobs), check=True, cwd=ROOT, timeout=300)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")
-    with _worker(name, url) as one, _worker(name, url) as two:
+    with running(name, url, SLOTS) as one, running(name, url, SLOTS) as two:
         while True:
             seen = [_next_line(process) for process in (one, two)]
             if sum(count for _, _, count in seen) >= jobs:
@@ -59,9 +59,9 @@ def _drain(name: str, url: str) -> float:
 
 
 @contextmanager
-def _worker(name: str, url: str) -> Iterator["subprocess.Popen[str]"]:
+def running(name: str, url: str, slots: int) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        _command(name, "work", url, SLOTS),
+        _command(name, "work", url, slots),
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
     )  # fmt: skip
     try:

@@ -65,10 +65,10 @@ def drain(ours: Place, stock: Place) -> Iterator[Result]:
 
 def drain_once(place: Place, app: str, jobs: int, slots: int) -> tuple[float, tuple[float, float]]:
     """Jobs per second of two workers, and µs of worker and of Postgres CPU per job."""
-    _empty(place)
-    with _worker(place, app, slots) as one, _worker(place, app, slots) as two:
-        _await_workers(place, 2)
-        workers, servers = [one.pid, two.pid], _server_processes(place)
+    empty(place)
+    with run_worker(place, app, slots) as one, run_worker(place, app, slots) as two:
+        await_workers(place, 2)
+        workers, servers = [one.pid, two.pid], server_processes(place)
         before = cpu_seconds(workers), cpu_seconds(servers)
         place.execute(ENQUEUE, jobs, "default")
         place.execute("ANALYZE procrastinate_jobs")  # as autovacuum would, but now, for both
@@ -97,9 +97,9 @@ def latency(ours: Place, stock: Place) -> Iterator[Result]:
 
 def _latencies(place: Place, app: str) -> list[float]:
     """Milliseconds from the commit of a job to its start, as Postgres' clock has them."""
-    _empty(place)
-    with _worker(place, app), psycopg.connect(place.url, autocommit=True) as conn:
-        _await_workers(place, 1)
+    empty(place)
+    with run_worker(place, app), psycopg.connect(place.url, autocommit=True) as conn:
+        await_workers(place, 1)
         for _ in range(120):
             conn.execute(ENQUEUE.encode(), [1, "default"])
             time.sleep(0.02)
@@ -130,7 +130,7 @@ def fan_out(ours: Place, stock: Place) -> Iterator[Result]:
 
 def _fan_out(place: Place) -> tuple[float, list[float]]:
     """Jobs per second, and the session's memory in MB after each page."""
-    _empty(place)
+    empty(place)
     memory = []
     with psycopg.connect(place.url, autocommit=True) as conn:
         status = Path(f"/proc/{conn.info.backend_pid}/status")
@@ -158,10 +158,10 @@ CROWDS = {
 
 def claim_cost(ours: Place) -> Iterator[Result]:
     defaults = {"queue": "'default'", "status": "'todo'", "at": "NULL", "lock": "NULL"}
-    _empty(ours)
-    empty = _claim(ours)
+    empty(ours)
+    nothing_else = _claim(ours)
     for name, crowd in CROWDS.items():
-        _empty(ours)
+        empty(ours)
         with psycopg.connect(ours.url, autocommit=True) as conn:
             conn.execute("SET session_replication_role = replica")  # no events for the crowd
             conn.execute(INSERT.format(**(defaults | crowd)).encode())
@@ -170,7 +170,7 @@ def claim_cost(ours: Place) -> Iterator[Result]:
                 conn.execute(INSERT.format(**(defaults | held)).encode())
             conn.execute("ANALYZE procrastinate_jobs")
         note = f"claiming one job with {int(crowd['count']):,} of them there, and with none"
-        yield Result(f"queue.claim_{name}", _claim(ours), "ms", empty, False, note)
+        yield Result(f"queue.claim_{name}", _claim(ours), "ms", nothing_else, False, note)
 
 
 def _claim(place: Place) -> float:
@@ -201,7 +201,7 @@ def _claim(place: Place) -> float:
 
 
 @contextmanager
-def _worker(
+def run_worker(
     place: Place, app: str, slots: int = CONCURRENCY
 ) -> Iterator["subprocess.Popen[bytes]"]:
     env = dict(os.environ) | {
@@ -221,18 +221,18 @@ def _worker(
         process.wait()
 
 
-def _await_workers(place: Place, count: int) -> None:
+def await_workers(place: Place, count: int) -> None:
     while int(str(place.one("SELECT count(*) FROM procrastinate_workers"))) < count:
         time.sleep(0.05)
     time.sleep(1)  # listening comes a moment after registering
 
 
-def _empty(place: Place) -> None:
+def empty(place: Place) -> None:
     place.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
     place.execute("VACUUM ANALYZE procrastinate_jobs")
 
 
-def _server_processes(place: Place) -> list[int]:
+def server_processes(place: Place) -> list[int]:
     server = place.server.pid
     children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     return [int(child) for child in children] + [server or 0]

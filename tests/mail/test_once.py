@@ -8,6 +8,7 @@ from activelog import database
 from activelog.base.settings import Settings
 from activelog.friends import mails, routes
 from activelog.friends import queries as friends
+from activelog.mail import queries
 from tests.conftest import World, running
 from tests.friends.test_friends import ask
 from tests.mail.test_smtp import ADA, run_due, sink
@@ -67,6 +68,15 @@ async def test_a_mail_that_another_process_is_sending_is_not_sent_beside_it(worl
     await world.work()
     assert world.mails(ada.address) == []
     assert await world.rows("SELECT state, job_id FROM mails") == [("sending", job)]
+
+
+async def test_a_mail_that_was_sent_meanwhile_is_not_put_back(world: World) -> None:
+    ada = await world.user()
+    await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.work()
+    async with world.pool.connection() as conn:
+        await queries.unclaim(conn, await world.value("SELECT id FROM mails"))
+    assert await world.rows("SELECT state, attempts FROM mails") == [("sent", 1)]
 
 
 async def test_a_request_that_comes_while_its_mail_goes_out_is_told_of(world: World) -> None:
