@@ -1,9 +1,5 @@
-"""The worker's loop: one turn writes the outcomes of runs and claims what fits, in one round trip.
-
-While a turn is under way, jobs go on ending; the next turn takes all of their outcomes at once, and
-while most slots are at work it waits three milliseconds for more. So outcomes are written in
-batches under load and at once otherwise, and a crash in between is an ordinary rescue.
-"""
+"""The worker: its states, what it does beside running jobs, and its loop: one turn of the Fetcher
+after the other, and jobs that run meanwhile."""
 
 import asyncio
 import gc
@@ -16,22 +12,18 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import psycopg
 from procrastinate import worker as stock
 
-from activelog import database
-from activelog.base.errors import Permanent
-from activelog.database import Conn, Pool
+from activelog.database import Pool
 from activelog.queue import maintenance, periodic, queries
-from activelog.queue.claims import ScanPositions, StrideScheduler
 from activelog.queue.connection import ReconnectingConnection
 from activelog.queue.executor import ThreadHangs, TrackedThreadPool
+from activelog.queue.fetcher import Fetcher
 from activelog.queue.heartbeat import INTERVAL, Heartbeat
-from activelog.queue.job_counters import JobCounters
-from activelog.queue.outcome import Claimed, Outcome
+from activelog.queue.outcome import Outcome
 from activelog.queue.rescuer import rescue
 from activelog.queue.running_jobs import RunningJobs
 
@@ -41,8 +33,6 @@ if TYPE_CHECKING:
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 _GATHER = 0.003  # seconds
-# A job that seems ready and was not to be had: another worker is claiming it, or has left it.
-_FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.5  # seconds
 _LONGEST_SLEEP = 60.0  # seconds
 
 _UNHEEDED = {
@@ -105,17 +95,19 @@ class Worker(stock.Worker):
         self._failure: Exception | None = None
         self._tasks = list(self.app.tasks)
         self._named_queues = None if self.queues is None else list(self.queues)
-        self._connection = ReconnectingConnection(url, limits.outage, self._release_unseen)
         self._side_connection = ReconnectingConnection(url, limits.outage)
         self._wake = asyncio.Event()
-        self._scheduler = StrideScheduler(shares)
-        self._positions = ScanPositions()
-        self._counters = JobCounters()
         self._running = RunningJobs(self, timeouts, self._on_outcome)
-        self._outcomes: list[Outcome] = []  # to be written
-        self._on_their_way: list[Outcome] = []  # to the database
-        self._look_at = 0.0  # for jobs, by the monotonic clock
-        self._patience = _FIRST_LOOK
+        self._fetcher = Fetcher(
+            partial(ReconnectingConnection, url, limits.outage),
+            tasks=self._tasks,
+            queues=self._named_queues,
+            shares=shares,
+            poll=self.fetch_job_polling_interval,
+            is_patient=self.wait,
+            running=self._running.ids,
+        )
+        self._connection = self._fetcher.connection
         self._hung: list[threading.Thread] = []
         self._guards: set[asyncio.Task[None]] = set()
 
@@ -208,7 +200,7 @@ class Worker(stock.Worker):
                 conn, self.concurrency, self._named_queues, self._tasks
             )
         )
-        self.worker_id = worker_id
+        self.worker_id = self._fetcher.worker_id = worker_id
         self._heartbeat = Heartbeat(
             self._url,
             worker_id,
@@ -219,6 +211,7 @@ class Worker(stock.Worker):
         )
         self._heartbeat.start()
         self._become(State.WORKING)
+        self._look_now()
         logger.info("Worker %d started: %d slots", worker_id, self.concurrency)
 
     async def _leave(self, sides: "list[asyncio.Task[None]]") -> None:
@@ -227,7 +220,7 @@ class Worker(stock.Worker):
             side.cancel()
         await asyncio.gather(*sides, return_exceptions=True)
         if not self._connection.is_broken:
-            await maintenance.write_counts_now(self._connection, self._counters)
+            await maintenance.write_counts_now(self._connection, self._fetcher.counters)
             await self._connection(
                 lambda conn: queries.unregister_worker(conn, self.worker_id or 0)
             )
@@ -252,7 +245,7 @@ class Worker(stock.Worker):
 
     def _sides(self) -> list[Coroutine[Any, Any, None]]:
         """What it does beside running jobs."""
-        look, connection, counters = self._look_now, self._side_connection, self._counters
+        look, connection, counters = self._look_now, self._side_connection, self._fetcher.counters
         found = [
             self._tick(),
             rescue(
@@ -302,7 +295,7 @@ class Worker(stock.Worker):
         """A claim whose connection broke may be committed after its successor looked for it."""
         while True:
             await asyncio.sleep(self._limits.reconcile)
-            await self._connection(self._release_unseen)
+            await self._connection(self._fetcher.release_unseen)
 
     async def _tick(self) -> None:
         while True:
@@ -324,14 +317,24 @@ class Worker(stock.Worker):
             self._wake.clear()
             await self._gather()
             await self._turn()
-            if not (self.wait or self._running or self._outcomes or self._is_time_to_look()):
+            if not (
+                self.wait
+                or self._running
+                or self._fetcher.outcomes
+                or self._fetcher.is_time_to_look()
+            ):
                 return
-            await self._sleep(self._look_at if self._free_slots() else math.inf)
+            await self._sleep(self._fetcher.look_at if self._free_slots() else math.inf)
+
+    def _is_done(self) -> bool:
+        """Whether nothing runs, is to be written or may be there to start."""
+        fetcher = self._fetcher
+        return not (self._running or fetcher.outcomes or fetcher.is_time_to_look())
 
     async def _gather(self) -> None:
         """While most slots work, outcomes wait a moment for each other: a turn costs about the same
         for one of them as for five."""
-        if self._outcomes and 2 * self._free_slots() < self.concurrency:
+        if self._fetcher.outcomes and 2 * self._free_slots() < self.concurrency:
             await asyncio.sleep(_GATHER)
 
     def _free_slots(self) -> int:
@@ -341,131 +344,23 @@ class Worker(stock.Worker):
 
     def _look_now(self) -> None:
         """There may be a job to start."""
-        self._look_at = 0.0
+        self._fetcher.look_at = 0.0
         self._wake.set()
 
-    def _is_time_to_look(self) -> bool:
-        return time.monotonic() >= self._look_at
-
     async def _turn(self) -> None:
-        """Writes outcomes, and claims and starts jobs when it is time to look for some. One that
-        ended alone makes no other one ready, unless it held a lock or is to run again."""
-        self._on_their_way, self._outcomes = self._outcomes, []
-        if any(one.job.lock or one.status == "todo" or not self.wait for one in self._on_their_way):
-            self._look_at = 0.0
-        slots = self._free_slots() if self._is_time_to_look() else 0
-        if not (self._on_their_way or slots):
-            return
-        if slots:
-            self._look_at = math.inf  # whoever calls _look_now from here on is heard
-        try:
-            began = time.monotonic()
-            claimed, ready_in = await self._complete_and_claim(self._on_their_way, slots)
-        except BaseException:
-            self._outcomes = self._on_their_way + self._outcomes
-            self._look_at = 0.0
-            raise
-        finally:
-            self._on_their_way = []
-        for one in claimed:
-            self._running.start(one)
-        jobs = [one.job for one in claimed]
-        self._scheduler.started(job.queue for job in jobs)
-        if slots:
-            seconds = time.monotonic() - began
-            is_whole = self._positions.found(jobs, slots, seconds)
-            may_have_more = len(jobs) == slots or not is_whole
-            pause = 0.0 if may_have_more else self._pause(bool(claimed), ready_in)
-            self._look_at = min(self._look_at, time.monotonic() + pause)
-
-    def _pause(self, has_claimed: bool, ready_in: float | None) -> float:
-        """Seconds until the next look. `ready_in`: until a job can start; None: none is known."""
-        if has_claimed:
-            self._patience = _FIRST_LOOK
-        poll = self.fetch_job_polling_interval
-        if ready_in is None:
-            return poll
-        if ready_in > 0:
-            return min(poll, ready_in)
-        patience, self._patience = self._patience, min(2 * self._patience, _LONGEST_LOOK)
-        return patience
-
-    async def _complete_and_claim(
-        self, outcomes: list[Outcome], slots: int
-    ) -> tuple[list[Claimed], float | None]:
-        claim = self._claim(slots) if slots else None
-        try:
-            written, claimed, ready_in = await self._connection(
-                lambda conn: queries.complete_and_claim(conn, outcomes, claim)
-            )
-        except psycopg.errors.UniqueViolation:
-            # A stock worker wanted the same lock at the same moment, or a retry met a waiting job
-            # that holds its queueing lock. One by one the guilty outcome shows, and fails.
-            for outcome in outcomes:
-                await self._complete_alone(outcome)
-            return [], 0
-        self._note_written(outcomes, written)
-        return claimed, ready_in
-
-    def _claim(self, slots: int) -> dict[str, Any]:
-        passes = self._scheduler.passes
-        positions = self._positions.of(passes)
-        return {
-            "worker_id": self.worker_id,
-            "slots": slots,
-            "tasks": self._tasks,
-            "queues": self._named_queues,
-            "names": list(passes),
-            "weights": self._scheduler.weights(),
-            "passes": list(passes.values()),
-            "priorities": database.array(priority for priority, _ in positions),
-            "ids": database.array(job_id for _, job_id in positions),
-        }
-
-    async def _complete_alone(self, outcome: Outcome) -> None:
-        async def complete(outcome: Outcome) -> None:
-            written, _, _ = await self._connection(
-                lambda conn: queries.complete_and_claim(conn, [outcome], None)
-            )
-            self._note_written([outcome], written)
-
-        try:
-            await complete(outcome)
-        except psycopg.errors.UniqueViolation:
-            error = Permanent("a job with the same queueing lock is already waiting")
-            failed = msgspec.structs.replace(outcome, status="failed", retry_at=None, error=error)
-            await complete(failed)
-
-    def _note_written(self, outcomes: list[Outcome], written: set[int]) -> None:
-        self._counters.add(outcome for outcome in outcomes if outcome.job.id in written)
-        for outcome in outcomes:
-            if outcome.job.id not in written:
-                logger.warning("Job %s ended here, but it is another worker's now", outcome.job.id)
-
-    async def _release_unseen(self, conn: Conn) -> None:
-        """The answer to a claim may have been lost with the connection, but not the claim. (Each
-        job of ours is in one of three places, and moves between them without an await.)"""
-        known = self._running.ids() + [
-            outcome.job.id or 0 for outcome in self._outcomes + self._on_their_way
-        ]
-        if self.worker_id is None:
-            return
-        try:
-            await queries.release_unseen(conn, self.worker_id, known)
-        except psycopg.errors.UniqueViolation as error:
-            # A job with the same queueing lock came in this very moment: it is seen next time.
-            logger.warning("Releasing is tried again: %s", error)
+        for claimed in await self._fetcher.turn(self._free_slots()):
+            self._running.start(claimed)
 
     async def _sleep(self, until: float) -> None:
         """Until then by the monotonic clock, or until something wakes it."""
-        if self._wake.is_set() or self._outcomes:
+        if self._wake.is_set() or self._fetcher.outcomes:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(min(until - time.monotonic(), _LONGEST_SLEEP)):
                 await self._wake.wait()
 
     def _on_outcome(self, outcome: Outcome) -> None:
-        self._outcomes.append(outcome)
+        self._fetcher.outcomes.append(outcome)
         self._wake.set()
         if isinstance(outcome.error, ThreadHangs):
             self._replace_slot(outcome.error.thread)
@@ -500,7 +395,7 @@ class Worker(stock.Worker):
         self._become(State.HANDING_BACK)
         if self._running:
             logger.warning("%d jobs are handed back unfinished", len(self._running))
-            self._outcomes += await self._running.hand_back()
+            self._fetcher.outcomes += await self._running.hand_back()
         if not self._connection.is_broken:
             await self._turn()
             await self._turn()  # what the first one may have left to write

@@ -9,7 +9,7 @@ import pytest
 from activelog.database import Conn
 from activelog.queue import queries
 from activelog.queue.app import Limits
-from activelog.queue.worker import Worker
+from activelog.queue.fetcher import Fetcher
 from tests.queue import tasks
 from tests.queue.conftest import Queue
 from tests.queue.test_worker import until_status, working
@@ -163,7 +163,7 @@ async def test_what_runs_is_handed_back_when_the_loop_fails(
         worker = queue.app.run_worker_async(install_signal_handlers=False)
         working = asyncio.create_task(worker)
         await until_status(queue, job, "doing")
-        monkeypatch.setattr(Worker, "_pause", lambda *_: 1 / 0)
+        monkeypatch.setattr(Fetcher, "_pause", lambda *_: 1 / 0)
         queue.defer("noop")
         with pytest.raises(ZeroDivisionError):
             await working

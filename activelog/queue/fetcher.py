@@ -1,0 +1,177 @@
+"""Turns: each writes the outcomes of runs and claims what fits, in one round trip.
+
+While a turn is under way, jobs go on ending; the next turn takes all of their outcomes at once. So
+outcomes are written in batches under load and at once otherwise, and a crash in between is an
+ordinary rescue.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import psycopg
+
+from activelog import database
+from activelog.base.errors import Permanent
+from activelog.database import Conn
+from activelog.queue import queries
+from activelog.queue.claims import ScanPositions, StrideScheduler
+from activelog.queue.connection import ReconnectingConnection
+from activelog.queue.job_counters import JobCounters
+from activelog.queue.outcome import Claimed, Outcome
+
+# A job that seems ready and was not to be had: another worker is claiming it, or has left it.
+_FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.5  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+class Fetcher:
+    """Writes outcomes and claims jobs of `tasks` from `queues` (None: all), shared by the weights
+    of `shares`. `poll` is the longest time between two looks for jobs, in seconds; `running` gives
+    the ids of jobs that run. `is_patient` False looks after each outcome, so that who waits for the
+    end of all jobs misses none.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[..., ReconnectingConnection],
+        *,
+        tasks: list[str],
+        queues: list[str] | None,
+        shares: Mapping[str, float] | None,
+        poll: float,
+        is_patient: bool,
+        running: Callable[[], list[int]],
+    ) -> None:
+        self.worker_id: int | None = None
+        self.connection = connect(self.release_unseen)
+        self.counters = JobCounters()
+        self.outcomes: list[Outcome] = []  # to be written
+        self.look_at = 0.0  # for jobs, by the monotonic clock
+        self._tasks, self._queues = tasks, queues
+        self._poll, self._is_patient = poll, is_patient
+        self._running = running
+        self._scheduler = StrideScheduler(shares)
+        self._positions = ScanPositions()
+        self._on_their_way: list[Outcome] = []  # to the database
+        self._patience = _FIRST_LOOK
+
+    def is_time_to_look(self) -> bool:
+        return time.monotonic() >= self.look_at
+
+    async def turn(self, slots: int) -> list[Claimed]:
+        """Writes outcomes, and claims up to `slots` jobs when it is time to look for some. One that
+        ended alone makes no other one ready, unless it held a lock or is to run again."""
+        self._on_their_way, self.outcomes = self.outcomes, []
+        if any(map(self._may_make_ready, self._on_their_way)):
+            self.look_at = 0.0
+        slots = slots if self.is_time_to_look() else 0
+        if not (self._on_their_way or slots):
+            return []
+        if slots:
+            self.look_at = math.inf  # whoever sets it from here on is heard
+        try:
+            began = time.monotonic()
+            claimed, ready_in = await self._complete_and_claim(self._on_their_way, slots)
+        except BaseException:
+            self.outcomes = self._on_their_way + self.outcomes
+            self.look_at = 0.0
+            raise
+        finally:
+            self._on_their_way = []
+        if slots:
+            pause = self._pause(claimed, slots, ready_in, time.monotonic() - began)
+            self.look_at = min(self.look_at, time.monotonic() + pause)
+        return claimed
+
+    def _may_make_ready(self, outcome: Outcome) -> bool:
+        return outcome.job.lock is not None or outcome.status == "todo" or not self._is_patient
+
+    def _pause(
+        self, claimed: list[Claimed], slots: int, ready_in: float | None, seconds: float
+    ) -> float:
+        """Seconds until the next look, after one that took `seconds`. `ready_in`: until a job can
+        start; None: none is known."""
+        jobs = [one.job for one in claimed]
+        self._scheduler.started(job.queue for job in jobs)
+        saw_all = self._positions.found(jobs, slots, seconds)
+        if claimed:
+            self._patience = _FIRST_LOOK
+        if len(claimed) == slots or not saw_all:
+            return 0.0
+        if ready_in is None:
+            return self._poll
+        if ready_in > 0:
+            return min(self._poll, ready_in)
+        patience, self._patience = self._patience, min(2 * self._patience, _LONGEST_LOOK)
+        return patience
+
+    async def _complete_and_claim(
+        self, outcomes: list[Outcome], slots: int
+    ) -> tuple[list[Claimed], float | None]:
+        claim = self._claim(slots) if slots else None
+        try:
+            written, claimed, ready_in = await self.connection(
+                lambda conn: queries.complete_and_claim(conn, outcomes, claim)
+            )
+        except psycopg.errors.UniqueViolation:
+            # A stock worker wanted the same lock at the same moment, or a retry met a waiting job
+            # that holds its queueing lock. One by one the guilty outcome shows, and fails.
+            for outcome in outcomes:
+                await self._complete_alone(outcome)
+            return [], 0
+        self._note_written(outcomes, written)
+        return claimed, ready_in
+
+    def _claim(self, slots: int) -> dict[str, Any]:
+        passes = self._scheduler.passes
+        positions = self._positions.of(passes)
+        return {
+            "worker_id": self.worker_id,
+            "slots": slots,
+            "tasks": self._tasks,
+            "queues": self._queues,
+            "names": list(passes),
+            "weights": self._scheduler.weights(),
+            "passes": list(passes.values()),
+            "priorities": database.array(priority for priority, _ in positions),
+            "ids": database.array(job_id for _, job_id in positions),
+        }
+
+    async def _complete_alone(self, outcome: Outcome) -> None:
+        async def complete(outcome: Outcome) -> None:
+            written, _, _ = await self.connection(
+                lambda conn: queries.complete_and_claim(conn, [outcome], None)
+            )
+            self._note_written([outcome], written)
+
+        try:
+            await complete(outcome)
+        except psycopg.errors.UniqueViolation:
+            error = Permanent("a job with the same queueing lock is already waiting")
+            failed = msgspec.structs.replace(outcome, status="failed", retry_at=None, error=error)
+            await complete(failed)
+
+    def _note_written(self, outcomes: list[Outcome], written: set[int]) -> None:
+        self.counters.add(outcome for outcome in outcomes if outcome.job.id in written)
+        for outcome in outcomes:
+            if outcome.job.id not in written:
+                logger.warning("Job %s ended here, but it is another worker's now", outcome.job.id)
+
+    async def release_unseen(self, conn: Conn) -> None:
+        """The answer to a claim may have been lost with the connection, but not the claim. (Each
+        job of ours is in one of three places, and moves between them without an await.)"""
+        known = self._running() + [
+            outcome.job.id or 0 for outcome in self.outcomes + self._on_their_way
+        ]
+        if self.worker_id is None:
+            return
+        try:
+            await queries.release_unseen(conn, self.worker_id, known)
+        except psycopg.errors.UniqueViolation as error:
+            # A job with the same queueing lock came in this very moment: it is seen next time.
+            logger.warning("Releasing is tried again: %s", error)
