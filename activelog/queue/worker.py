@@ -399,3 +399,4 @@ class Worker(stock.Worker):
         if not self._connection.is_broken:
             await self._turn()
             await self._turn()  # what the first one may have left to write
+            await self._connection(self._fetcher.release_unseen)  # or it would count as a death
