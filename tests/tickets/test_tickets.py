@@ -1,9 +1,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from activelog.tickets import queries
+from activelog.tickets import queries, tracking
 from tests.conftest import World
-from tests.exports.test_csv_export import request
+from tests.exports.test_csv_export import download, request
+from tests.imports.test_import import finish
 
 EXPORT = "/api/v1/activities/export/csv"
 
@@ -85,11 +86,49 @@ async def test_progress_only_grows_also_when_a_second_run_starts_over(world: Wor
         assert (await ada.get(job["status_url"])).json()["progress"] == shown
 
 
+async def test_an_owner_sees_what_a_job_reports(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    async with tracking(world.services, job["job_id"], "write it") as tracked:
+        assert tracked is not None
+        await tracked.report(40, "Writing row 4 of 10")
+        shown = (await ada.get(job["status_url"])).json()
+    assert (shown["progress"], shown["message"]) == (40, "Writing row 4 of 10")
+
+
+async def test_a_second_run_of_a_finished_job_changes_nothing(world: World) -> None:
+    ada = await world.user()
+    await ada.log()
+    done = await finish(ada, await request(ada))
+    assert "message" not in done, "its result says it all"
+    file = await download(ada, done)
+    await ada.log()
+    await world.rows("UPDATE procrastinate_jobs SET status = 'todo' WHERE queue_name = 'low'")
+    await world.work()
+    assert (await ada.get(f"/api/v1/jobs/{done['job_id']}")).json() == done
+    assert await download(ada, done) == file
+
+
+async def test_a_job_without_a_result_says_how_it_ended(world: World) -> None:
+    ada = await world.user()
+    asked = await ada.post("/api/v1/users/me/reports/weekly-summary")
+    await world.make_due()
+    await world.work()
+    done = (await ada.get(f"/api/v1/jobs/{asked.json()['job_id']}")).json()
+    assert done["message"] == "Sent"
+
+
 async def test_estimates_come_from_what_was_measured(world: World) -> None:
     ada = await world.user()
     fresh = await request(ada)
     await world.work()
     await world.rows("UPDATE job_tickets SET started_at = completed_at - interval '1 hour'")
+    await world.rows(  # those that are not finished say nothing
+        "INSERT INTO job_tickets"
+        " (id, user_id, kind, task, queue, message, concurrency_group, concurrency_limit)"
+        " SELECT gen_random_uuid(), user_id, kind, task, queue, '', 'others', 1"
+        " FROM job_tickets, generate_series(1, 20)"
+    )
     world.services.memo.clear()
     slow = await request(ada)
 
@@ -112,7 +151,7 @@ async def test_a_job_and_its_row_roll_back_together(world: World) -> None:
     assert await world.value("SELECT count(*) FROM job_tickets") == 0
 
 
-async def test_deleting_the_jobs_of_a_line_lets_the_next_ones_in(world: World) -> None:
+async def test_deleting_the_jobs_of_a_group_lets_the_next_ones_in(world: World) -> None:
     ada = await world.user()
     accepted = [(await ada.post(EXPORT, json={})).json() for _ in range(3)]
     await world.rows("DELETE FROM procrastinate_jobs")
