@@ -214,6 +214,7 @@ def _host(request: Request) -> str:
         address = ipaddress.ip_address(request.client.host if request.client else "")
     except ValueError:
         return "local"
+    address = getattr(address, "ipv4_mapped", None) or address  # as some proxies report IPv4
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))

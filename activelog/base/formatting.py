@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+# Spreadsheets take wide signs for plain ones, and some skip spaces before them.
+_FORMULA = re.compile(r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n])")
 
 
 def duration(minutes: int) -> str:

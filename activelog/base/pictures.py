@@ -40,6 +40,7 @@ def clean_picture(source: bytes | Path, longest_side: int) -> Picture:
         raise
     except Exception:  # what broken headers make the decoders raise is not documented
         raise NotAPicture("the body is no JPEG, PNG or WebP picture") from None
+    flat.info.clear()  # what Pillow would write into the file beside the picture: comments, XMP
     out = BytesIO()
     flat.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return Picture(out.getvalue(), flat.width, flat.height)

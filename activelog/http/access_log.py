@@ -24,6 +24,7 @@ SECONDS = Histogram(
 )
 
 _HEADER = "X-Request-ID"
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ class AccessLog:
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "none")
-            SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            SECONDS.labels(method, route, str(status)).observe(seconds)
             if logger.isEnabledFor(logging.INFO):
                 milliseconds = round(seconds * 1000, 1)
                 # (The path as it came: decoded, it may hold line breaks.)

@@ -111,7 +111,9 @@ def _wanted(request: Request) -> str:
 
 
 def _came_from(request: Request) -> str:
-    return _split(request.headers.get("referer", "")).path
+    """The page of ours that a form stood on; "" for none."""
+    path = _split(request.headers.get("referer", "")).path
+    return local_path(path) if path else ""
 
 
 def _split(url: str) -> SplitResult:
@@ -169,7 +171,7 @@ def sign_out(request: Request) -> Response:
 
 
 def local_path(text: str) -> str:
-    """Where to go after signing in, if it is on this site."""
+    """An address to lead somebody to, if it is on this site: `//evil.example` is another host."""
     is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_ours else "/activities"
 

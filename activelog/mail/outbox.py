@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from activelog.base.errors import JobError, Permanent, Postponed
+from activelog.base.errors import Permanent, Postponed
 from activelog.base.settings import Settings
 from activelog.database import Conn, Pool
 from activelog.database.batching import Batcher
@@ -90,7 +89,7 @@ class Outbox:
             raise
         except Exception as error:
             await self._give_back(claim, error, is_last=_is_last(context, error))
-            raise _without_address(error, claim.email) from None
+            raise
         await self.batch(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
         logger.info(
             "Mail %d (%s) to user %d sent, %s", claim.id, kind.name, user_id, claim.message_id
@@ -136,11 +135,3 @@ async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[st
 
 def _is_last(context: Context, error: Exception) -> bool:
     return isinstance(error, Permanent) or context.job.attempts >= PATIENT.retries
-
-
-def _without_address(error: Exception, address: str) -> Exception:
-    """Relays repeat the address in their answers; job rows and logs are not the place for it."""
-    if not isinstance(error, JobError):
-        return error
-    text = re.sub(re.escape(address), "<recipient>", str(error), flags=re.IGNORECASE)
-    return Permanent(text) if isinstance(error, Permanent) else JobError(text)

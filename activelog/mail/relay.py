@@ -21,9 +21,8 @@ _MOST_THREADS = 256  # they start as they are needed
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Answers that are about the mailbox, not about the mail or us (RFC 5321, RFC 3463).
+# Answers that are about the mailbox, not about the mail or us (RFC 3463).
 _DEAD_MAILBOX = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
-_DEAD_CODES = (550, 551, 553)
 
 
 class MailDelayed(JobError):
@@ -197,8 +196,6 @@ def _sorted_out(refused: Refused) -> JobError:
 
 
 def _is_dead_mailbox(refused: Refused) -> bool:
-    """By the enhanced code where there is one; 5.7.1 and the like refuse a mail, not a mailbox."""
-    enhanced = refused.text.split(" ", 1)[0]
-    if enhanced.count(".") == 2 and enhanced.replace(".", "").isdigit():
-        return enhanced in _DEAD_MAILBOX
-    return refused.step == "RCPT" and refused.code in _DEAD_CODES
+    """By the enhanced code alone: "550 relay not permitted" is said of every address, and 5.7.1 of
+    a mail."""
+    return refused.text.split(" ", 1)[0] in _DEAD_MAILBOX

@@ -1,6 +1,7 @@
 """One connection to a mail relay: the standard library's smtplib, with an envelope in one round
 trip where the relay announces PIPELINING (RFC 2920). It blocks; relay.py calls it in threads."""
 
+import re
 import smtplib
 import socket
 import ssl
@@ -19,6 +20,11 @@ CONTENT_SECONDS = 120.0
 _COMMANDS = (("MAIL", (250,)), ("RCPT", (250, 251)), ("DATA", (354,)))
 
 
+# Relays quote addresses, and filters quote the mail with its links: a link holds a token.
+_PRIVATE = re.compile(r"\S*(?:@|://|www\.|%[0-9a-f]{2}|[?&]\w+=)\S*|\S{40,}", re.IGNORECASE)
+_ANSWER_LENGTH = 300
+
+
 class Answer(NamedTuple):
     """Of a relay. `code` is -1 for what is no answer of SMTP."""
 
@@ -27,8 +33,9 @@ class Answer(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it can be kept."""
-        return " ".join(self.said.decode(errors="replace").replace("\0", " ").split())[:500]
+        """As it can be kept in rows and logs: without addresses, links and long words."""
+        words = " ".join(self.said.decode(errors="replace").replace("\0", " ").split())
+        return _PRIVATE.sub("(…)", words)[:_ANSWER_LENGTH]
 
 
 class Refused(Exception):

@@ -19,7 +19,8 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (4000, 1000), exif: bool
     if exif:
         data[0x0112] = 6  # turned by 90°
         data.get_ifd(0x8825).update(LONDON)
-    image.save(out, kind, exif=data)
+    told = {"comment": b"taken at home", "xmp": b"<x>taken at home</x>"} if exif else {}
+    image.save(out, kind, exif=data, **told)
     return out.getvalue()
 
 
@@ -35,6 +36,9 @@ async def test_a_photo_is_upright_smaller_and_tells_no_place(world: World, tmp_p
     with Image.open(BytesIO(file.content)) as image:
         assert image.format == "JPEG"
         assert not image.getexif()
+        assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert b"at home" in picture()
+    assert b"at home" not in file.content
     assert [photo["id"] for photo in (await ada.get(path)).json()["photos"]] == [added.json()["id"]]
     assert (await eve.get(path)).status_code == 404
     assert (await eve.post(path, content=picture())).status_code == 404

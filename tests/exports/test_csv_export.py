@@ -78,7 +78,8 @@ async def test_without_tags_there_is_no_column_for_them(world: World) -> None:
     assert b"secret" not in content
 
 
-NASTY = ["=1+1", "+1", "-1", "@x", "\t=x", "'=1+1", "''=x", "'quoted'", 'a "b" c', "a,b", "a\nb",
+NASTY = ["＝1+1", " =1+1", "＋1", "　@x",
+         "=1+1", "+1", "-1", "@x", "\t=x", "'=1+1", "''=x", "'quoted'", 'a "b" c', "a,b", "a\nb",
          "\n", "🎉 晚间跑步 שלום", "\\.", "NULL", "'", " "]  # fmt: skip
 
 

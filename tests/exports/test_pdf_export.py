@@ -1,3 +1,4 @@
+import unicodedata
 from io import BytesIO
 from typing import Any
 
@@ -74,6 +75,19 @@ async def test_no_character_vanishes(world: World) -> None:
         assert text in found or text[::-1] in found, text
     assert set("مرحبا") <= set(found)  # (joined letters come out of a PDF with joints)
     assert "□" not in found
+
+
+INVISIBLE = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"]
+
+
+async def test_invisible_letters_break_nothing(world: World) -> None:
+    """Marks of direction come along with pasted text."""
+    await world.rows("UPDATE users SET name = %s", "Ada\u200f")
+    ada = await world.user()
+    notes = "".join(f"a{letter}b" for letter in INVISIBLE)
+    await ada.log(notes="שלום\u200f \u202aone\u202c", tags=["tag\u200e"], activity_type="run\u2066")
+    await ada.log(notes=notes)
+    assert "abab" in text_of(await report(ada, month="2024-01"))
 
 
 @pytest.mark.parametrize("letter", ["ខ", "\x01", "\x7f", "\x9b"])

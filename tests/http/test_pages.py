@@ -1,5 +1,7 @@
 """Pages without a browser: what they refuse, and where they lead."""
 
+import pytest
+
 from activelog import http
 from tests.activities.test_photos import picture
 from tests.conftest import User, World
@@ -90,3 +92,13 @@ async def test_pages_show_what_is_ones_own(world: World) -> None:
     browse(world, eve)
     assert (await world.http.get(f"/activities/{activity['id']}")).status_code == 404
     assert (await world.http.get(f"/photos/{photo.json()['id']}")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example/x", "///evil.example"])
+async def test_a_refused_form_leads_to_no_other_host(world: World, path: str) -> None:
+    ada = await world.user()
+    ours = browse(world, ada) | {"Referer": f"{world.settings.base_url}{path}"}
+    answer = await world.http.post("/friends/requests/999/accept", data={}, headers=ours)
+    location = answer.headers.get("Location", "/")
+    assert location.startswith("/")
+    assert not location.startswith(("//", "/\\"))

@@ -223,7 +223,7 @@ async def test_after_the_last_attempt_a_mail_has_failed(settings: Settings) -> N
         for _ in range(3):
             await run_due(world)
         assert await state(world) == ("failed", 4)
-        assert ADA in await world.value("SELECT answer FROM mails")
+        assert ADA not in await world.value("SELECT answer FROM mails")
         errors = await world.rows("SELECT error, public_error, traceback FROM job_errors")
         assert len(errors) == 4
         assert ADA not in str(errors), "job rows are no place for addresses"
@@ -252,11 +252,31 @@ async def test_a_drop_after_the_final_dot_sends_again_under_the_same_id(settings
         assert len(ids) == 1
 
 
+# Of real relays: they refuse us or the mail, for every address.
+REFUSING_US = (
+    "550 5.7.1 we do not like this mail",
+    "550 relay not permitted",
+    "550 Sender verify failed",
+    "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+    "551 user not local",
+)
+
+
+@pytest.mark.parametrize("answer", REFUSING_US)
+async def test_a_relay_that_refuses_us_says_nothing_of_a_mailbox(
+    settings: Settings, answer: str
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = answer
+        await greet(world)
+        assert await state(world) == ("failed", 1)
+        assert await world.rows("SELECT * FROM suppressed_addresses") == []
+
+
 async def test_a_dead_mailbox_is_not_mailed_to_again(settings: Settings) -> None:
     async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
         server.answers["RCPT"] = "550 5.7.1 we do not like this mail"
         await greet(world)
-        assert await world.value("SELECT count(*) FROM suppressed_addresses") == 0
         server.answers["RCPT"] = "550 5.1.1 no such mailbox"
         await greet(world, "bob@x.test")
         assert await world.rows("SELECT address FROM suppressed_addresses") == [("bob@x.test",)]
@@ -320,12 +340,31 @@ async def test_a_relay_that_hangs_up_after_its_refusal_has_refused(settings: Set
         assert await world.rows("SELECT address FROM suppressed_addresses") == [(ADA,)]
 
 
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
+@pytest.mark.parametrize(
+    "quoted",
+    ["http://x.test/verify?token=s3cret", "x.test/verify?token=s3cret", "www.x.test/s3cret",
+     "<mailto:s3cret@x.test>", "token=3Ds3cret%3D", "s3cret" * 8],
+)  # fmt: skip
+async def test_what_a_relay_quotes_of_a_mail_is_kept_nowhere(
+    settings: Settings, step: str, quoted: str
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers[step] = f"554 5.7.1 refused: {quoted} is listed"
+        await greet(world)
+        kept = str(await world.rows("SELECT answer FROM mails"))
+        kept += str(await world.rows("SELECT error, public_error, traceback FROM job_errors"))
+        assert "554" in kept
+        assert "is listed" in kept
+        assert "s3cret" not in kept
+
+
 async def test_a_relays_answer_leaves_no_address_in_job_rows(settings: Settings) -> None:
     async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
         server.answers["RCPT"] = "451 ada.l@X.test is busy"
         await greet(world, "Ada.L@x.test")
         [(error,)] = await world.rows("SELECT error FROM job_errors")
-        assert error == "JobError: 451 RCPT: <recipient> is busy"
+        assert error == "MailDelayed: 451 RCPT: (…) is busy"
 
 
 async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Which font has which character."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -26,8 +27,7 @@ _FALLBACKS = [
         "DejaVuSans.ttf",
     )
 ]
-# Joiners and variation selectors shape their neighbours; alone they show nothing.
-_INVISIBLE = {0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xFE00, 0xFE10)}
+_VARIATION_SELECTORS = {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
 
 
 @cache
@@ -71,8 +71,14 @@ def substitute(text: str, loaded: Sequence[Path]) -> str:
     return "".join(
         letter if _is_drawn(ord(letter), loaded) else MISSING
         for letter in text
-        if ord(letter) not in _INVISIBLE
+        if not _is_invisible(letter)
     )
+
+
+def _is_invisible(letter: str) -> bool:
+    """Joiners, marks of direction and the like shape their neighbours; alone they show nothing,
+    and some of them no font's shaping survives."""
+    return unicodedata.category(letter) == "Cf" or ord(letter) in _VARIATION_SELECTORS
 
 
 def _is_drawn(code: int, loaded: Sequence[Path]) -> bool:
