@@ -34,7 +34,8 @@ _APPLIED = "SELECT name, checksum FROM schema_migrations"
 # their names go from its ledger.
 _BASELINE, _BEFORE = "0002_baseline.sql", "0025_due_behind_locks.sql"
 _FROM_BEFORE = "from_0025.sql"
-_FORGET = "DELETE FROM schema_migrations WHERE name > '0001_procrastinate.sql'"
+_ENGINE = "0001_procrastinate.sql"
+_FORGET = f"DELETE FROM schema_migrations WHERE name > '{_ENGINE}'"
 
 
 class MigrationError(CommandError):
@@ -49,6 +50,11 @@ def migrate(url: str) -> list[str]:
         applied = _applied(conn)
         if _BEFORE in applied:
             return _take_along(conn)
+        if _BASELINE not in applied and any(name > _ENGINE and "/" not in name for name in applied):
+            raise MigrationError(
+                f"this database has some of 25 old migrations; bring it to {_BEFORE} with the"
+                " version that made it, then come back"
+            )
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
             with conn.transaction():

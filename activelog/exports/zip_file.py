@@ -51,10 +51,8 @@ def _cell(value: Any) -> Any:
     match value:
         case str():
             return escape_formula(value).replace("\n", "\r\n")
-        case datetime():
-            return value.isoformat()
-        case dict() | list():
-            return msgspec.json.encode(value).decode()
+        case dict() | list() | bool() | datetime():  # times as in the API
+            return msgspec.json.encode(value).decode().strip('"')
         case _:
             return value
 

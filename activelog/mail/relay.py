@@ -1,12 +1,9 @@
 """Where messages go: to a relay over SMTP, or into a folder as .eml files."""
 
 import asyncio
-import functools
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from activelog.base.errors import JobError, Permanent
 from activelog.base.settings import Folder, Settings, Smtp
@@ -16,10 +13,6 @@ from activelog.mail.smtp import Connection, Lost, Refused
 _IDLE_SECONDS = 20.0
 _FRESH_SECONDS = 1.0  # a connection that was used so lately is not asked whether it lives
 _MAILS_PER_CONNECTION = 100
-_MOST_THREADS = 256  # they start as they are needed
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # Answers that are about the mailbox, not about the mail or us (RFC 3463).
 _DEAD_MAILBOX = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
@@ -95,19 +88,19 @@ class _Pooled:
 
 class SmtpMailer:
     """Connections are reused, and closed when they were idle for twenty seconds; a broken one is
-    replaced at the next mail. There are as many as mails are sent at once, each in a thread."""
+    replaced at the next mail. There are as many as mails are sent at once, each in a
+    thread."""
 
     def __init__(self, relay: Smtp) -> None:
         self._relay = relay
         self._idle: list[_Pooled] = []  # the one that was used last at the end
         self._closing: asyncio.TimerHandle | None = None
-        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="smtp")
 
     async def send(self, message: Message) -> str:
         while True:
             pooled = await self._take()
             try:
-                answer = await self._in_thread(pooled.connection.transfer, message)
+                answer = await asyncio.to_thread(pooled.connection.transfer, message)
             except Refused as refused:
                 self._put_back(pooled)
                 raise _sorted_out(refused) from None
@@ -136,7 +129,6 @@ class SmtpMailer:
         idle, self._idle = self._idle, []
         for pooled in idle:
             pooled.connection.quit()
-        self._threads.shutdown(wait=False)
 
     async def _take(self) -> _Pooled:
         while self._idle:
@@ -147,7 +139,7 @@ class SmtpMailer:
         return _Pooled(await self._connect())
 
     async def _is_alive(self, pooled: _Pooled) -> bool:
-        return pooled.unused_for < _FRESH_SECONDS or await self._in_thread(
+        return pooled.unused_for < _FRESH_SECONDS or await asyncio.to_thread(
             pooled.connection.is_alive
         )
 
@@ -174,7 +166,7 @@ class SmtpMailer:
 
     async def _connect(self) -> Connection:
         try:
-            return await self._in_thread(Connection, self._relay)
+            return await asyncio.to_thread(Connection, self._relay)
         except Lost as lost:
             raise MailDelayed(str(lost)) from lost.__cause__
         except Refused as refused:
@@ -182,10 +174,6 @@ class SmtpMailer:
                 # Wrong credentials are ours to mend; the mail is fine and must not be lost.
                 raise MailDelayed("the mail relay does not accept our credentials") from None
             raise MailDelayed(str(refused)) from None
-
-    async def _in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        call = functools.partial(function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
 def _sorted_out(refused: Refused) -> JobError:

@@ -5,6 +5,7 @@ import re
 import smtplib
 import socket
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,51 @@ class Lost(Exception):
         self.before_content = before_content
 
 
+class _Lines:
+    """What smtplib reads answers from: each of their lines is there before `deadline`, or it
+    raises TimeoutError. (A time limit of the socket begins anew with each byte.)"""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.deadline = 0.0  # by the monotonic clock
+        self._sock = sock
+        self._read = b""
+
+    def readline(self, size: int) -> bytes:
+        while b"\n" not in self._read and len(self._read) < size:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+            received = self._sock.recv(4096)
+            if not received:
+                break
+            self._read += received
+        end = min(self._read.find(b"\n") + 1 or size, size)
+        line, self._read = self._read[:end], self._read[end:]
+        return line
+
+    def close(self) -> None:
+        self._read = b""
+
+
+class _Deadlines(smtplib.SMTP):
+    """Each answer has `seconds` to come, all of it; STEP_SECONDS while nothing else is said."""
+
+    seconds: float | None = None
+    file: _Lines | None
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = _Lines(self.sock)
+        if self.file is not None:
+            self.file.deadline = time.monotonic() + (self.seconds or STEP_SECONDS)
+        return super().getreply()
+
+
+class _Encrypted(_Deadlines, smtplib.SMTP_SSL):
+    pass
+
+
 class Connection:
     def __init__(self, relay: Smtp) -> None:
         """Greeted, encrypted as `relay` wants it, and signed in. Raises Lost or Refused."""
@@ -94,9 +140,10 @@ class Connection:
 
     def abort(self) -> None:
         """Whatever thread waits for the relay waits no longer."""
-        if self._smtp.sock is not None:
+        sock = self._smtp.sock
+        if sock is not None:
             with suppress(OSError):
-                self._smtp.sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
     # The beginning
 
@@ -159,18 +206,17 @@ class Connection:
         return self._answer()
 
     def _answer(self, seconds: float | None = None) -> Answer:
-        if self._smtp.sock is not None:
-            self._smtp.sock.settimeout(seconds or STEP_SECONDS)
+        self._smtp.seconds = seconds
         return Answer(*self._smtp.getreply())
 
 
-def _connected(relay: Smtp) -> smtplib.SMTP:
+def _connected(relay: Smtp) -> _Deadlines:
     # (A local_hostname keeps smtplib from asking the resolver for ours; _own_name says it later.)
     if relay.security == "tls":
-        return smtplib.SMTP_SSL(
+        return _Encrypted(
             relay.host, relay.port, "localhost", timeout=STEP_SECONDS, context=_verifying()
         )
-    return smtplib.SMTP(relay.host, relay.port, "localhost", timeout=STEP_SECONDS)
+    return _Deadlines(relay.host, relay.port, "localhost", timeout=STEP_SECONDS)
 
 
 def _own_name(smtp: smtplib.SMTP) -> str:

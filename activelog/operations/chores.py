@@ -6,17 +6,18 @@ from activelog.queue import Chore
 
 
 class WordNoter:
-    """Makes jobs findable by their words. At each call it takes those that were there at the call
-    before: of a block, a job with a lower id may still be on its way for a minute."""
+    """Makes jobs findable by their words, some at each call; True while there are more. It takes
+    those that were there when it came to its end before: of a block, a job with a lower id may
+    still be on its way for a minute."""
 
     def __init__(self) -> None:
-        self._newest: int | None = None
+        self._newest = 0
 
-    async def __call__(self, conn: Conn) -> None:
-        newest = await queries.newest_job(conn)
-        while self._newest is not None and await queries.note_words(conn, self._newest + 1):
-            pass
-        self._newest = newest
+    async def __call__(self, conn: Conn) -> bool:
+        if await queries.note_words(conn, self._newest + 1):
+            return True
+        self._newest = await queries.newest_job(conn)
+        return False
 
 
 def chores() -> list[Chore]:

@@ -38,10 +38,8 @@ class StrideScheduler:
             self.passes[queue] = last if self._is_strict else last + 1 / self._weight(queue)
             latest = max(latest, self.passes[queue])
         # An idle queue must not save up turns: nobody lags more than one start behind.
-        self.passes = {
-            name: max(value, latest - 1.0)
-            for name, value in list(self.passes.items())[-_MOST_QUEUES:]
-        }
+        kept = dict.fromkeys([*self._weights, *list(self.passes)[-_MOST_QUEUES:]])
+        self.passes = {name: max(self.passes[name], latest - 1.0) for name in kept}
 
     def _weight(self, queue: str) -> float:
         return self._weights.get(queue, 1.0)

@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 class Fetcher:
     """Writes outcomes and claims jobs of `tasks` from `queues` (None: all), shared by the weights
     of `shares`. `poll` is the longest time between two looks for jobs, in seconds; `running` gives
-    the ids of jobs that run. `is_patient` False looks after each outcome, so that who waits for the
-    end of all jobs misses none.
+    the ids of jobs that run. `is_patient` False looks after each outcome: nothing tells it of jobs,
+    or it is to end when there are none.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Fetcher:
             # that holds its queueing lock. One by one the guilty outcome shows, and fails.
             for outcome in outcomes:
                 await self._complete_alone(outcome)
-            return [], 0
+            return await self._complete_and_claim([], slots) if outcomes else ([], 0)
         self._note_written(outcomes, written)
         return claimed, ready_in
 

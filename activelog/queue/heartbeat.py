@@ -27,7 +27,7 @@ class Heartbeat:
     The event loop calls `tick` at least once a second.
 
     Each beat also learns whether this worker leads (it is ours and there longest: it does what one
-    does for all) and whether it is needed: somebody died."""
+    does for all) and whether it is needed: it is to rescue jobs of a dead one."""
 
     def __init__(
         self,

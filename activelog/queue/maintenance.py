@@ -82,8 +82,9 @@ async def write_counts_now(connection: ReconnectingConnection, counters: JobCoun
 
 @dataclass(frozen=True)
 class Chore:
-    """What the worker that leads does for all, every `interval` seconds. For a moment two may do
-    it at once, and it must bear that."""
+    """What the worker that leads does for all, every `interval` seconds, and again at once while
+    `work` returns True: each time is to be short, since rescuing waits for it. For a moment two
+    workers may do it, and it must bear that."""
 
     interval: float
     work: Callable[[Conn], Awaitable[object]]
@@ -94,8 +95,9 @@ async def do_chore(
 ) -> None:
     while True:
         await asyncio.sleep(chore.interval)
-        if is_leader():
-            await connection(chore.work)
+        has_more: object = True
+        while has_more and is_leader():
+            has_more = await connection(chore.work)
 
 
 async def report_unknown(

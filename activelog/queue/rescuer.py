@@ -24,15 +24,16 @@ async def rescue(
     silence: float,
     stock_silence: float,
 ) -> None:
-    """One worker at a time looks for the dead: the one that leads, once its own heartbeat has been
-    regular. `current` gives its id and heartbeat while it is registered."""
+    """The worker that leads rescues; others do when it leaves somebody dead for two seconds more.
+    Whoever does has had regular heartbeats. `current` gives its id and heartbeat while it is
+    registered."""
     while True:
         await asyncio.sleep(_INTERVAL)
         found = current()
         if found is None:
             continue
         worker_id, heartbeat = found
-        if not (heartbeat.is_leader and heartbeat.is_needed and heartbeat.is_regular):
+        if not (heartbeat.is_needed and heartbeat.is_regular):
             continue
         try:
             rescued = await connection(

@@ -104,7 +104,7 @@ class Worker(stock.Worker):
             queues=self._named_queues,
             shares=shares,
             poll=self.fetch_job_polling_interval,
-            is_patient=self.wait,
+            is_patient=self.wait and self.listen_notify,
             running=self._running.ids,
         )
         self._connection = self._fetcher.connection

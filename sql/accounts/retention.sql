@@ -9,7 +9,8 @@ DELETE FROM password_resets WHERE id IN (
     ORDER BY expires_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
 
 -- name: unverified_registrations
--- Registrations that nobody verified; their mails go with them.
+-- Registrations that nobody verified; their mails go with them. (Not accounts whose deletion was cut
+-- off: they are closed, and more is to go than their row.)
 DELETE FROM users WHERE id IN (
-    SELECT id FROM users WHERE verified_at IS NULL AND created_at < %(now)s::timestamptz - interval '7 days'
+    SELECT id FROM users WHERE verified_at IS NULL AND delete_after IS NULL AND created_at < %(now)s::timestamptz - interval '7 days'
     ORDER BY created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

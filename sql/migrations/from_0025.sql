@@ -88,7 +88,7 @@ SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM procrastinate_jobs_id
 ALTER TABLE mails RENAME COLUMN occasion TO dedup_key;
 ALTER TABLE mails RENAME CONSTRAINT mails_user_id_kind_occasion_key TO mails_user_id_kind_dedup_key_key;
 UPDATE procrastinate_jobs SET args = args - 'occasion' || jsonb_build_object('dedup_key', args->'occasion')
-WHERE status = 'todo' AND args ? 'occasion';
+WHERE status <> 'succeeded' AND args ? 'occasion';  -- failed ones may be retried
 ALTER TABLE job_tickets RENAME COLUMN line TO concurrency_group;
 ALTER TABLE job_tickets RENAME COLUMN line_slots TO concurrency_limit;
 ALTER INDEX job_tickets_line RENAME TO job_tickets_group;

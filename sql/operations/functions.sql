@@ -107,7 +107,8 @@ BEGIN
     SELECT (SELECT count(*) FROM ready) + (SELECT count(*) FROM due),
            least((SELECT max(e.at) FROM procrastinate_events e
                   WHERE e.job_id = (SELECT min(id) FROM ready)
-                    AND e.type IN ('deferred', 'deferred_for_retry', 'retried', 'scheduled')),
+                    AND e.type IN ('deferred', 'deferred_for_retry', 'retried', 'scheduled')
+                    AND e.at <= clock_timestamp()),
                  (SELECT min(scheduled_at) FROM due))
     INTO waiting, oldest;
 END;

@@ -20,7 +20,9 @@ COMMENT ON SCHEMA monitoring IS 'Jobs, queues, failures, schedules, mails, expor
 
 CREATE VIEW monitoring.jobs AS
 SELECT j.id, j.queue_name::text AS queue, j.task_name::text AS task, j.status::text AS status, j.args,
-       j.attempts, j.priority, j.lock, j.scheduled_at, j.worker_id,
+       j.attempts, j.priority, j.lock, coalesce(j.scheduled_at, (
+           SELECT max(e.at) FROM procrastinate_events e
+           WHERE e.job_id = j.id AND e.type = 'scheduled')) AS scheduled_at, j.worker_id,
        (SELECT min(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'deferred')
            AS created_at,
        (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'started')

@@ -8,7 +8,9 @@ DELETE FROM procrastinate_workers WHERE id = %(worker_id)s
 
 -- name: beat
 -- No row: somebody took this worker for dead and removed it. The one of ours that has been there
--- longest leads: it does what one worker does for all, and looks whether somebody is to be rescued.
+-- longest leads: it does what one worker does for all. `is_needed`: somebody is to be rescued from, and
+-- it is for this worker to do; for one that does not lead two seconds later, when the one that leads
+-- would have done it.
 WITH me AS (
     UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(worker_id)s
     RETURNING id
@@ -19,13 +21,14 @@ leads AS (
         WHERE w.id < me.id AND NOT is_dead(w, %(silence)s, %(silence)s)) AS is_leader
     FROM me
 )
-SELECT is_leader, CASE WHEN is_leader THEN
-    EXISTS (SELECT FROM procrastinate_workers w
-            WHERE w.id <> leads.id AND is_dead(w, %(silence)s, %(stock_silence)s))
-    OR EXISTS (SELECT FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
-                   SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id))
-    ELSE false END AS is_needed
-FROM leads
+SELECT is_leader,
+       EXISTS (SELECT FROM procrastinate_workers w
+               WHERE w.id <> leads.id AND is_dead(w, %(silence)s::interval + patience,
+                                                  %(stock_silence)s::interval + patience))
+       OR is_leader AND EXISTS (
+           SELECT FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
+               SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_needed
+FROM leads, LATERAL (SELECT CASE WHEN is_leader THEN interval '0' ELSE '2 seconds' END) AS p (patience)
 
 -- name: rescue
 SELECT job_id, task_name, failed FROM rescue_jobs(

@@ -322,6 +322,31 @@ async def test_connections_that_nobody_uses_are_closed(
         assert server.gone == server.connections
 
 
+@pytest.mark.parametrize("greets", [False, True])
+async def test_a_relay_that_never_ends_its_answer_only_delays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, greets: bool
+) -> None:
+    monkeypatch.setattr(smtp_client, "STEP_SECONDS", 1)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = b"220-wait\r\n"
+        if greets:
+            writer.write(b"220 test\r\n")
+            line = b"250-wait\r\n"
+        with suppress(OSError):
+            while True:
+                writer.write(line)
+                await writer.drain()
+                await asyncio.sleep(0.2)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    smtp = Smtp("127.0.0.1", server.sockets[0].getsockname()[1], "plain")
+    async with running(replace(settings, mail=smtp)) as world, asyncio.timeout(20):
+        await greet(world)
+        assert await state(world) == ("queued", 1)
+    server.close()
+
+
 async def test_a_relay_that_hangs_up_after_its_refusal_has_refused(settings: Settings) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 test\r\n")

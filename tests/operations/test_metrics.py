@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psycopg
 import pytest
 
@@ -187,6 +188,20 @@ async def test_readiness_says_what_to_do(world: World) -> None:
     assert unready.status_code == 503
     assert "migrations: 1 to apply: run activelog migrate" in unready.text
     assert (await world.http.get("/healthz")).text == "ok\n"
+
+
+async def test_when_a_job_was_due_is_shown_after_it_ran(world: World) -> None:
+    async with world.jobs.open_async():
+        task = world.jobs.configure_task(
+            "activelog.activities.notify", schedule_in={"milliseconds": 300}
+        )
+        await task.defer_async(activity_id=1)
+    due = await world.value("SELECT scheduled_at FROM procrastinate_jobs")
+    await anyio.sleep(0.3)
+    await world.work()
+    assert await world.rows("SELECT status, scheduled_at FROM monitoring.jobs") == [
+        ("succeeded", due)
+    ]
 
 
 async def test_the_views_explain_themselves(world: World) -> None:

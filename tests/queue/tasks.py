@@ -34,6 +34,13 @@ async def marked(context: Context, seconds: float = 0) -> None:
     await mark(context, "end")
 
 
+@blueprint.job("blocking", queue="default")
+async def blocking(context: Context, seconds: float) -> None:
+    """Holds up its worker's event loop."""
+    await mark(context, "start")
+    time.sleep(seconds)  # noqa: ASYNC251 - that is what it is for
+
+
 @blueprint.job("stubborn", queue="default")
 async def stubborn(context: Context) -> None:
     """Does not heed a cancellation."""

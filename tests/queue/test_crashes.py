@@ -52,6 +52,21 @@ def test_jobs_of_a_killed_worker_run_again_within_ten_seconds(queue: Queue) -> N
     assert queue.one("SELECT kind FROM job_errors") == ("death",)
 
 
+def test_others_rescue_while_the_one_that_leads_cannot(queue: Queue) -> None:
+    with queue.worker("--queues", "first"):
+        queue.until_workers(1)
+        with queue.worker() as one, queue.worker() as two:
+            queue.until_workers(3)
+            time.sleep(7)  # their heartbeats have been regular
+            blocking = queue.defer("blocking", queue="first", args={"seconds": 30})
+            running(queue, blocking)
+            job = queue.defer("marked", args={"seconds": 3})
+            running(queue, job)
+            (pid,) = queue.one("SELECT pid FROM marks WHERE job_id = %s", job)
+            (one if one.pid == pid else two).kill()
+            until(lambda: queue.marks(job).count("start") == 2, "the second run", 10)
+
+
 def test_a_worker_restarted_alone_finds_the_jobs_of_its_killed_self(queue: Queue) -> None:
     job = queue.defer("marked", args={"seconds": 1})
     with queue.worker() as first:

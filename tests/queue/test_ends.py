@@ -108,6 +108,19 @@ async def test_a_retry_that_meets_its_queueing_lock_counts_as_one_that_failed(qu
     assert [found for found in queue.all(COUNTED) if found[1]] == [("failed", 1)]
 
 
+async def test_a_retry_that_meets_its_queueing_lock_does_not_end_a_worker_early(
+    queue: Queue,
+) -> None:
+    failing = queue.defer("failing_later", args={"seconds": 1.0}, queueing_lock="one")
+    async with queue.app.open_async():
+        work = queue.app.run_worker_async(wait=False, concurrency=1, install_signal_handlers=False)
+        working = asyncio.create_task(work)
+        await until_status(queue, failing, "doing")
+        later = [queue.defer("noop", queueing_lock="one"), queue.defer("noop")]
+        await working
+    assert [queue.status(job) for job in later] == ["succeeded", "succeeded"]
+
+
 async def test_what_ends_with_its_worker_is_counted(queue: Queue) -> None:
     job = queue.defer("marked", args={"seconds": 60}, queueing_lock="one")
     async with working(queue, shutdown_graceful_timeout=0):

@@ -12,7 +12,7 @@ import pytest
 from activelog import database
 from activelog.queue import Backoff, connection, queries
 from activelog.queue.app import Limits
-from activelog.queue.claims import ScanPositions
+from activelog.queue.claims import ScanPositions, StrideScheduler
 from activelog.queue.connection import DatabaseGone, ReconnectingConnection
 from activelog.queue.heartbeat import Heartbeat
 from tests import processes
@@ -169,6 +169,14 @@ async def test_idle_share_is_given_away(queue: Queue) -> None:
     began = time.monotonic()
     await queue.work(concurrency=30)
     assert time.monotonic() - began < 8
+
+
+def test_the_queues_with_weights_are_never_forgotten() -> None:
+    shares = StrideScheduler({"critical": 6, "low": 1})
+    shares.started(f"queue {number}" for number in range(200))
+    shares.started(f"queue {number}" for number in range(200))
+    assert shares.weights()[:2] == [6, 1]
+    assert list(shares.passes)[:2] == ["critical", "low"]
 
 
 async def test_strict_order_starts_a_lower_queue_last(queue: Queue) -> None:

@@ -181,13 +181,18 @@ async def test_a_mail_whose_job_is_gone_is_given_up_after_a_day(world: World) ->
 
 
 async def test_a_deletion_that_was_cut_off_is_finished_the_next_night(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ada = await world.user()
     await add_photo(ada)
     await ada.call("DELETE", "/api/v1/users/me")
     await world.work()
-    await world.rows("UPDATE users SET delete_after = now()")
+    await world.rows(
+        "UPDATE users SET delete_after = now(), created_at = now() - interval '1 year'"
+    )
+    await world.rows(
+        "INSERT INTO suppressed_addresses (address, answer) VALUES (%s, 'gone')", ada.address
+    )
     with monkeypatch.context() as broken:
         broken.setattr(FolderStorage, "remove_all", _away)
         await world.jobs_defer("activelog.cleanup.nightly")
@@ -197,6 +202,8 @@ async def test_a_deletion_that_was_cut_off_is_finished_the_next_night(
     await world.make_due()
     await world.work()
     assert await world.value("SELECT count(*) FROM users") == 0
+    assert await world.rows("SELECT * FROM suppressed_addresses") == []
+    assert objects(tmp_path) == []
     assert await world.value("SELECT outcome FROM schedule_runs ORDER BY id DESC") == "succeeded"
 
 
