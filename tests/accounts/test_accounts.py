@@ -49,6 +49,21 @@ async def test_a_token_verifies_once_and_for_24_hours(world: World) -> None:
     assert (await world.http.get(url)).status_code == 400
 
 
+async def test_who_is_verified_by_now_gets_no_link(world: World) -> None:
+    await world.register(ADA)
+    await world.rows("UPDATE users SET verified_at = now()")
+    await world.work()
+    assert world.token_mailed_to(ADA) is None
+
+
+async def test_a_closed_account_shows_nothing(world: World) -> None:
+    """As when its deletion is under way."""
+    ada = await world.user()
+    assert (await ada.get("/api/v1/users/me")).status_code == 200
+    await world.rows("UPDATE users SET verified_at = NULL")
+    assert (await ada.get("/api/v1/users/me")).status_code == 401
+
+
 async def test_only_a_hash_of_the_token_is_stored(world: World) -> None:
     await world.register(ADA)
     await world.work()
