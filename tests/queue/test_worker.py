@@ -530,6 +530,16 @@ async def test_a_claim_whose_answer_was_lost_is_released(queue: Queue) -> None:
     assert [queue.status(job) for job in (1, 2)] == ["todo", "aborted"]
 
 
+async def test_another_thread_can_stop_a_worker(queue: Queue) -> None:
+    async with queue.app.open_async():
+        worker = queue.app._worker(install_signal_handlers=False)
+        running = asyncio.create_task(worker.run())
+        await asyncio.to_thread(queue.until_workers, 1)
+        await asyncio.to_thread(worker.stop)
+        await asyncio.wait_for(running, 10)
+    assert queue.all("SELECT * FROM procrastinate_workers") == []
+
+
 async def test_priority_wins_within_a_queue(queue: Queue) -> None:
     for _ in range(5):
         queue.defer("noop")
