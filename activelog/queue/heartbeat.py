@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from activelog import database
+from activelog.queue.wake_ups import Peers
 
 INTERVAL = 1.0  # seconds
 
@@ -27,7 +28,7 @@ class Heartbeat:
     The event loop calls `tick` at least once a second.
 
     Each beat also learns whether this worker leads (it is ours and there longest: it does what one
-    does for all) and whether it is needed: it is to rescue jobs of a dead one."""
+    does for all) and whether it is needed: it is to rescue somebody's jobs; and who is alive."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Heartbeat:
     ) -> None:
         self.is_leader = False
         self.is_needed = False
+        self.peers: Peers = []
         self._url = url
         self._params: dict[str, Any] = {
             "worker_id": worker_id,
@@ -91,7 +93,8 @@ class Heartbeat:
                 learned = conn.execute(_BEAT, self._params).fetchone()
                 if learned is None:
                     return False
-                self.is_leader, self.is_needed = learned
+                self.is_leader, self.is_needed, peers = learned
+                self.peers = peers or []
                 self._note_beat()
             self._stopped.wait(INTERVAL)
         return True

@@ -1,7 +1,6 @@
 """What a worker does beside running jobs, each an endless coroutine that survives an outage."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from activelog.database.notifications import listen
 from activelog.queue import queries
 from activelog.queue.connection import ReconnectingConnection
 from activelog.queue.job_counters import JobCounters
+from activelog.queue.wake_ups import Notice, read_notification
 
 # Seconds
 _COUNT_INTERVAL = 1.0
@@ -24,34 +24,23 @@ logger = logging.getLogger(__name__)
 async def watch_notifications(
     url: str,
     queues: Iterable[str] | None,
-    on_job: Callable[[], None],
+    on_job: Callable[[Notice | None], None],
     on_abort: Callable[[int], None],
 ) -> None:
     """Calls back for each notification on the engine's channels, and `on_job` for those that it may
     have missed."""
 
     def on_notify(payload: str) -> None:
-        aborted = _job_to_abort(payload)
-        on_job() if aborted is None else on_abort(aborted)
+        found = read_notification(payload)
+        on_abort(found) if isinstance(found, int) else on_job(found)
 
     await listen(
         url,
         list(get_channel_for_queues(queues)),
         application="activelog listener",
-        on_start=on_job,
+        on_start=lambda: on_job(None),
         on_notify=on_notify,
     )
-
-
-def _job_to_abort(payload: str) -> int | None:
-    """None for all that is no request of the engine's to abort a job: then there may be a new one.
-    (Anybody can send on its channels.)"""
-    try:
-        notification = json.loads(payload)
-        is_abort = notification["type"] == "abort_job_requested"
-        return int(notification["job_id"]) if is_abort else None
-    except (ValueError, TypeError, LookupError):
-        return None
 
 
 async def watch_aborts(

@@ -26,6 +26,7 @@ from activelog.queue.heartbeat import INTERVAL, Heartbeat
 from activelog.queue.outcome import Outcome
 from activelog.queue.rescuer import rescue
 from activelog.queue.running_jobs import RunningJobs
+from activelog.queue.wake_ups import Notice, seconds_to_wait
 
 if TYPE_CHECKING:
     from activelog.queue.app import Limits
@@ -269,7 +270,8 @@ class Worker(stock.Worker):
         ]
         if self.listen_notify:
             abort = self._running.abort
-            found.append(maintenance.watch_notifications(self._url, self.queues, look, abort))
+            hear = self._on_notice
+            found.append(maintenance.watch_notifications(self._url, self.queues, hear, abort))
         return found
 
     def _guarded(self, side: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -342,10 +344,19 @@ class Worker(stock.Worker):
             return 0
         return max(0, self.concurrency - len(self._running))
 
+    def _on_notice(self, notice: Notice | None) -> None:
+        peers = self._heartbeat.peers
+        self._look_in(seconds_to_wait(self.worker_id or 0, peers, notice) if notice else 0.0)
+
     def _look_now(self) -> None:
         """There may be a job to start."""
-        self._fetcher.look_at = 0.0
-        self._wake.set()
+        self._look_in(0.0)
+
+    def _look_in(self, seconds: float) -> None:
+        look_at = time.monotonic() + seconds
+        if look_at < self._fetcher.look_at:
+            self._fetcher.look_at = look_at
+            self._wake.set()
 
     async def _turn(self) -> None:
         for claimed in await self._fetcher.turn(self._free_slots()):

@@ -235,7 +235,7 @@ INSERT INTO paused_queues (queue_name) VALUES (%(queue)s) ON CONFLICT DO NOTHING
 -- name: resume
 -- And wakes the workers.
 WITH resumed AS (DELETE FROM paused_queues WHERE queue_name = %(queue)s RETURNING queue_name)
-SELECT notify_queue(queue_name, 0) FROM resumed
+SELECT notify_queue(queue_name, 0, NULL) FROM resumed
 
 -- name: schedules
 SELECT t.task_name, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at, r.outcome,

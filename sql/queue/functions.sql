@@ -1,15 +1,17 @@
 -- The queue in Postgres: what wakes workers, and how jobs are claimed, finished and rescued.
 
 -- One NOTIFY a statement and queue, in the engine's channels and words: stock workers wake, too.
-CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify(channel, json_build_object('type', 'job_inserted', 'job_id', _job)::text)
+-- Our workers read more: of which queue, and of how many jobs (NULL: all workers are to look).
+CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint, _jobs bigint) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify(channel, json_build_object('type', 'job_inserted', 'job_id', _job,
+                                                'queue', _queue, 'jobs', _jobs)::text)
     FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
 $$;
 
 -- Wakes the workers when a job waits for this lock, whatever its queue: those that take all queues, and
 -- those that take some.
 CREATE OR REPLACE FUNCTION notify_lock(_lock text) RETURNS void LANGUAGE sql AS $$
-    SELECT notify_queue(queue, first.id)
+    SELECT notify_queue(queue, first.id, NULL)
     FROM (SELECT j.id FROM procrastinate_jobs j WHERE j.lock = _lock AND j.status = 'todo'
           ORDER BY j.id LIMIT 1) AS first,
          (SELECT DISTINCT unnest(coalesce(queues, '{""}')) AS queue FROM our_workers) AS taken
@@ -24,7 +26,8 @@ BEGIN
     INSERT INTO procrastinate_events (job_id, type, at)
     SELECT id, 'scheduled', scheduled_at FROM new_jobs
     WHERE status = 'todo' AND scheduled_at IS NOT NULL;
-    PERFORM notify_queue(queue_name, max(id)) FROM new_jobs WHERE status = 'todo' GROUP BY queue_name;
+    PERFORM notify_queue(queue_name, max(id), count(*)) FROM new_jobs WHERE status = 'todo'
+    GROUP BY queue_name;
     RETURN NULL;
 END;
 $$;
@@ -56,7 +59,7 @@ BEGIN
     -- The engine does not: a job that is handed back, is to start now after all, comes to another
     -- queue, or waited for a lock, would wait for somebody's next poll.
     IF EXISTS (SELECT FROM new_jobs WHERE status = 'todo') THEN
-        PERFORM notify_queue(n.queue_name, max(n.id))
+        PERFORM notify_queue(n.queue_name, max(n.id), count(*))
         FROM old_jobs o JOIN new_jobs n USING (id)
         WHERE (o.status <> 'todo' OR o.scheduled_at > now() OR o.queue_name <> n.queue_name)
           AND n.status = 'todo' AND coalesce(n.scheduled_at, now()) <= now()

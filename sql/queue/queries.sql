@@ -10,7 +10,7 @@ DELETE FROM procrastinate_workers WHERE id = %(worker_id)s
 -- No row: somebody took this worker for dead and removed it. The one of ours that has been there
 -- longest leads: it does what one worker does for all. `is_needed`: somebody is to be rescued from, and
 -- it is for this worker to do; for one that does not lead two seconds later, when the one that leads
--- would have done it.
+-- would have done it. `peers`: who of ours is alive, and its queues.
 WITH me AS (
     UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(worker_id)s
     RETURNING id
@@ -27,7 +27,10 @@ SELECT is_leader,
                                                   %(stock_silence)s::interval + patience))
        OR is_leader AND EXISTS (
            SELECT FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
-               SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_needed
+               SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_needed,
+       (SELECT json_agg(json_build_array(o.worker_id, o.queues))
+        FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
+        WHERE NOT is_dead(w, %(silence)s, %(silence)s)) AS peers
 FROM leads, LATERAL (SELECT CASE WHEN is_leader THEN interval '0' ELSE '2 seconds' END) AS p (patience)
 
 -- name: rescue

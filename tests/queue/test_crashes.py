@@ -67,6 +67,16 @@ def test_others_rescue_while_the_one_that_leads_cannot(queue: Queue) -> None:
             until(lambda: queue.marks(job).count("start") == 2, "the second run", 10)
 
 
+def test_a_job_whose_turn_is_a_stopped_workers_starts_soon(queue: Queue) -> None:
+    with queue.worker() as stopped, queue.worker():
+        queue.until_workers(2)
+        time.sleep(2)  # they know of each other
+        stopped.send_signal(signal.SIGSTOP)
+        jobs = [queue.defer("noop") for _ in range(10)]
+        for job in jobs:
+            queue.until_status(job, "succeeded", 3)  # it takes six seconds to be dead
+
+
 def test_a_worker_restarted_alone_finds_the_jobs_of_its_killed_self(queue: Queue) -> None:
     job = queue.defer("marked", args={"seconds": 1})
     with queue.worker() as first:

@@ -15,6 +15,7 @@ from activelog.queue.app import Limits
 from activelog.queue.claims import ScanPositions, StrideScheduler
 from activelog.queue.connection import DatabaseGone, ReconnectingConnection
 from activelog.queue.heartbeat import Heartbeat
+from activelog.queue.wake_ups import Notice, Peers, seconds_to_wait
 from tests import processes
 from tests.queue import tasks
 from tests.queue.conftest import Queue
@@ -321,6 +322,22 @@ async def test_a_busy_worker_hears_of_a_new_queue(queue: Queue) -> None:
         for job in jobs:
             await until_status(queue, job, "succeeded", 6)
         assert queue.all("SELECT 1 FROM procrastinate_jobs WHERE status = 'todo'"), "still busy"
+
+
+def test_workers_take_turns_in_one_order_that_differs_by_job() -> None:
+    peers: Peers = [(1, None), (2, ["default"]), (3, ["low"]), (4, None)]
+    firsts = set()
+    for job in range(50):
+        notice = Notice(job, "default", 1)
+        waits = [seconds_to_wait(worker, peers, notice) for worker in (1, 2, 4)]
+        assert sorted(waits) == pytest.approx([0, 0.1, 0.2])
+        firsts.add(waits.index(0))
+        both = [seconds_to_wait(worker, peers, Notice(job, "default", 2)) for worker in (1, 2, 4)]
+        assert sorted(both) == pytest.approx([0, 0, 0.1])
+    assert firsts == {0, 1, 2}
+    many: Peers = [(worker, None) for worker in range(100)]
+    longest = max(seconds_to_wait(worker, many, Notice(7, "default", 1)) for worker, _ in many)
+    assert longest == 1, "everybody looks within a second"
 
 
 async def test_a_notification_of_somebody_elses_harms_nobody(queue: Queue) -> None:
