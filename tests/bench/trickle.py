@@ -67,12 +67,15 @@ def _against_pgqueuer(place: Place) -> Iterator[Result]:
 def _held(place: Place) -> Result:
     """Enqueueing one by one, free and after 60,000 under a snapshot that somebody holds."""
     empty(place)
-    free = _enqueue_rate(place, 5_000)
+    with run_worker(place, OURS, SLOTS):
+        await_workers(place, 1)
+        free = _enqueue_rate(place, 5_000)
     empty(place)
     with psycopg.connect(place.url) as holder:
         holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         holder.execute("SELECT 1 FROM procrastinate_jobs LIMIT 1")
         with run_worker(place, OURS, SLOTS):
+            await_workers(place, 1)
             _enqueue_rate(place, HELD)
             late = _enqueue_rate(place, 5_000)
     note = f"after {HELD:,} under a held snapshot; against the free rate"
