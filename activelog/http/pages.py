@@ -99,7 +99,9 @@ async def visitor_of(request: Request) -> Visitor | None:
 
 
 def check_origin(request: Request) -> None:
-    if _split(request.headers.get("origin", "")).netloc != request.headers.get("host"):
+    origin = _split(request.headers.get("origin", ""))
+    is_safe = origin.scheme == "https" or not _is_encrypted(request)
+    if origin.netloc != request.headers.get("host") or not is_safe:
         raise AppError("forbidden", "that form was not sent from a page of ours", 403)
 
 
@@ -136,7 +138,7 @@ def page(request: Request, template: str, *, status: int = 200, **data: Any) -> 
         **data,
     )
     if message:
-        response.delete_cookie(FLASH, httponly=True, samesite="lax")
+        _set(request, response, FLASH, "", seconds=0)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -166,7 +168,7 @@ def sign_in(request: Request, token: str, path: str) -> Response:
 
 def sign_out(request: Request) -> Response:
     response = RedirectResponse("/sign-in", 303)
-    response.delete_cookie(http.SESSION_COOKIE, httponly=True, samesite="lax")
+    _set(request, response, http.SESSION_COOKIE, "", seconds=0)
     return response
 
 
@@ -177,8 +179,13 @@ def local_path(text: str) -> str:
 
 
 def _set(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:
-    secure = of_request(request).settings.base_url.startswith("https:")
+    secure = _is_encrypted(request)
     response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
+
+
+def _is_encrypted(request: Request) -> bool:
+    """Whether people's browsers reach us by https, whatever a proxy makes of it."""
+    return of_request(request).settings.base_url.startswith("https:")
 
 
 async def for_script(answer: Awaitable[Response], target: str) -> Response:

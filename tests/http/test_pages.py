@@ -1,5 +1,7 @@
 """Pages without a browser: what they refuse, and where they lead."""
 
+from typing import Any
+
 import pytest
 
 from activelog import http
@@ -102,3 +104,17 @@ async def test_a_refused_form_leads_to_no_other_host(world: World, path: str) ->
     location = answer.headers.get("Location", "/")
     assert location.startswith("/")
     assert not location.startswith(("//", "/\\"))
+
+
+async def test_behind_https_forms_and_cookies_keep_to_it(with_settings: Any) -> None:
+    async with with_settings(base_url="https://activelog.test") as world:
+        ada = await world.user()
+        ours = browse(world, ada)
+        refused = await world.http.post(
+            "/sign-out", headers=ours | {"Origin": "http://activelog.test"}
+        )
+        assert refused.status_code == 403
+        done = await world.http.post("/sign-out", headers=ours)
+        assert done.status_code == 303
+        assert "secure" in done.headers["Set-Cookie"].lower()
+        assert "max-age=0" in done.headers["Set-Cookie"].lower()
