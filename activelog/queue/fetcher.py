@@ -30,15 +30,16 @@ logger = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """Writes outcomes and claims jobs of `tasks` from `queues` (None: all), shared by the weights
-    of `shares`. `poll` is the longest time between two looks for jobs, in seconds; `running` gives
-    the ids of jobs that run. `is_patient` False looks after each outcome: nothing tells it of jobs,
-    or it is to end when there are none.
+    """On a connection of its own it writes outcomes, and claims jobs of `tasks` from `queues`
+    (None: all), shared by the weights of `shares`. `poll` is the longest time between two looks for
+    jobs, in seconds; `running` gives the ids of jobs that run. `is_patient` False looks after each
+    outcome: nothing tells it of jobs, or it is to end when there are none.
     """
 
     def __init__(
         self,
-        connect: Callable[..., ReconnectingConnection],
+        url: str,
+        patience: float,
         *,
         tasks: list[str],
         queues: list[str] | None,
@@ -48,7 +49,7 @@ class Fetcher:
         running: Callable[[], list[int]],
     ) -> None:
         self.worker_id: int | None = None
-        self.connection = connect(self.release_unseen)
+        self.connection = ReconnectingConnection(url, patience, self.release_unseen)
         self.counters = JobCounters()
         self.outcomes: list[Outcome] = []  # to be written
         self.look_at = 0.0  # for jobs, by the monotonic clock

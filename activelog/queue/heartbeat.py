@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from activelog import database
+from activelog.queue.limits import Limits
 from activelog.queue.wake_ups import Peers
 
 INTERVAL = 1.0  # seconds
@@ -34,10 +35,8 @@ class Heartbeat:
         self,
         url: str,
         worker_id: int,
+        limits: Limits,
         *,
-        silence: float,
-        stock_silence: float,
-        blocked: float,
         on_lost: Callable[[], None],
     ) -> None:
         self.is_leader = False
@@ -46,10 +45,10 @@ class Heartbeat:
         self._url = url
         self._params: dict[str, Any] = {
             "worker_id": worker_id,
-            "silence": f"{silence} seconds",
-            "stock_silence": f"{stock_silence} seconds",
+            "silence": f"{limits.silence} seconds",
+            "stock_silence": f"{limits.stock_silence} seconds",
         }
-        self._silence, self._blocked = silence, blocked
+        self._limits = limits
         self._on_lost = on_lost
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -70,7 +69,9 @@ class Heartbeat:
         a gap for as long as makes a worker dead. After an outage, a stall of commits or a pause of
         this process every worker's last beat is old."""
         now = time.monotonic()
-        return now - self._beat_at < 2 * INTERVAL and now - self._regular_since > self._silence
+        return (
+            now - self._beat_at < 2 * INTERVAL and now - self._regular_since > self._limits.silence
+        )
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -87,7 +88,7 @@ class Heartbeat:
     def _beat(self, conn: psycopg.Connection) -> bool:
         """Returns when stopped (True) or when the worker's row is gone (False)."""
         while not self._stopped.is_set():
-            if time.monotonic() - self._ticked_at > self._blocked:
+            if time.monotonic() - self._ticked_at > self._limits.blocked:
                 logger.error("A job blocks the event loop: no heartbeat until it goes on")
             else:
                 learned = conn.execute(_BEAT, self._params).fetchone()

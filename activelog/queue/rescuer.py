@@ -9,6 +9,7 @@ import psycopg
 from activelog.queue import queries
 from activelog.queue.connection import ReconnectingConnection
 from activelog.queue.heartbeat import Heartbeat
+from activelog.queue.limits import Limits
 
 DEATHS = 3  # a job that took so many workers with it is not rescued again
 _INTERVAL = 1.0  # seconds
@@ -18,11 +19,9 @@ logger = logging.getLogger(__name__)
 
 async def rescue(
     connection: ReconnectingConnection,
+    limits: Limits,
     current: Callable[[], tuple[int, Heartbeat] | None],
     on_rescued: Callable[[], None],
-    *,
-    silence: float,
-    stock_silence: float,
 ) -> None:
     """The worker that leads rescues; others do when it leaves somebody dead for two seconds more.
     Whoever does has had regular heartbeats. `current` gives its id and heartbeat while it is
@@ -38,7 +37,7 @@ async def rescue(
         try:
             rescued = await connection(
                 lambda conn, worker_id=worker_id: queries.rescue(  # type: ignore[misc]
-                    conn, worker_id, silence, stock_silence, DEATHS
+                    conn, worker_id, limits.silence, limits.stock_silence, DEATHS
                 )
             )
         except psycopg.errors.UniqueViolation as error:

@@ -9,11 +9,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from procrastinate import worker as stock
 
@@ -23,13 +22,11 @@ from activelog.queue.connection import ReconnectingConnection
 from activelog.queue.executor import ThreadHangs, TrackedThreadPool
 from activelog.queue.fetcher import Fetcher
 from activelog.queue.heartbeat import INTERVAL, Heartbeat
+from activelog.queue.limits import Limits
 from activelog.queue.outcome import Outcome
 from activelog.queue.rescuer import rescue
 from activelog.queue.running_jobs import RunningJobs
 from activelog.queue.wake_ups import Notice, seconds_to_wait
-
-if TYPE_CHECKING:
-    from activelog.queue.app import Limits
 
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
@@ -80,7 +77,7 @@ class Worker(stock.Worker):
         pool: Pool,
         timeouts: Mapping[str, float],
         shares: Mapping[str, float] | None,
-        limits: "Limits",
+        limits: Limits,
         chores: Sequence[maintenance.Chore],
         **options: Any,
     ) -> None:
@@ -100,7 +97,8 @@ class Worker(stock.Worker):
         self._wake = asyncio.Event()
         self._running = RunningJobs(self, timeouts, self._on_outcome)
         self._fetcher = Fetcher(
-            partial(ReconnectingConnection, url, limits.outage),
+            url,
+            limits.outage,
             tasks=self._tasks,
             queues=self._named_queues,
             shares=shares,
@@ -143,8 +141,12 @@ class Worker(stock.Worker):
 
     def stop(self) -> None:
         """From any thread."""
+        self._call_in_loop(self._drain_from_now)
+
+    def _call_in_loop(self, function: Callable[..., object], *args: Any) -> None:
+        """From any thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._drain_from_now)
+            self._loop.call_soon_threadsafe(function, *args)
 
     # States
 
@@ -174,10 +176,7 @@ class Worker(stock.Worker):
     def _on_lost(self, worker_id: int) -> None:
         """Called from the heartbeat's thread: others took this worker for dead, under that id, and
         run its jobs."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(
-                lambda: self._guarded(self._start_over(worker_id)) and None
-            )
+        self._call_in_loop(lambda: self._guarded(self._start_over(worker_id)))
 
     async def _start_over(self, lost: int) -> None:
         logger.error("Worker %d was taken for dead: it drops its jobs", lost)
@@ -205,9 +204,7 @@ class Worker(stock.Worker):
         self._heartbeat = Heartbeat(
             self._url,
             worker_id,
-            silence=self._limits.silence,
-            stock_silence=self._limits.stock_silence,
-            blocked=self._limits.blocked,
+            self._limits,
             on_lost=lambda: self._on_lost(worker_id),
         )
         self._heartbeat.start()
@@ -249,13 +246,7 @@ class Worker(stock.Worker):
         look, connection, counters = self._look_now, self._side_connection, self._fetcher.counters
         found = [
             self._tick(),
-            rescue(
-                connection,
-                self._registered,
-                look,
-                silence=self._limits.silence,
-                stock_silence=self._limits.stock_silence,
-            ),
+            rescue(connection, self._limits, self._registered, look),
             maintenance.watch_aborts(
                 connection, self.abort_job_polling_interval, self._running.ids, self._running.abort
             ),
@@ -319,12 +310,7 @@ class Worker(stock.Worker):
             self._wake.clear()
             await self._gather()
             await self._turn()
-            if not (
-                self.wait
-                or self._running
-                or self._fetcher.outcomes
-                or self._fetcher.is_time_to_look()
-            ):
+            if not self.wait and self._is_done():
                 return
             await self._sleep(self._fetcher.look_at if self._free_slots() else math.inf)
 

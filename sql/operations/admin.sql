@@ -152,10 +152,9 @@ FROM procrastinate_jobs
 
 -- name: job
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
-       j.args::text AS args, j.attempts, coalesce(j.scheduled_at, (
-           SELECT max(e.at) FROM procrastinate_events e
-           WHERE e.job_id = j.id AND e.type = 'scheduled')) AS scheduled_at, j.priority, j.lock, j.queueing_lock,
-       j.worker_id, j.abort_requested
+       j.args::text AS args, j.attempts,
+       (SELECT m.scheduled_at FROM monitoring.jobs m WHERE m.id = j.id) AS scheduled_at,
+       j.priority, j.lock, j.queueing_lock, j.worker_id, j.abort_requested
 FROM procrastinate_jobs j WHERE j.id = %(id)s
 
 -- name: events

@@ -8,9 +8,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import psycopg
 
+from activelog.database import Conn
 from tests.bench.measure import Place, Result, cpu_seconds, median, places
 from tests.bench.peer_apps import PEERS
 from tests.bench.peers import database, running
@@ -132,13 +134,13 @@ async def _trickle(url: str, rate: int) -> int:
         for _ in range(CONNECTIONS)
     ]
 
-    def enqueue(number: int) -> Enqueue:
-        return lambda: conns[number].execute(ONE.encode())
+    def enqueue(conn: Conn) -> Enqueue:
+        return lambda: conn.execute(ONE.encode())
 
-    done = await asyncio.gather(*(_poisson(enqueue(n), rate / CONNECTIONS) for n in range(4)))
+    jobs = await _spread([enqueue(conn) for conn in conns], rate)
     for conn in conns:
         await conn.close()
-    return sum(done)
+    return jobs
 
 
 async def _trickle_pgqueuer(url: str, rate: int) -> int:
@@ -148,14 +150,19 @@ async def _trickle_pgqueuer(url: str, rate: int) -> int:
 
     conns = [await asyncpg.connect(url) for _ in range(CONNECTIONS)]
 
-    def enqueue(number: int) -> Enqueue:
-        queries = Queries(AsyncpgDriver(conns[number]))
+    def enqueue(conn: Any) -> Enqueue:
+        queries = Queries(AsyncpgDriver(conn))
         return lambda: queries.enqueue(["noop"], [None], [0])
 
-    done = await asyncio.gather(*(_poisson(enqueue(n), rate / CONNECTIONS) for n in range(4)))
+    jobs = await _spread([enqueue(conn) for conn in conns], rate)
     for conn in conns:
         await conn.close()
-    return sum(done)
+    return jobs
+
+
+async def _spread(enqueues: list[Enqueue], rate: float) -> int:
+    """Over all of them; returns how many jobs."""
+    return sum(await asyncio.gather(*(_poisson(one, rate / len(enqueues)) for one in enqueues)))
 
 
 async def _poisson(enqueue: Enqueue, rate: float) -> int:

@@ -8,8 +8,8 @@ import pytest
 
 from activelog.database import Conn
 from activelog.queue import queries
-from activelog.queue.app import Limits
 from activelog.queue.fetcher import Fetcher
+from activelog.queue.limits import Limits
 from tests.queue import tasks
 from tests.queue.conftest import Queue
 from tests.queue.test_worker import until_status, working

@@ -11,10 +11,10 @@ import pytest
 
 from activelog import database
 from activelog.queue import Backoff, connection, queries
-from activelog.queue.app import Limits
 from activelog.queue.claims import ScanPositions, StrideScheduler
 from activelog.queue.connection import DatabaseGone, ReconnectingConnection
 from activelog.queue.heartbeat import Heartbeat
+from activelog.queue.limits import Limits
 from activelog.queue.wake_ups import Notice, Peers, seconds_to_wait
 from tests import processes
 from tests.queue import tasks
@@ -436,9 +436,7 @@ async def test_a_connection_that_falls_silent_is_replaced(
 
 
 def heartbeat(url: str, worker_id: int, blocked: float = 60) -> Heartbeat:
-    return Heartbeat(
-        url, worker_id, silence=6, stock_silence=30, blocked=blocked, on_lost=lambda: None
-    )
+    return Heartbeat(url, worker_id, Limits(blocked=blocked), on_lost=lambda: None)
 
 
 @pytest.mark.slow
