@@ -103,6 +103,9 @@ def _take_along(conn: psycopg.Connection) -> list[str]:
     with conn.transaction():
         conn.execute(_FORGET)
         _apply(conn, sql / _FROM_BEFORE, _BASELINE)
+        for path in migration_files():
+            if path.name > _BASELINE:
+                _apply(conn, path)
         for path in code_files():
             _rebuild_one(conn, path, path.read_bytes())
     return [_FROM_BEFORE]

@@ -1,88 +1,46 @@
-"""What stands in the cells of trackers' files: types, dates, numbers, durations."""
+"""What stands in the cells of trackers' files: numbers, durations."""
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from activelog.base.errors import AppError
+from activelog.imports.words import plain
 
-_KINDS = {
-    "run": "running", "trail run": "running", "trail running": "running", "laufen": "running",
-    "lauf": "running", "virtual run": "running", "treadmill running": "running",
-    "cycling": "ride", "road cycling": "ride", "virtual ride": "ride", "mountain biking": "ride",
-    "radfahrt": "ride", "radfahren": "ride",
-    "walking": "walk", "spaziergang": "walk", "hiking": "hike", "wanderung": "hike",
-    "swimming": "swim", "pool swim": "swim", "pool swimming": "swim", "lap swimming": "swim",
-    "open water swimming": "swim", "schwimmen": "swim",
-    "weight training": "strength", "strength training": "strength", "krafttraining": "strength",
-}  # fmt: skip
-
-_DATES = (
-    "%b %d, %Y, %I:%M:%S %p",  # Strava: Jan 15, 2024, 6:30:00 AM
-    "%d.%m.%Y, %H:%M:%S",  # Strava, German
-    "%d/%m/%Y, %H:%M:%S",  # Strava, French and Italian
-    "%Y/%m/%d %H:%M:%S",  # Strava, Japanese
-    "%Y年%m月%d日 %H:%M:%S",  # Strava, Chinese
-    "%m/%d/%Y %H:%M:%S",
-)
-
-
-# Strava in most other languages: 15 Sept 2024, 06:30:00; 15 janv. 2024 à 06:30:00; 15 de ene. de …
-_BY_NAME = re.compile(
-    r"(\d{1,2})\.? (?:de )?([^\W\d]+)\.? (?:de )?(\d{4}),? (?:\w{1,2} )?(\d{1,2}:\d\d:\d\d)"
-)
-_MONTHS = {
-    beginning: number
-    for number, beginnings in enumerate(
-        ("jan gen ene", "feb fév fev", "mar mär mrt", "apr avr abr", "mai may mag mei",
-         "jun juin giu", "jul juil lug", "aug aoû ago", "sep set", "oct okt ott out", "nov",
-         "dec déc dez dic"), start=1)
-    for beginning in beginnings.split()
+_EMPTY = ("", "--", "-", "none", "null", "n/a")
+_GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_CLOCK = re.compile(r"\d+(?::\d{1,2}){1,2}(?:[.,]\d+)?")
+_ISO = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", re.IGNORECASE)
+_WORDS = re.compile(r"(?:(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?\s*)+")
+_WORD = re.compile(r"(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)")
+# The words of all languages for hours, minutes and seconds begin with these letters.
+_BEGINNINGS = {
+    "h": 3600, "std": 3600, "st": 3600, "t": 3600, "u": 3600, "o": 3600, "g": 3600, "ч": 3600,
+    "時": 3600, "时": 3600, "小": 3600, "시": 3600, "m": 60, "д": 60, "dk": 60, "мин": 60,
+    "分": 60, "분": 60, "s": 1, "с": 1, "秒": 1, "초": 1,
 }  # fmt: skip
 
 
-def activity_kind(text: str) -> str:
-    name = text.strip().lower()
-    return _KINDS.get(name, name)
+def is_empty(text: str) -> bool:
+    return text.strip().casefold() in _EMPTY
 
 
-def date_of(text: str) -> datetime:
-    """None of these files names a zone; Strava's are in UTC, the others are taken for it."""
-    text = " ".join(text.replace("\u202f", " ").split())
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = _localised(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _localised(text: str) -> datetime:
-    for pattern in _DATES:
-        try:
-            return datetime.strptime(text, pattern).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    if found := _BY_NAME.fullmatch(text):
-        day, name, year, time = found.groups()
-        if month := _MONTHS.get(name[:4].lower()) or _MONTHS.get(name[:3].lower()):
-            said = f"{year}-{month}-{day} {time} +0000"
-            return datetime.strptime(said, "%Y-%m-%d %H:%M:%S %z")
-    raise AppError.invalid("date", f"{text[:40]!r} is not a date that we can read")
-
-
-def number(text: str) -> float | None:
-    """With a point or a comma for decimals, and with or without marks for thousands."""
-    text = re.sub(r"[\s\u00a0\u202f']", "", text)
-    if text in ("", "--"):
+def number(text: str, *, comma: bool | None = None) -> float | None:
+    """None for an empty cell. With `comma` a lone comma is a decimal one, without it marks
+    thousands; when it is not known, three digits behind a comma are thousands. Raises AppError."""
+    if is_empty(text):
         return None
-    if "," in text and "." in text:
-        thousands = "," if text.rindex(",") < text.rindex(".") else "."
-        text = text.replace(thousands, "")
-    elif re.fullmatch(r"\d{1,3}(,\d{3})+", text):
-        text = text.replace(",", "")
+    cleaned = re.sub(r"[\s\u00a0\u202f'’]", "", text)
+    if "," in cleaned and "." in cleaned:
+        thousands = "," if cleaned.rindex(",") < cleaned.rindex(".") else "."
+        cleaned = cleaned.replace(thousands, "")
+    elif (comma is None and _GROUPED.fullmatch(cleaned) and "," in cleaned) or comma is False:
+        cleaned = cleaned.replace(",", "")
+    elif comma and _GROUPED.fullmatch(cleaned) and cleaned.count(".") > 0:
+        cleaned = cleaned.replace(".", "")
     try:
-        found = float(text.replace(",", "."))
+        found = float(cleaned.replace(",", "."))
     except ValueError:
         found = math.nan
     if not math.isfinite(found):
@@ -90,25 +48,91 @@ def number(text: str) -> float | None:
     return found
 
 
+class Decimals:
+    """What the numbers of a column tell of their decimal mark."""
+
+    def __init__(self) -> None:
+        self._marks: Counter[str] = Counter()
+
+    def add(self, text: str) -> None:
+        text = text.strip()
+        last = max(text.rfind(","), text.rfind("."))
+        if last < 0:
+            return
+        both = "," in text and "." in text
+        grouped = _GROUPED.fullmatch(text) is not None
+        if both or not grouped:  # 1.234,5 and 4,73 and 4731.5 tell; 5,000 does not
+            self._marks[text[last]] += 1
+        elif text.count(text[last]) > 1:
+            self._marks["." if text[last] == "," else ","] += 1
+
+    @property
+    def comma(self) -> bool | None:
+        """None when nothing tells, or both do."""
+        if not self._marks or len(self._marks) > 1:
+            return None
+        return "," in self._marks
+
+
 def whole(text: str) -> int | None:
     found = number(text)
     return None if found is None else round(found)
 
 
-def seconds_of(text: str) -> float:
-    """Of `45:00`, `1:02:03` or `00:45:00.5`."""
-    parts = [number(part) or 0 for part in text.split(":")]
-    if not 1 <= len(parts) <= 3:
-        raise AppError.invalid("time", f"{text[:40]!r} is not a duration")
+def is_clock(text: str) -> bool:
+    return _CLOCK.fullmatch(text.strip()) is not None
+
+
+def is_duration(text: str) -> bool:
+    """Of texts that say their unit: `1:02:03`, `1h 6min`, `PT1H`."""
+    text = text.strip()
+    return bool(is_clock(text) or (text and _ISO.fullmatch(text)) or _words_of(text))
+
+
+def seconds_of(text: str, unit: float = 60, *, comma: bool | None = None) -> float | None:
+    """Of `45:00`, `1:02:03`, `00:45:00.5`, `1h 6min`, `PT1H30M`, or of a number of units of so many
+    seconds. None for an empty cell. Raises AppError."""
+    text = text.strip().strip('"')
+    if is_empty(text):
+        return None
+    if _CLOCK.fullmatch(text):
+        return _clock_seconds(text)
+    if (found := _ISO.fullmatch(text)) and any(found.groups()):
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    if parts := _words_of(text):
+        return sum(amount * size for amount, size in parts)
+    try:
+        found_number = number(text, comma=comma)
+    except AppError:
+        raise AppError.invalid("time", f"{text[:40]!r} is not a duration") from None
+    return None if found_number is None else found_number * unit
+
+
+def _clock_seconds(text: str) -> float:
     seconds = 0.0
-    for part in parts:
-        seconds = seconds * 60 + part
+    for part in text.replace(",", ".").split(":"):
+        seconds = seconds * 60 + float(part)
     return seconds
+
+
+def _words_of(text: str) -> list[tuple[float, int]]:
+    """Amounts and the seconds of their units; empty when it is not made of them."""
+    if not _WORDS.fullmatch(text):
+        return []
+    found = []
+    for amount, word in _WORD.findall(text):
+        beginnings = [one for one in _BEGINNINGS if plain(word).startswith(plain(one))]
+        if not beginnings:
+            return []
+        size = _BEGINNINGS[max(beginnings, key=len)]
+        found.append((float(amount.replace(",", ".")), size))
+    return found
 
 
 def notes_of(*texts: str) -> str:
     return "\n".join(stripped for text in texts if (stripped := text.strip()))
 
 
-def cell(cells: Sequence[str], place: int) -> str:
-    return cells[place] if place < len(cells) else ""
+def cell(cells: Sequence[str], place: int | None) -> str:
+    return cells[place] if place is not None and place < len(cells) else ""

@@ -1,96 +1,137 @@
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import astuple, dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO
 
+import msgspec
 from psycopg import Rollback
 
 from activelog import database, tickets
-from activelog.activities.model import Values
+from activelog.database import Conn
 from activelog.imports import queries
-from activelog.imports.csv_rows import Refused, detect_format, read_rows, unpacked
+from activelog.imports.model import Choices, Found, Import, Refused
+from activelog.imports.queries import Similar
+from activelog.imports.source import Source, open_source
 from activelog.tickets import TrackedJob
 
 KEPT_ERRORS = 1000
 _BATCH = 1000
+_MEND = "mend the row and import the file again: what is there already is skipped"
+_LOOK = "look at the activity; change it, or delete it, if the file was wrong"
 
 
 @dataclass
 class Report:
-    format: str
+    """What became of a file's rows; of errors, doubts and similar ones the first KEPT_ERRORS."""
+
+    source: Source
     dry_run: bool
     read: int = 0
     duplicates: int = 0
     rejected: int = 0
-    errors: list[Refused] = field(default_factory=list)
+    doubtful: int = 0
+    skipped: int = 0  # for being similar
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    doubts: list[dict[str, Any]] = field(default_factory=list)
+    similar: list[Similar] = field(default_factory=list)
 
     @property
     def imported(self) -> int:
         """In a dry run: how many it would be."""
-        return self.read - self.duplicates
+        return self.read - self.duplicates - self.skipped
 
     def refuse(self, refused: Refused) -> None:
         self.rejected += 1
         if len(self.errors) < KEPT_ERRORS:
-            self.errors.append(refused)
+            self.errors.append(_entry(refused.line, refused.reason, refused.says, _MEND))
+
+    def take(self, found: Found) -> None:
+        self.read += 1
+        self.doubtful += bool(found.doubts)
+        if found.doubts and len(self.doubts) < KEPT_ERRORS:
+            values = found.values
+            says = (f"{values.activity_date:%Y-%m-%d %H:%M}, {values.activity_type},"
+                    f" {values.duration_minutes} min, {values.distance_km:g} km")  # fmt: skip
+            self.doubts.append(_entry(found.line, "; ".join(found.doubts), says, _LOOK))
 
     def message(self) -> str:
         would_be = "would be " if self.dry_run else ""
-        return (
+        message = (
             f"{self.imported:,} activities {would_be}imported, {self.duplicates:,} there already,"
             f" {self.rejected:,} rows refused"
         )
+        return f"{message}, {self.doubtful:,} doubtful" if self.doubtful else message
 
     def result(self) -> dict[str, Any]:
-        errors = [{"line": error.line, "reason": error.reason} for error in self.errors]
         return {
-            "format": self.format,
+            "format": self.source.name,
             "dry_run": self.dry_run,
             "imported": self.imported,
             "duplicates": self.duplicates,
             "rejected": self.rejected,
-            "errors": errors,
+            "doubtful": self.doubtful,
+            "skipped": self.skipped,
+            "errors": self.errors,
+            "doubts": self.doubts,
+            "similar": [msgspec.to_builtins(one) for one in self.similar],
+            "units": self.source.units,
+            "remarks": list(self.source.remarks),
         }
 
 
-async def import_file(job: TrackedJob, file: BinaryIO, size: int, *, dry_run: bool) -> bool:
+def _entry(line: int, reason: str, says: str, advice: str) -> dict[str, Any]:
+    # Postgres keeps no NUL, and no half of a letter.
+    shown = says.replace("\0", "").encode("utf-8", "replace").decode()
+    return {"line": line, "reason": reason, "says": shown, "advice": advice}
+
+
+async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import) -> bool:
     """All good rows and the ticket's completion in one transaction. False when the ticket was
     finished or cancelled meanwhile: then nothing was imported."""
-    file = unpacked(file)
-    report = Report(await asyncio.to_thread(detect_format, file), dry_run)
-    completed = False
-    async with job.services.pool.connection() as conn, conn.transaction() as transaction:
-        await queries.make_incoming(conn)
-        await _copy_rows(conn, job, file, size, report)
-        report.duplicates = await queries.drop_duplicates(conn, job.user_id)
-        if report.format != "activelog":  # where rows that look the same are different activities
-            report.duplicates += await queries.drop_repeated(conn)
-        if not dry_run:
-            await queries.take_in(conn, job.user_id)
-        completed = await tickets.complete(
-            conn, job.ticket_id, message=report.message(), result=report.result(), days=None
-        )
-        if not completed:
-            raise Rollback(transaction)
+    choices = msgspec.convert(wanted.choices, Choices)
+    with ExitStack() as stack:
+        opening = open_source(file, choices, job.services.clock())
+        source = await asyncio.to_thread(stack.enter_context, opening)
+        report = Report(source, wanted.dry_run)
+        completed = False
+        async with job.services.pool.connection() as conn, conn.transaction() as transaction:
+            await queries.make_incoming(conn)
+            await _copy_rows(conn, job, size, report)
+            await _drop_known(conn, job.user_id, report, choices)
+            if not wanted.dry_run:
+                await queries.take_in(conn, job.user_id)
+            completed = await tickets.complete(
+                conn, job.ticket_id, message=report.message(), result=report.result(), days=None
+            )
+            if not completed:
+                raise Rollback(transaction)
     return completed
 
 
-async def _copy_rows(
-    conn: database.Conn, job: TrackedJob, file: BinaryIO, size: int, report: Report
-) -> None:
-    rows = read_rows(file)
+async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices) -> None:
+    report.duplicates = await queries.drop_duplicates(conn, user_id)
+    if report.source.name == "activelog":  # rows that look the same are different activities
+        return
+    report.duplicates += await queries.drop_repeated(conn)
+    report.similar = await queries.find_similar(conn, user_id, KEPT_ERRORS)
+    if choices.similar == "skip":
+        report.skipped = await queries.drop_similar(conn)
+
+
+async def _copy_rows(conn: database.Conn, job: TrackedJob, size: int, report: Report) -> None:
     async with queries.copy_in(conn) as copy:
-        while batch := await asyncio.to_thread(_take, rows):
+        while batch := await asyncio.to_thread(_take, report.source.rows):
             for row in batch:
                 if isinstance(row, Refused):
                     report.refuse(row)
                 else:
-                    await copy.write_row(astuple(row))
-                    report.read += 1
-            done = 100 * file.tell() // max(size, 1)
+                    await copy.write_row((row.line, *astuple(row.values)))
+                    report.take(row)
+            done = min(100 * report.source.file.tell() // max(size, 1), 99)
             await job.report(done, f"Importing: {report.read:,} activities")
 
 
-def _take(rows: Iterator[Values | Refused]) -> list[Values | Refused]:
+def _take(rows: Iterator[Found | Refused]) -> list[Found | Refused]:
     return list(islice(rows, _BATCH))

@@ -5,7 +5,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import tickets
+from activelog import http, tickets
 from activelog.base.errors import AppError
 from activelog.http import pages
 from activelog.http.pages import Page, Visitor
@@ -19,7 +19,8 @@ async def import_form(request: Request, visitor: Visitor) -> Response:
 
 
 async def import_upload(request: Request, visitor: Visitor) -> Response:
-    query = ImportQuery(dry_run="dry_run" in request.query_params)
+    said = {name: value for name, value in request.query_params.items() if value}
+    query = http.convert(said, ImportQuery)
     return await pages.for_script(
         routes.import_upload(request, visitor.id, query), "/import/{job_id}"
     )

@@ -1,8 +1,11 @@
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncCopy
+from psycopg.types.json import Jsonb
 
 from activelog import database
 from activelog.database import Conn
@@ -11,9 +14,9 @@ from activelog.imports.model import Import
 _SQL = database.queries("imports")
 
 
-async def request(conn: Conn, object_key: str, opening: dict[str, Any], *, dry_run: bool) -> bool:
+async def request(conn: Conn, wanted: Import, opening: dict[str, Any]) -> bool:
     """False when too many wait already. `opening` is its ticket's."""
-    params = opening | {"object_key": object_key, "dry_run": dry_run}
+    params = opening | asdict(wanted) | {"choices": Jsonb(wanted.choices)}
     return await database.execute(conn, _SQL["request"], params) == 1
 
 
@@ -22,12 +25,13 @@ async def get(conn: Conn, import_id: UUID) -> Import | None:
 
 
 async def make_incoming(conn: Conn) -> None:
-    """A table that is gone with the transaction."""
+    """Tables that are gone with the transaction."""
     await database.execute(conn, _SQL["make_incoming"], {})
+    await database.execute(conn, _SQL["make_lookalikes"], {})
 
 
 def copy_in(conn: Conn) -> AbstractAsyncContextManager[AsyncCopy]:
-    """Rows of the fields of Values, in the order of the statement, into that table."""
+    """Rows of a line and the fields of Values, in the order of the statement, into `incoming`."""
     return conn.cursor().copy(_SQL["copy_in"])
 
 
@@ -40,6 +44,24 @@ async def drop_duplicates(conn: Conn, user_id: int) -> int:
 async def drop_repeated(conn: Conn) -> int:
     """Drops what the file itself has more than once."""
     return await database.execute(conn, _SQL["drop_repeated"], {})
+
+
+@dataclass(frozen=True)
+class Similar:
+    """A row of the file, and an activity of the user's that may be the same."""
+
+    line: int
+    activity_id: int
+    activity_date: datetime
+
+
+async def find_similar(conn: Conn, user_id: int, most: int) -> list[Similar]:
+    await database.execute(conn, _SQL["find_similar"], {"user_id": user_id})
+    return await database.many(conn, _SQL["similar"], {"most": most}, Similar)
+
+
+async def drop_similar(conn: Conn) -> int:
+    return await database.execute(conn, _SQL["drop_similar"], {})
 
 
 async def take_in(conn: Conn, user_id: int) -> int:

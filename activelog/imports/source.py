@@ -1,17 +1,297 @@
-"""What each source of files brings."""
+"""A file of any kind that we know, as rows that come in or are refused."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
 
-Fields = dict[str, Any]
+import msgspec
+
+from activelog import http
+from activelog.activities.model import NewActivity, Values, clean
+from activelog.base.errors import AppError, Permanent
+from activelog.base.formatting import unescape_formula
+from activelog.imports import tracks
+from activelog.imports.cells import notes_of
+from activelog.imports.layouts import find_layout
+from activelog.imports.model import Choices, Draft, Found, Refused
+from activelog.imports.reading import Reader, make_reader, read_drafts
+from activelog.imports.table import LONGEST_FILE, Row, Table, open_table, unpacked
+from activelog.imports.units import fastest, is_too_fast
+
+_LOOKED_AT = 1 << 20  # bytes of a table, before it is accepted
+_MOST_ENTRIES = 100_000
+_CHUNK = 1 << 18
+_FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Format:
-    """`parse` turns the cells of a row into the fields of a NewActivity; it raises AppError or
-    ValueError for a row that it cannot read."""
+class Source:
+    """`rows` are read once; `file` tells how far they are. `units` and `remarks` are for the
+    report."""
 
     name: str
-    columns: int
-    parse: Callable[[Sequence[str]], Fields]
+    file: BinaryIO
+    rows: Iterator[Found | Refused]
+    units: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+def detect(file: BinaryIO, choices: Choices) -> str:
+    """Whose file it is, by its beginning. Raises Permanent when it is nobody's."""
+    kind = _kind(file)
+    if kind == "zip":
+        with _archive(file) as archive:
+            return _zip_kind(archive)
+    if kind == "table":
+        return find_layout(open_table(unpacked(file), _LOOKED_AT), choices).name
+    return kind
+
+
+@contextmanager
+def open_source(file: BinaryIO, choices: Choices, now: datetime) -> Iterator[Source]:
+    """Raises Permanent when the file is nobody's, Question when it may be read in two ways."""
+    kind = _kind(file)
+    if kind == "zip":
+        with _archive(file) as archive, _open_archive(archive, choices, now) as source:
+            yield source
+    elif kind == "table":
+        yield _open_table(unpacked(file), choices, now)
+    else:
+        reader = tracks.READERS[f".{kind}"](unpacked(file))
+        yield Source(kind, file, _values(reader, choices, now))
+
+
+def _kind(file: BinaryIO) -> str:
+    """`zip`, `gpx`, `tcx`, `fit` or `table`."""
+    plain = unpacked(file)
+    try:
+        start = plain.read(4096)
+    except (OSError, EOFError, zlib.error):
+        raise Permanent("the packed file is damaged") from None
+    finally:
+        file.seek(0)
+    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return "zip"
+    if start[8:12] == b".FIT":
+        return "fit"
+    text = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not text.startswith(b"<"):
+        return "table"
+    for kind, mark in (("gpx", b"gpx"), ("tcx", b"TrainingCenterDatabase")):
+        if mark in text:
+            return kind
+    raise Permanent("it is XML, and neither GPX nor TCX")
+
+
+def _open_table(file: BinaryIO, choices: Choices, now: datetime, name: str = "") -> Source:
+    table = open_table(file)
+    layout = find_layout(table, choices)
+    reader = make_reader(table, layout, choices, now)
+    if layout.is_own:
+        return Source(layout.name, file, _own_rows(table, reader, now))
+    rows = _values(read_drafts(table, reader), choices, now)
+    has_units = "distance" in layout.columns and reader.units.why
+    return Source(
+        name or layout.name, file, rows,
+        reader.units.said() if has_units else {},
+        (*reader.remarks, *_remarks(reader, table)),
+    )  # fmt: skip
+
+
+def _remarks(reader: Reader, table: Table) -> Iterator[str]:
+    if "distance" in reader.layout.columns and reader.units.is_assumed:
+        said = reader.units.said()
+        yield (f"distances were taken for {said['distance']}: {said['why']}; import again with"
+               " units=km or units=mi if that is wrong")  # fmt: skip
+    names_type = {"type", "exercise"} & set(reader.layout.columns.places)
+    if not names_type and not reader.choices.type:
+        yield "no column names a type; import again with type=running, or another one"
+    if table.encoding == "cp1252":
+        yield "the file is no UTF-8: its letters were read as Windows-1252"
+
+
+def _values(
+    drafts: Iterator[Draft | Refused], choices: Choices, now: datetime
+) -> Iterator[Found | Refused]:
+    for draft in drafts:
+        yield draft if isinstance(draft, Refused) else _found(draft, choices, now)
+
+
+def _found(draft: Draft, choices: Choices, now: datetime) -> Found | Refused:
+    kind = draft.kind or choices.type or "workout"
+    draft = replace(draft, kind=kind)
+    try:
+        values = _clean(
+            {
+                "activity_type": kind,
+                "activity_date": draft.moment,
+                "duration_minutes": round((draft.seconds or 0) / 60),
+                "distance_km": (draft.metres or 0) / 1000,
+                "calories": draft.calories,
+                "notes": notes_of(draft.title, draft.notes),
+                "tags": list(draft.tags),
+            }
+        )
+    except AppError as error:
+        return Refused(draft.line, str(error), draft.title)
+    return Found(draft.line, values, draft.doubts + tuple(_doubts(draft, now)))
+
+
+def _doubts(draft: Draft, now: datetime) -> Iterator[str]:
+    """What nobody does, and what a broken clock writes."""
+    if draft.metres and is_too_fast(draft.kind, draft.metres, draft.seconds):
+        speed = draft.metres / (draft.seconds or 1) * 3.6
+        yield (
+            f"{draft.metres / 1000:,.2f} km make {speed:,.0f} km/h, more than the"
+            f" {fastest(draft.kind)} of {draft.kind}: are the distance and its unit right?"
+        )
+    if draft.seconds is None:
+        yield "the file says no duration: it was taken for 0 minutes"
+    elif draft.seconds > 7 * 86400:
+        yield f"it lasted {draft.seconds / 86400:.0f} days"
+    yield from _odd_time(draft.moment, now)
+
+
+def _odd_time(moment: datetime, now: datetime) -> Iterator[str]:
+    if moment > now + timedelta(days=1):
+        yield f"{moment:%Y-%m-%d} is in the future"
+    elif moment < _FIRST_MOMENT:
+        yield f"{moment:%Y-%m-%d} is before trackers were"
+
+
+def _own_rows(table: Table, reader: Reader, now: datetime) -> Iterator[Found | Refused]:
+    for row in table.rows():
+        if isinstance(row, Refused):
+            yield row
+            continue
+        try:
+            values = _clean(_own_fields(reader, row))
+            yield Found(row.line, values, tuple(_odd_time(values.activity_date, now)))
+        except AppError as error:
+            yield Refused(row.line, str(error), row.says)
+
+
+def _own_fields(reader: Reader, row: Row) -> dict[str, Any]:
+    """As an export writes them, or as a spreadsheet saved them again."""
+    text = {name: unescape_formula(reader.text(row, name)) for name in reader.layout.columns.places}
+    fields: dict[str, Any] = {
+        "activity_type": text["type"],
+        "duration_minutes": text["duration"],
+        "activity_date": text["date"],
+    }
+    with suppress(AppError):  # what we cannot read is refused as what the API cannot read
+        if "T" not in text["date"]:
+            fields["activity_date"] = reader.dates.read(text["date"])
+    if distance := text.get("distance"):
+        has_comma = reader.commas.get("distance")
+        fields["distance_km"] = distance.replace(",", ".") if has_comma else distance
+    for name in ("notes", "calories"):
+        if text.get(name):
+            fields[name] = text[name]
+    if text.get("tags"):
+        fields["tags"] = text["tags"].split(",")
+    return fields
+
+
+def _clean(fields: dict[str, Any]) -> Values:
+    try:
+        return clean(msgspec.convert(fields, NewActivity, strict=False))
+    except msgspec.ValidationError as error:
+        raise AppError("invalid row", http.explain(error).message) from None
+    except (ValueError, OverflowError):
+        raise AppError("invalid row", "has a value that cannot be read") from None
+
+
+def _archive(file: BinaryIO) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, OSError):
+        raise Permanent("the ZIP is damaged") from None
+    if len(archive.infolist()) > _MOST_ENTRIES:
+        raise Permanent(f"the ZIP has more than {_MOST_ENTRIES:,} files")
+    return archive
+
+
+def _zip_kind(archive: zipfile.ZipFile) -> str:
+    if _activities(archive):
+        return "archive"
+    if any(tracks.reader_of(entry.filename) for entry in archive.infolist()):
+        return "tracks"
+    raise Permanent("the ZIP holds neither activities.csv nor GPX, TCX or FIT files")
+
+
+def _activities(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
+    """The table of an archive of Strava's, or of ours."""
+    names = [entry for entry in archive.infolist()
+             if entry.filename.rpartition("/")[2].lower() == "activities.csv"]  # fmt: skip
+    return min(names, key=lambda entry: entry.filename.count("/"), default=None)
+
+
+@contextmanager
+def _open_archive(archive: zipfile.ZipFile, choices: Choices, now: datetime) -> Iterator[Source]:
+    entry = _activities(archive)
+    if entry is None:
+        _zip_kind(archive)
+        file: Any = archive.fp
+        yield Source("tracks", file, _values(_all_tracks(archive), choices, now))
+        return
+    with tempfile.TemporaryFile(prefix="activelog-") as table:
+        _unpack(archive, entry, table)
+        yield _open_table(table, choices, now)
+
+
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Any) -> None:
+    size = 0
+    with _zip_errors(), archive.open(entry) as packed:
+        while chunk := packed.read(_CHUNK):
+            size += len(chunk)
+            if size > LONGEST_FILE:
+                raise Permanent(f"{entry.filename} is too long")
+            target.write(chunk)
+    target.seek(0)
+
+
+def _all_tracks(archive: zipfile.ZipFile) -> Iterator[Draft | Refused]:
+    number, size = 0, 0
+    for entry in archive.infolist():
+        if not tracks.reader_of(entry.filename):
+            continue
+        size += entry.file_size
+        if size > LONGEST_FILE:
+            raise Permanent("the ZIP's files are too long")
+        try:
+            with _zip_errors(), archive.open(entry) as file:
+                for found in tracks.read_named(entry.filename, file):  # type: ignore[arg-type]
+                    number += 1
+                    yield _numbered(found, number, entry.filename)
+        except Permanent as error:
+            number += 1
+            yield Refused(number, str(error), entry.filename)
+
+
+def _numbered(found: Draft | Refused, number: int, name: str) -> Draft | Refused:
+    if isinstance(found, Refused):
+        return replace(found, line=number, says=name)
+    return replace(found, line=number)
+
+
+class _zip_errors:  # noqa: N801 - it reads like a function
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        broken = (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            OSError,
+        )
+        if kind is not None and issubclass(kind, broken):
+            raise Permanent("a file of the ZIP is damaged or locked") from None

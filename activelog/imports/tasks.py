@@ -38,7 +38,7 @@ async def _import(job: TrackedJob, wanted: Import) -> None:
     try:
         async with job.services.storage.open(wanted.object_key) as file:
             size = os.fstat(file.fileno()).st_size
-            completed = await import_file(job, file, size, dry_run=wanted.dry_run)
+            completed = await import_file(job, file, size, wanted)
             if not completed and await job.is_cancelled():
                 raise JobAborted
     except ObjectMissing:

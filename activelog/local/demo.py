@@ -25,7 +25,8 @@ from activelog.activities.model import Values
 from activelog.base.errors import CommandError
 from activelog.base.formatting import unescape_formula
 from activelog.exports.csv_file import COLUMNS
-from activelog.imports.csv_rows import read_rows
+from activelog.imports.model import Choices, Found
+from activelog.imports.source import open_source
 from activelog.local import up
 from activelog.local.up import Running
 
@@ -140,6 +141,8 @@ def _import(client: Client, file: bytes) -> Json:
     _done(f"{report['imported']:,} activities imported, {report['rejected']:,} refused")
     for error in report.get("errors", [])[:5]:
         print(f"    line {error['line']}: {error['reason']}")
+    if not report["imported"]:
+        raise DemoError("no activity was imported: the file has none that we can read")
     return report
 
 
@@ -171,8 +174,9 @@ def _follow(client: Client, status_url: str) -> Json:
 
 def _compare(file: bytes, report: Json, downloaded: bytes) -> None:
     _say("Comparing what came out with what went in")
-    rows = list(read_rows(io.BytesIO(file)))
-    expected = Counter(_meant(row) for row in rows if isinstance(row, Values))
+    with open_source(io.BytesIO(file), Choices(), datetime.now(UTC)) as source:
+        rows = list(source.rows)
+    expected = Counter(_meant(row.values) for row in rows if isinstance(row, Found))
     found = Counter(_rows(downloaded))
     if report["rejected"] != len(rows) - expected.total():
         raise DemoError(f"{report['rejected']} rows were refused, and others should have been")

@@ -10,6 +10,7 @@ from activelog.accounts import queries
 from activelog.base.addresses import findable
 from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
+from activelog.imports.model import Import
 from activelog.imports.routes import import_key, open_import
 from activelog.services import make_services
 from activelog.tickets import Ticket
@@ -35,7 +36,8 @@ async def run(settings: Settings, email: str, path: Path) -> None:
         await services.storage.put(import_key(user_id, ticket_id), path, "text/csv")
         try:
             async with database.transaction(pool) as conn:
-                await open_import(conn, ticket_id, user_id)
+                wanted = Import(import_key(user_id, ticket_id), dry_run=False, choices={})
+                await open_import(conn, ticket_id, user_id, wanted)
         except AppError as error:
             await services.storage.remove(import_key(user_id, ticket_id))
             raise ImportFailed(str(error)) from None

@@ -25,14 +25,34 @@ class Result(msgspec.Struct, omit_defaults=True):
     duplicates: Annotated[int | None, Meta(description="rows that were there already")] = None
     imported: Annotated[int | None, Meta(description="rows of an import")] = None
     rejected: Annotated[int | None, Meta(description="rows that an import refused")] = None
+    doubtful: Annotated[int | None, Meta(description="imported rows that are odd")] = None
+    skipped: Annotated[int | None, Meta(description="rows left out for being similar")] = None
     errors: Annotated[
-        list["RowError"], Meta(description="why, for the first 1,000 refused rows")
+        list["RowReport"], Meta(description="why, for the first 1,000 refused rows")
     ] = []
+    doubts: Annotated[
+        list["RowReport"], Meta(description="why, for the first 1,000 doubtful rows")
+    ] = []
+    similar: Annotated[
+        list["SimilarRow"], Meta(description="rows that may be activities you have")
+    ] = []
+    units: Annotated[
+        dict[str, str], Meta(description="which unit distances were taken for, and why")
+    ] = {}
+    remarks: Annotated[list[str], Meta(description="what the file did not say")] = []
 
 
-class RowError(msgspec.Struct):
+class RowReport(msgspec.Struct):
     line: Annotated[int, Meta(description="in the file, the header being 1", examples=[7])]
     reason: Annotated[str, Meta(examples=["duration_minutes: must be 0 to 100000"])]
+    says: Annotated[str, Meta(description="the row, cut", examples=["1,running,-5"])] = ""
+    advice: Annotated[str, Meta(description="what to do about it")] = ""
+
+
+class SimilarRow(msgspec.Struct):
+    line: Annotated[int, Meta(examples=[7])]
+    activity_id: Annotated[int, Meta(description="of the activity that you have", examples=[123])]
+    activity_date: Annotated[datetime, Meta(examples=[_TIME])]
 
 
 class JobStatus(msgspec.Struct, omit_defaults=True):

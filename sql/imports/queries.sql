@@ -4,21 +4,24 @@ WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
                        %(group)s, %(limit)s, %(most_waiting)s, %(request_id)s) AS is_open
 )
-INSERT INTO imports (id, user_id, object_key, dry_run)
-SELECT %(id)s, %(user_id)s, %(object_key)s, %(dry_run)s FROM ticket WHERE is_open
+INSERT INTO imports (id, user_id, object_key, dry_run, choices)
+SELECT %(id)s, %(user_id)s, %(object_key)s, %(dry_run)s, %(choices)s FROM ticket WHERE is_open
 
 -- name: get
-SELECT object_key, dry_run FROM imports WHERE id = %(id)s
+SELECT object_key, dry_run, choices FROM imports WHERE id = %(id)s
 
 -- name: make_incoming
 CREATE TEMPORARY TABLE incoming (
-    place bigint GENERATED ALWAYS AS IDENTITY, activity_type text, duration_minutes integer,
+    place bigint GENERATED ALWAYS AS IDENTITY, line bigint, activity_type text, duration_minutes integer,
     distance_km double precision, activity_date timestamptz, tags text[], notes text,
     calories integer
 ) ON COMMIT DROP
 
+-- name: make_lookalikes
+CREATE TEMPORARY TABLE lookalikes (line bigint, activity_id bigint, activity_date timestamptz) ON COMMIT DROP
+
 -- name: copy_in
-COPY incoming (activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
+COPY incoming (line, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
 FROM STDIN
 
 -- name: analyze_incoming
@@ -33,6 +36,25 @@ WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.a
 DELETE FROM incoming i USING incoming first
 WHERE first.place < i.place AND first.activity_date = i.activity_date
   AND first.activity_type = i.activity_type AND first.duration_minutes = i.duration_minutes
+
+-- name: find_similar
+-- What the user may have from another tracker: as long and as far, started within a minute of it, or
+-- a whole number of hours off, since trackers disagree on zones.
+INSERT INTO lookalikes (line, activity_id, activity_date)
+SELECT i.line, a.id AS activity_id, a.activity_date
+FROM incoming i JOIN activities a
+  ON a.user_id = %(user_id)s AND a.deleted_at IS NULL
+ AND a.activity_date BETWEEN i.activity_date - interval '14 hours 1 minute'
+                         AND i.activity_date + interval '14 hours 1 minute'
+ AND abs(a.duration_minutes - i.duration_minutes) <= greatest(2, 0.05 * i.duration_minutes)
+ AND abs(a.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
+WHERE (extract(epoch FROM a.activity_date - i.activity_date)::bigint + 15 * 3600 + 60) %% 3600 <= 120
+
+-- name: similar
+SELECT line, activity_id, activity_date FROM lookalikes ORDER BY line, activity_id LIMIT %(most)s
+
+-- name: drop_similar
+DELETE FROM incoming WHERE line IN (SELECT line FROM lookalikes)
 
 -- name: take_in
 INSERT INTO activities (user_id, activity_type, duration_minutes, distance_km, activity_date, tags,

@@ -1,11 +1,13 @@
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from activelog.imports import csv_rows
+from activelog.imports import table
 from tests.conftest import User, World
+from tests.imports.test_evidence import read
 
 HEADER = "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes\r\n"
 
@@ -63,9 +65,9 @@ async def test_good_rows_are_in_and_bad_ones_are_named_by_line(world: World) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "not UTF-8"),
-        ("activity_type,größe".encode("latin-1"), "not UTF-8"),
-        (b"a,b,c\r\n1,2,3\r\n", "no column activity_type"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no text"),
+        ("activity_type,größe".encode("latin-1"), "no column duration_minutes"),
+        (b"a,b,c\r\n1,2,3\r\n", "no column of dates"),
         (HEADER.replace("notes", "notes,colour").encode(), "colour"),
         (b"x" * 300_000, "no column"),
         (b"", "no column"),
@@ -88,17 +90,19 @@ async def test_a_quote_that_never_ends_is_named(world: World) -> None:
     text = HEADER + row.format("fine") + row.format('"open') + row.format("swallowed") * 3
     result = (await finish(ada, await upload(ada, text)))["result"]
     assert result["imported"] == 1
-    assert result["errors"] == [{"line": 3, "reason": "begins a quote that never ends"}]
+    [error] = result["errors"]
+    assert (error["line"], error["reason"]) == (3, "begins a quote that never ends")
 
 
 async def test_a_small_file_of_very_many_lines_is_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activelog.imports.csv_rows.MOST_LINES", 1000)
+    monkeypatch.setattr("activelog.imports.table.MOST_LINES", 1000)
     ada = await world.user()
-    status = await finish(ada, await upload(ada, gzip.compress((HEADER + "\n" * 1000).encode())))
-    assert status["status"] == "failed"
-    assert "more than 1,000 lines" in status["error"]
+    packed = gzip.compress((HEADER + "\n" * 1000).encode())
+    refused = await ada.post("/api/v1/activities/import", content=packed)
+    assert refused.status_code == 400
+    assert "more than 1,000 lines" in refused.text
 
 
 async def test_a_line_of_two_megabytes_costs_its_row_only(world: World) -> None:
@@ -107,7 +111,8 @@ async def test_a_line_of_two_megabytes_costs_its_row_only(world: World) -> None:
     text += "2,ride,1,1,2024-01-01T00:00:00Z,,fine\r\n"
     result = (await finish(ada, await upload(ada, text)))["result"]
     assert (result["imported"], result["rejected"]) == (1, 1)
-    assert result["errors"] == [{"line": 2, "reason": "is longer than 200,000 characters"}]
+    [error] = result["errors"]
+    assert (error["line"], error["reason"]) == (2, "is longer than 200,000 characters")
 
 
 async def test_a_file_that_is_gone_fails_for_good(world: World, tmp_path: Path) -> None:
@@ -141,7 +146,9 @@ async def test_bytes_that_are_not_utf8_cost_their_row_only(world: World) -> None
     text += "2,ride,1,1,2024-01-01T00:00:00Z,,café\r\n".encode()
     result = (await finish(ada, await upload(ada, text)))["result"]
     assert (result["imported"], result["rejected"]) == (1, 1)
-    assert result["errors"] == [{"line": 2, "reason": "is not UTF-8 text"}]
+    [error] = result["errors"]
+    assert (error["line"], error["reason"]) == (2, "is not UTF-8 text")
+    assert error["says"].startswith("1,ride")
 
 
 async def test_a_second_run_imports_nothing_twice(world: World) -> None:
@@ -201,10 +208,9 @@ async def test_a_packed_file_is_unpacked(world: World) -> None:
     refused = await ada.post("/api/v1/activities/import", content=packed[:20])
     assert refused.status_code == 400
     assert "damaged" in refused.text
-    accepted = await ada.post("/api/v1/activities/import", content=packed[:-20])
-    status = await finish(ada, accepted.json())
-    assert status["status"] == "failed"
-    assert "damaged" in status["error"]
+    cut = await ada.post("/api/v1/activities/import", content=packed[:-20])
+    assert cut.status_code == 400
+    assert "damaged" in cut.text
 
 
 async def test_a_packed_file_without_an_end_is_refused(
@@ -216,6 +222,68 @@ async def test_a_packed_file_without_an_end_is_refused(
     assert refused.status_code == 400
     assert "too long" in refused.text
     rows = gzip.compress(HEADER.encode() + b"a" * 20_000_000)
-    monkeypatch.setattr(csv_rows._Lines.__init__, "__defaults__", (2_000_000,))
-    status = await finish(ada, (await ada.post("/api/v1/activities/import", content=rows)).json())
-    assert "too long" in status["error"]
+    monkeypatch.setattr(table, "LONGEST_FILE", 2_000_000)
+    refused = await ada.post("/api/v1/activities/import", content=rows)
+    assert refused.status_code == 400
+    assert "too long" in refused.text
+
+
+GARMIN = "Activity Type,Date,Favorite,Title,Distance,Calories,Time\n"
+
+
+async def test_a_run_from_another_tracker_is_reported_and_left_out_on_request(world: World) -> None:
+    ada = await world.user()
+    await finish(ada, await upload(ada, HEADER + "1,run,50,10.02,2024-01-15T06:30:20Z,,\r\n"))
+    text = GARMIN + "Running,2024-01-15 07:30:00,false,Park,10.00,500,00:50:30\n"
+    text += "Running,2024-01-16 07:30:00,false,Park,10.00,500,00:50:30\n"
+    for query, imported in (("?dry_run=true", 2), ("?similar=skip", 1), ("", 1)):
+        path = f"/api/v1/activities/import{query}"
+        job = (await ada.post(path, content=text.encode())).json()
+        result = (await finish(ada, job))["result"]
+        assert result["imported"] == imported
+        [similar] = result["similar"]
+        assert (similar["line"], similar["activity_date"]) == (2, "2024-01-15T06:30:20Z")
+    assert await world.value("SELECT count(*) FROM activities") == 3
+
+
+async def test_the_report_says_units_doubts_and_what_to_do(world: World) -> None:
+    ada = await world.user()
+    text = GARMIN + "Running,2024-01-15 07:30:00,false,Park,100.00,500,00:50:30\n"
+    text += "Running,someday,false,Park,10.00,500,00:50:30\n"
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert result["units"]["distance"] == "kilometres"
+    assert any("units=mi" in remark for remark in result["remarks"])
+    [doubt], [error] = result["doubts"], result["errors"]
+    assert (doubt["line"], error["line"]) == (2, 3)
+    assert "100 km" in doubt["says"]
+    assert "someday" in error["says"]
+    assert doubt["advice"]
+    assert error["advice"]
+
+
+async def test_a_question_changes_nothing_and_names_the_parameter(world: World) -> None:
+    ada = await world.user()
+    text = "Date,Duration\n03/04/2024,30:00\n"
+    status = await finish(ada, await upload(ada, text))
+    assert status["status"] == "failed"
+    assert "dates=dmy" in status["error"]
+    assert await world.value("SELECT count(*) FROM activities") == 0
+    answered = await ada.post("/api/v1/activities/import?dates=dmy", content=text.encode())
+    assert (await finish(ada, answered.json()))["result"]["imported"] == 1
+
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "imports"
+
+
+def test_real_files_of_trackers_come_in_exactly() -> None:
+    if not SAMPLES.exists():
+        pytest.skip("the real files of trackers are not beside this checkout")
+    wrong = {}
+    for name, expected in json.loads((SAMPLES / "expected.json").read_text()).items():
+        good, _, _ = read((SAMPLES / name).read_bytes())
+        kilometres = sum(row.values.distance_km for row in good)
+        hours = sum(row.values.duration_minutes for row in good) / 60
+        found = len(good), pytest.approx(kilometres, abs=0.06), pytest.approx(hours, abs=0.06)
+        if found != (expected["rows"], expected["kilometres"], expected["hours"]):
+            wrong[name] = found
+    assert wrong == {}

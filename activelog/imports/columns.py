@@ -1,0 +1,208 @@
+"""Which column is what: by its name, in the languages that trackers and people use."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from activelog.base.errors import AppError, Permanent
+from activelog.imports import words
+from activelog.imports.cells import is_clock, is_duration, is_empty, number, seconds_of
+from activelog.imports.dates import clock_time, looks_like_date
+from activelog.imports.words import plain
+
+# The meanings, those that a person may name in `columns=` first.
+CHOICES = ("date", "start", "duration", "distance", "type", "title", "notes", "calories", "tags",
+           "pace")  # fmt: skip
+_DISTANCE_UNITS = {
+    name: unit
+    for unit, names in {
+        "km": "km kms kilometer kilometers kilometre kilometres kilometros chilometri 公里 千米",
+        "mi": "mi mile miles meilen millas miglia",
+        "m": "m meter meters metre metres metros metri 米",
+        "yd": "yd yds yard yards",
+    }.items()
+    for name in names.split()
+}
+_TIME_UNITS: dict[str, float] = {
+    name: seconds
+    for seconds, names in {
+        0.001: "ms milliseconds",
+        1: "s sec secs second seconds sekunden segundos secondes secondi 秒",
+        60: "min mins minute minutes minuten minutos minuti minuter",
+        3600: "h hr hrs hour hours stunden std horas heures ore",
+    }.items()
+    for name in names.split()
+}
+_SPEED_UNITS = {"mph": "mi", "mih": "mi", "kmh": "km", "kph": "km", "ms": "m"}
+_PACE_UNITS = {"minkm": "km", "km": "km", "minmi": "mi", "minmile": "mi", "mi": "mi", "mile": "mi"}
+_IN_NAME = re.compile(r"[(\[]([^)\]]*)[)\]]")
+
+
+@cache
+def _meanings() -> dict[str, list[str]]:
+    """By name; the words of columns.toml."""
+    found: dict[str, list[str]] = {}
+    for meaning, names in words.load("columns").items():
+        for name in words.listed(names):
+            found.setdefault(name, []).append(meaning)
+    return found
+
+
+@dataclass(frozen=True)
+class Columns:
+    """`places` of what is known, and the units that the header names: kilometres, miles, metres or
+    yards of the distance, the speed and the pace, seconds of a unit of the duration."""
+
+    places: Mapping[str, int]
+    distance_unit: str = ""
+    speed_unit: str = ""
+    pace_unit: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by meaning
+
+    def __contains__(self, meaning: str) -> bool:
+        return meaning in self.places
+
+
+def named(name: str) -> tuple[str, str]:
+    """A header's name and its unit: `Distance (km)`, `duration_seconds`, `Weight kg`."""
+    if found := _IN_NAME.search(name):
+        return plain(name[: found.start()] + name[found.end() :]), plain(found[1])
+    words = [word for word in re.split(r"[\s_/]+", name.strip()) if word]
+    if len(words) > 1 and plain(words[-1]) in _DISTANCE_UNITS | _TIME_UNITS:
+        return plain("".join(words[:-1])), plain(words[-1])
+    return plain(name), ""
+
+
+def find_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Columns:
+    """What each column means, by its name and by whether the cells of a sample suit it."""
+    places: dict[str, int] = {}
+    options = [(place, meaning) for place, name in enumerate(header)
+               for meaning in _meanings().get(named(name)[0], ())]  # fmt: skip
+    ranked = sorted(options, key=lambda one: (_rank(one[1]), one[0]))
+    for place, meaning in ranked:
+        if meaning not in places and place not in places.values():
+            cells = [row[place] for row in sample if place < len(row) and not is_empty(row[place])]
+            if _suits(meaning, cells):
+                places[meaning] = place
+    return _with_units(header, _settle_times(places, sample))
+
+
+def chosen_columns(header: Sequence[str], text: str) -> Columns:
+    """Of `date=Datum,distance=Km`. Raises Permanent for a name that the header does not have."""
+    places: dict[str, int] = {}
+    names = {plain(name): place for place, name in reversed(list(enumerate(header)))}
+    for choice in text.split(","):
+        meaning, _, name = choice.partition("=")
+        if meaning.strip() not in CHOICES:
+            raise Permanent(f"columns: {meaning.strip()!r} is none of {', '.join(CHOICES)}")
+        if plain(name) not in names:
+            raise Permanent(f"columns: the file has no column {name.strip()!r}")
+        places[meaning.strip()] = names[plain(name)]
+    return _with_units(header, places)
+
+
+def _rank(meaning: str) -> int:
+    """What a file cannot do without chooses first."""
+    order = ("exercise", "date", "moving", "distance", "pace", "speed", "duration", "start", "type")
+    return order.index(meaning) if meaning in order else len(order)
+
+
+def _suits(meaning: str, cells: Sequence[str]) -> bool:
+    if not cells:
+        return meaning != "date"
+    test = _TESTS.get(meaning)
+    return test is None or sum(map(test, cells)) * 2 >= len(cells)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return number(text) is not None
+    except AppError:
+        return False
+
+
+def _is_distance(text: str) -> bool:
+    return _is_number(re.sub(r"(?i)\s*(km|mi|miles|m)$", "", text.strip()))
+
+
+def _is_time(text: str) -> bool:
+    return is_duration(text) or _is_number(text) or _is_clock_time(text)
+
+
+def _is_clock_time(text: str) -> bool:
+    return clock_time(text) is not None and not looks_like_date(text)
+
+
+_TESTS = {
+    "date": looks_like_date,
+    "start": _is_clock_time,
+    "end": lambda text: looks_like_date(text) or _is_clock_time(text),
+    "duration": _is_time,
+    "moving": _is_time,
+    "distance": _is_distance,
+    "pace": lambda text: is_clock(text.split("/")[0].split()[0]) if text.split() else False,
+    "speed": _is_number,
+    "stride": _is_number,
+    "cadence": _is_number,
+    "steps": _is_number,
+    "temperature": _is_number,
+    "calories": _is_number,
+}
+
+
+def _settle_times(places: dict[str, int], sample: Sequence[Sequence[str]]) -> dict[str, int]:
+    """`Time` is a duration or the time of day: the latter with AM and PM, or when distance times
+    pace says that nothing took so long."""
+    place = places.get("duration")
+    if place is None or "start" in places:
+        return places
+    cells = [row[place] for row in sample if place < len(row) and not is_empty(row[place])]
+    is_clock_time = bool(cells) and all(_is_clock_time(text) for text in cells)
+    if is_clock_time and not all(map(is_duration, cells)):
+        return _moved(places, "duration", "start")
+    if "pace" in places and "distance" in places and _contradict(places, sample):
+        return _moved(places, "duration", "start")
+    return places
+
+
+def _moved(places: dict[str, int], old: str, new: str) -> dict[str, int]:
+    return {new if meaning == old else meaning: place for meaning, place in places.items()}
+
+
+def _contradict(places: Mapping[str, int], sample: Sequence[Sequence[str]]) -> bool:
+    wrong = right = 0
+    for row in sample:
+        try:
+            took = seconds_of(row[places["duration"]])
+            pace = seconds_of(row[places["pace"]].split("/")[0])
+            distance = number(row[places["distance"]])
+        except (AppError, IndexError):
+            continue
+        if took and pace and distance:
+            share = took / (pace * distance)
+            if any(0.7 < share * factor < 1.4 for factor in (1, 60, 1 / 60)):
+                right += 1
+            else:
+                wrong += 1
+    return wrong > right
+
+
+def _with_units(header: Sequence[str], places: dict[str, int]) -> Columns:
+    units = {meaning: _unit(header[place]) for meaning, place in places.items()}
+    said = [_TIME_UNITS[units[meaning]] for meaning in ("duration", "moving")
+            if units.get(meaning) in _TIME_UNITS]  # fmt: skip
+    seconds = dict.fromkeys(("duration", "moving"), float(said[0])) if said else {}
+    return Columns(
+        places,
+        _DISTANCE_UNITS.get(units.get("distance", ""), ""),
+        _SPEED_UNITS.get(units.get("speed", ""), ""),
+        _PACE_UNITS.get(units.get("pace", ""), ""),
+        seconds,
+    )
+
+
+def _unit(name: str) -> str:
+    """That a name says, or is: `km`, `minutes`."""
+    bare, unit = named(name)
+    return unit or bare

@@ -1,0 +1,364 @@
+"""The rows of a table become Drafts.
+
+Two passes ask all rows how they are to be read (decimal marks, dates, durations; then units), a
+third one reads them. All of it in constant memory.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from statistics import median
+
+from activelog.base.errors import AppError
+from activelog.imports import cells
+from activelog.imports.cells import Decimals
+from activelog.imports.dates import DateReader, DateSurvey, clock_time
+from activelog.imports.kinds import activity_kind
+from activelog.imports.layouts import Layout
+from activelog.imports.model import Choices, Draft, Refused, Unit
+from activelog.imports.table import Row, Table
+from activelog.imports.units import Measured, Units, UnitSurvey
+
+_NUMBERS = ("distance", "duration", "moving", "calories", "speed", "stride", "cadence", "steps",
+            "temperature")  # fmt: skip
+_UNIT = re.compile(r"(?i)\s*(?:km|mi|miles|m|yd)$")  # in a cell
+_KEPT = 1000  # rows of which medians are taken
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the cells of a table's rows; `remarks` are said in the report."""
+
+    layout: Layout
+    choices: Choices
+    dates: DateReader
+    commas: dict[str, bool | None]  # by meaning: whether a lone comma is a decimal one
+    duration_unit: float = 60  # seconds, of durations that are plain numbers
+    hours_first: bool = False  # `1:30` is an hour and a half
+    units: Units = field(default_factory=lambda: Units("km", ""))
+    remarks: tuple[str, ...] = ()
+
+    def text(self, row: Row, meaning: str) -> str:
+        return cells.cell(row.cells, self.layout.columns.places.get(meaning))
+
+    def number(self, row: Row, meaning: str) -> float | None:
+        return cells.number(self.text(row, meaning), comma=self.commas.get(meaning))
+
+    def moment(self, row: Row) -> datetime:
+        moment = self.dates.read(self.text(row, "date"))
+        at = clock_time(self.text(row, "start"))
+        if at is None or (moment.hour, moment.minute) != (0, 0):
+            return moment
+        return moment.replace(hour=at[0] % 24, minute=at[1], second=at[2])
+
+    def kind(self, row: Row) -> str:
+        return activity_kind(self.text(row, "type")) or (self.choices.type or "")
+
+    def seconds(self, row: Row) -> float | None:
+        """The moving time, else the duration, else what the end or the pace tells. Of exercises the
+        end comes first, since each has a duration of its own."""
+        if "exercise" in self.layout.columns and (end := self.text(row, "end").strip()):
+            return self._until(row, end)
+        found = self._duration(row, "moving") or self._duration(row, "duration")
+        if found is not None:
+            return found
+        if end := self.text(row, "end").strip():
+            return self._until(row, end)
+        pace, distance = self.pace(row), self.number(row, "distance")
+        return pace * distance if pace and distance else None
+
+    def pace(self, row: Row) -> float | None:
+        text = self.text(row, "pace").split("/")[0].strip()
+        return (
+            cells.seconds_of(text.split()[0]) if text and cells.is_clock(text.split()[0]) else None
+        )
+
+    def measured(self, row: Row) -> Measured:
+        number = self._optional
+        return Measured(
+            self.kind(row), self._distance(row) or 0, self.seconds(row), self.pace(row),
+            number(row, "speed"), number(row, "stride"), number(row, "cadence"),
+            number(row, "steps"), number(row, "temperature"),
+        )  # fmt: skip
+
+    def metres(self, row: Row) -> float | None:
+        """The second distance of Strava, when a row has none, is its first one."""
+        layout = self.layout
+        if layout.kilometres is not None and not self.text(row, "distance").strip():
+            text = cells.cell(row.cells, layout.kilometres)
+            found = cells.number(text, comma=self.commas.get("kilometres"))
+            return None if found is None else found * (1 if self.kind(row) == "swim" else 1000)
+        return None if self._distance(row) is None else self.units.metres(self.measured(row))
+
+    def _distance(self, row: Row) -> float | None:
+        text = _UNIT.sub("", self.text(row, "distance").strip())
+        return cells.number(text, comma=self.commas.get("distance"))
+
+    def _optional(self, row: Row, meaning: str) -> float | None:
+        try:
+            return self.number(row, meaning)
+        except AppError:
+            return None
+
+    def _duration(self, row: Row, meaning: str) -> float | None:
+        unit = self.layout.columns.seconds.get(meaning, self.duration_unit)
+        text = self.text(row, meaning)
+        found = cells.seconds_of(text, unit, comma=self.commas.get(meaning))
+        if found and self.hours_first and text.count(":") == 1:
+            return found * 60
+        return found
+
+    def _until(self, row: Row, end: str) -> float | None:
+        begin = self.moment(row)
+        if (at := clock_time(end)) and len(end) < 12:
+            until = begin.replace(hour=at[0] % 24, minute=at[1], second=at[2])
+            if until < begin:
+                until += timedelta(days=1)
+        else:
+            until = self.dates.read(end)
+        seconds = (until - begin).total_seconds()
+        return seconds if seconds >= 0 else None
+
+
+def make_reader(table: Table, layout: Layout, choices: Choices, now: datetime) -> Reader:
+    """Asks all rows. Raises Question when the file may be read in two ways."""
+    reader, survey = _survey_forms(table, layout, choices, now)
+    if layout.name == "table":
+        reader = _survey_durations(table, reader)
+    return _with_units(table, reader, survey)
+
+
+def _survey_forms(
+    table: Table, layout: Layout, choices: Choices, now: datetime
+) -> tuple[Reader, DateSurvey]:
+    dates = DateSurvey(now)
+    decimals: dict[str, Decimals] = {}
+    places = layout.columns.places
+    columns = [(name, places[name]) for name in _NUMBERS if name in places]
+    if layout.kilometres is not None:
+        columns.append(("kilometres", layout.kilometres))
+    for row in _rows(table):
+        dates.add(cells.cell(row.cells, places.get("date")))
+        for name, place in columns:
+            decimals.setdefault(name, Decimals()).add(cells.cell(row.cells, place))
+    fallback = _file_comma(table, layout, decimals)
+    commas = {name: one.comma if one.comma is not None else fallback
+              for name, one in decimals.items()}  # fmt: skip
+    return Reader(layout, choices, dates.reader(choices.dates), commas), dates
+
+
+def _file_comma(table: Table, layout: Layout, decimals: dict[str, Decimals]) -> bool | None:
+    """Of a column that tells nothing, like one of `5,000`: as the others of the file."""
+    known = {one.comma for one in decimals.values()} - {None}
+    if len(known) == 1:
+        return known.pop()
+    if layout.name in ("activelog", "strava"):
+        return True  # neither marks thousands
+    if table.delimiter == ";":
+        return True
+    return False if layout.is_english else None
+
+
+def _survey_durations(table: Table, reader: Reader) -> Reader:
+    """Whether plain numbers are minutes, hours or seconds, and `1:30` minutes or hours: what makes
+    speeds that people have."""
+    plain: list[float] = []
+    short: list[float] = []
+    is_short_only = True
+    for row in _rows(table):
+        text = reader.text(row, "duration").strip()
+        if text.count(":") == 2:
+            is_short_only = False
+        try:
+            distance, seconds = reader._distance(row), reader.seconds(row)
+        except AppError:
+            continue
+        if distance and seconds and len(plain) + len(short) < _KEPT:
+            (short if ":" in text else plain).append(distance / seconds * 3600)
+    if short and is_short_only and median(short) > 60:
+        reader = replace(reader, hours_first=True, remarks=(
+            *reader.remarks, "durations like 1:30 were read as hours and minutes"))  # fmt: skip
+    has_unit = "duration" in reader.layout.columns.seconds
+    if plain and not has_unit:
+        unit, name = _plausible_unit(median(plain))
+        if unit != 60:
+            remark = f"durations without a unit were read as {name}, for the speeds that they make"
+            reader = replace(reader, duration_unit=unit, remarks=(*reader.remarks, remark))
+    return reader
+
+
+def _plausible_unit(speed_of_minutes: float) -> tuple[float, str]:
+    if speed_of_minutes > 100:
+        return 3600, "hours"
+    return (1, "seconds") if speed_of_minutes < 0.9 else (60, "minutes")
+
+
+def _with_units(table: Table, reader: Reader, dates: DateSurvey) -> Reader:
+    layout, columns = reader.layout, reader.layout.columns
+    if "distance" not in columns:
+        return reader
+    if layout.is_own or (columns.distance_unit == "m" and layout.name == "strava"):
+        return replace(reader, units=Units("km" if layout.is_own else "m", ""))
+    if reader.choices.units:
+        said = Units(reader.choices.units, "you said so")
+        metre_kinds = _surveyed(table, reader, dates).metre_kinds if layout.name == "garmin" else ()
+        return replace(reader, units=replace(said, metre_kinds=frozenset(metre_kinds)))
+    if columns.distance_unit:
+        known = Units(columns.distance_unit, "the header says so", metre_kinds=layout.metre_kinds)
+        return replace(reader, units=known)
+    if by_speed := _unit_by_speed(table, reader):
+        return replace(reader, units=by_speed)
+    return replace(reader, units=_surveyed(table, reader, dates))
+
+
+def _surveyed(table: Table, reader: Reader, dates: DateSurvey) -> Units:
+    layout = reader.layout
+    swims = frozenset({"swim"}) if layout.name == "garmin" else layout.metre_kinds
+    survey = UnitSurvey(swims)
+    for row in _rows(table):
+        try:
+            survey.add(reader.measured(row), row.line)
+        except AppError:
+            continue
+    if reader.choices.units:
+        survey.votes.clear()
+    return survey.units(_hints(table, reader, survey, dates))
+
+
+def _unit_by_speed(table: Table, reader: Reader) -> Units | None:
+    """Distance = speed x time, where the header says the speed's unit, or where it is in metres a
+    second, as Strava's is."""
+    columns = reader.layout.columns
+    if columns.pace_unit in ("km", "mi") and not columns.speed_unit:
+        return Units(columns.pace_unit, "the header says the pace's unit")
+    if "speed" not in columns:
+        return None
+    votes: Counter[str] = Counter()
+    for row in _rows(table):
+        try:
+            found = reader.measured(row)
+        except AppError:
+            continue
+        if found.speed and found.seconds and found.distance:
+            votes[_unit_of(found.distance, found.speed * found.seconds, columns.speed_unit)] += 1
+    votes.pop("", None)
+    if not votes:
+        return None
+    unit = votes.most_common(1)[0][0]
+    return Units(unit, "distance, speed and time agree so")
+
+
+def _unit_of(distance: float, way: float, speed_unit: str) -> str:
+    """`way` is speed times seconds."""
+    share = distance / way
+    if speed_unit in ("km", "mi") and 0.8 < share * 3600 < 1.25:
+        return speed_unit
+    if speed_unit in ("", "m"):
+        if 0.8 < share < 1.25:
+            return "m"
+        if 0.8 < share * 1000 < 1.25:
+            return "km"
+        if 0.8 < share * 1609.344 < 1.25:
+            return "mi"
+    return ""
+
+
+def _hints(
+    table: Table, reader: Reader, survey: UnitSurvey, dates: DateSurvey
+) -> Iterator[tuple[Unit, str]]:
+    if not reader.layout.is_english:
+        yield "km", "the file's language is one of countries that count in kilometres"
+    if table.delimiter == ";" or reader.commas.get("distance"):
+        yield "km", "the file's decimal comma is one of countries that count in kilometres"
+    pace = median(survey.paces) if survey.paces else None
+    shown = f"a usual pace of {pace // 60:.0f}:{pace % 60:02.0f} is one" if pace else ""
+    if pace and pace > 450:
+        yield "mi", f"{shown} of miles"
+    if pace and pace < 300:
+        yield "km", f"{shown} of kilometres"
+    if reader.layout.name == "table" and dates.has_american_dates():
+        yield "mi", "the month stands before the day, as in countries that count in miles"
+    if pace:
+        yield "km", f"{shown} of kilometres"
+
+
+def _rows(table: Table) -> Iterator[Row]:
+    return (row for row in table.rows() if isinstance(row, Row))
+
+
+def read_drafts(table: Table, reader: Reader) -> Iterator[Draft | Refused]:
+    """A Draft for each row, or for all rows of a workout that is a list of exercises."""
+    if "exercise" in reader.layout.columns:
+        yield from _workouts(table, reader)
+        return
+    for row in table.rows():
+        yield row if isinstance(row, Refused) else _draft(reader, row)
+
+
+def _draft(reader: Reader, row: Row) -> Draft | Refused:
+    try:
+        seconds, metres = reader.seconds(row), reader.metres(row)
+        if seconds is None and not metres:
+            return Refused(row.line, "has neither a duration nor a distance", row.says)
+        return Draft(
+            row.line,
+            reader.kind(row),
+            reader.moment(row),
+            seconds,
+            metres,
+            title=reader.text(row, "title").strip(),
+            notes=reader.text(row, "notes").strip(),
+            calories=_calories(reader, row),
+            tags=_tags(reader.text(row, "tags")),
+        )
+    except AppError as error:
+        return Refused(row.line, str(error), row.says)
+    except (ValueError, OverflowError):
+        return Refused(row.line, "has a value that cannot be read", row.says)
+
+
+def _calories(reader: Reader, row: Row) -> int | None:
+    found = reader.number(row, "calories")
+    return None if found is None or found <= 0 else round(found)
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(tag for part in text.split(",") if (tag := part.strip()))
+
+
+def _workouts(table: Table, reader: Reader) -> Iterator[Draft | Refused]:
+    """Rows that begin at the same time are the exercises of one workout."""
+    current: Draft | None = None
+    for row in table.rows():
+        found = row if isinstance(row, Refused) else _workout_row(reader, row)
+        if isinstance(found, Refused):
+            yield found
+        elif current and (current.moment, current.title) == (found.moment, found.title):
+            current = _joined(current, found)
+        else:
+            if current:
+                yield current
+            current = found
+    if current:
+        yield current
+
+
+def _workout_row(reader: Reader, row: Row) -> Draft | Refused:
+    try:
+        return Draft(
+            row.line, "strength", reader.moment(row), reader.seconds(row), reader.metres(row),
+            title=reader.text(row, "title").strip(), notes=reader.text(row, "notes").strip(),
+        )  # fmt: skip
+    except (AppError, ValueError, OverflowError) as error:
+        return Refused(row.line, str(error), row.says)
+
+
+def _joined(workout: Draft, row: Draft) -> Draft:
+    return replace(
+        workout,
+        metres=(workout.metres or 0) + (row.metres or 0),
+        seconds=workout.seconds if workout.seconds is not None else row.seconds,
+        notes=workout.notes or row.notes,
+    )
