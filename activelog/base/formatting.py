@@ -3,8 +3,13 @@
 import re
 import unicodedata
 
-# Spreadsheets take wide signs for plain ones, and some skip spaces before them.
-_FORMULA = re.compile(r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n])")
+# Spreadsheets take wide signs for plain ones, and some skip spaces before them. One that splits at
+# semicolons or tabs begins a cell behind each of them, and behind each end of a line.
+_SIGN = "[=+\\-@＝＋－＠]"
+_START = rf"'*(?:\s*{_SIGN}|[\t\r\n])"
+_FORMULA = re.compile(rf"(^)({_START})|([;\t\r\n])('*[^\S\t\r\n]*{_SIGN})")
+_ESCAPED = re.compile(rf"(^)'({_START})|([;\t\r\n])'('*[^\S\t\r\n]*{_SIGN})")
+_PERHAPS = re.compile(rf"[,;\t\r\n]\"?'*\s*{_SIGN}|,\"?'*\t|,\"'*[\r\n]")
 
 
 def duration(minutes: int) -> str:
@@ -26,11 +31,16 @@ def as_stored(word: str) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """As it goes into a CSV file: with a ' in front where a spreadsheet would take it for a
-    formula, or where it begins like a text that is escaped already. The import takes one off."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    """As it goes into a CSV file: with a ' in front of what a spreadsheet would take for a formula,
+    or of what looks like a text that is escaped already. The import takes one off."""
+    return _FORMULA.sub(r"\1\3'\2\4", text)
 
 
 def unescape_formula(text: str) -> str:
     """What escape_formula made longer; any other text as it is."""
-    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
+    return _ESCAPED.sub(r"\1\3\2\4", text)
+
+
+def may_hold_formula(lines: str) -> bool:
+    """Whether some cell of these CSV lines, their first one apart, may need escape_formula."""
+    return _PERHAPS.search(lines) is not None

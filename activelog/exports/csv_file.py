@@ -3,12 +3,13 @@
 import csv
 import io
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
+from operator import itemgetter
 from typing import Any
 
 from activelog.base.date_ranges import Selection
-from activelog.base.formatting import escape_formula
+from activelog.base.formatting import escape_formula, may_hold_formula
 from activelog.database import Conn
 from activelog.exports import queries
 from activelog.exports.model import CsvRequest
@@ -22,6 +23,7 @@ COLUMNS = (
     "tags",
     "notes",
 )
+_WITHOUT_TAGS = itemgetter(0, 1, 2, 3, 4, 6)
 _BOM = b"\xef\xbb\xbf"
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -34,34 +36,40 @@ async def csv_chunks(
     Texts are stored with LF only; every LF becomes CRLF, inside of quotes as well, and the import
     turns it back.
     """
-    tags = wanted.include_tags
-    header = csv_lines([COLUMNS if tags else (*COLUMNS[:5], "notes")])
+    header = csv_lines([COLUMNS if wanted.include_tags else _WITHOUT_TAGS(COLUMNS)])
     start = (_BOM if wanted.bom else b"") + header
     rows = queries.rows(conn, selection)
     async with aclosing(rows):
         async for batch in rows:
-            yield start + csv_lines([_cells(row, tags=tags, raw=wanted.raw) for row in batch])
+            if not wanted.include_tags:
+                batch = list(map(_WITHOUT_TAGS, batch))
+            yield start + _lines(batch, raw=wanted.raw)
             start = b""
     if start:
         yield start
 
 
-def csv_lines(rows: list[Any]) -> bytes:
+def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    return _with_crlf(_text(rows))
+
+
+def _lines(rows: list[tuple[str, ...]], *, raw: bool) -> bytes:
+    """Texts are escaped for spreadsheets unless they are to stay raw. Few batches hold one that has
+    to be, so all cells are looked at together first."""
+    text = _text(rows)
+    if not raw and may_hold_formula(text):
+        text = _text([(*row[:1], *map(escape_formula, row[1:])) for row in rows])
+    return _with_crlf(text)
+
+
+def _text(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
-def _cells(row: tuple[str, ...], *, tags: bool, raw: bool) -> tuple[str, ...]:
-    """Of the columns, texts escaped for spreadsheets unless they are to stay `raw`."""
-    row_id, kind, minutes, kilometres, date, all_tags, notes = row
-    if not raw:
-        kind, all_tags, notes = map(escape_formula, (kind, all_tags, notes))
-    if "\n" in notes:
-        notes = notes.replace("\n", "\r\n")
-    if not tags:
-        return row_id, kind, minutes, kilometres, date, notes
-    return row_id, kind, minutes, kilometres, date, all_tags, notes
+def _with_crlf(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode()
 
 
 async def gzipped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

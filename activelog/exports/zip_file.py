@@ -50,7 +50,7 @@ async def _table(conn: Conn, statement: bytes, user_id: int) -> AsyncIterator[by
 def _cell(value: Any) -> Any:
     match value:
         case str():
-            return escape_formula(value).replace("\n", "\r\n")
+            return escape_formula(value)
         case dict() | list() | bool() | datetime():  # times as in the API
             return msgspec.json.encode(value).decode().strip('"')
         case _:
