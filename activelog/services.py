@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from activelog.base.per_person import PerPerson
 from activelog.base.processes import Offload
 from activelog.base.settings import Settings
 from activelog.database import Pool
@@ -32,8 +33,14 @@ class Services:
     batch: Batcher = field(kw_only=True, repr=False)
     ticket_notifier: Notifier = field(kw_only=True, repr=False)
     offload: Offload = field(default_factory=Offload, repr=False)
-    # Downloads that are streamed by this process; each holds a connection.
+    downloads: PerPerson = field(default_factory=lambda: PerPerson("downloads", 2), repr=False)
+    uploads: PerPerson = field(default_factory=lambda: PerPerson("uploads", 3), repr=False)
+    photo_uploads: PerPerson = field(default_factory=lambda: PerPerson("photos", 20), repr=False)
+    followers: PerPerson = field(default_factory=lambda: PerPerson("event streams", 10), repr=False)
+    # Downloads that are read from Postgres by this process; each holds a connection.
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
+    # Sessions that were open a moment ago, and until when that is believed (monotonic seconds).
+    live_sessions: dict[Any, float] = field(default_factory=dict, repr=False)
     # What may be a second old, with the time until which it is good.
     memo: dict[object, tuple[float, Any]] = field(default_factory=dict, repr=False)
 

@@ -38,6 +38,7 @@ VERIFICATION = MailKind(
     key="verification_id",
     content=_verification,
     fixture={"token": "x" * 43},
+    cap=20,
 )
 # Sent by the task of the verification that it stands in for; the key is a day.
 ALREADY_REGISTERED = MailKind("already_registered", VERIFICATION.task, VERIFICATION.queue)
@@ -48,6 +49,7 @@ PASSWORD_RESET = MailKind(
     key="reset_id",
     content=_password_reset,
     fixture={"token": "x" * 43},
+    cap=20,
 )
 DELETION = MailKind(
     "account_deletion",
@@ -56,6 +58,7 @@ DELETION = MailKind(
     key="dedup_key",
     content=_deletion,
     fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+    cap=10,
 )
 
 MAILS = (WELCOME, VERIFICATION, ALREADY_REGISTERED, PASSWORD_RESET, DELETION)
@@ -68,11 +71,11 @@ async def write_verification(services: Services, conn: Conn, user_id: int) -> No
     await services.outbox.write(conn, VERIFICATION, user_id, str(verification_id))
 
 
-async def write_reset(services: Services, conn: Conn, user_id: int) -> None:
+async def request_reset(services: Services, conn: Conn, email: str) -> None:
+    """Of an address that may have no account: whoever asks learns nothing of that."""
     reset_id = uuid4()
     token_hash = auth.hash_token(reset_token(services, reset_id))
-    await queries.add_reset(conn, reset_id, user_id, token_hash)
-    await services.outbox.write(conn, PASSWORD_RESET, user_id, str(reset_id))
+    await queries.request_reset(conn, PASSWORD_RESET, reset_id, email, token_hash)
 
 
 def verification_token(services: Services, verification_id: UUID) -> str:

@@ -9,7 +9,14 @@ from msgspec import Meta
 
 from activelog.base.errors import AppError
 
-_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
+# What programs make a link of: `//host`, `mailto:x`, `evil.example`, a phone number.
+_LINK = re.compile(
+    r"//|\\\\|\bwww\.|\b(?:mailto|tel|sms|https?|ftp|javascript|data)\s*:|@"
+    r"|[^\W\d_][\w-]*[.。．｡][^\W\d_]{2,}|\d(?:[\s./()-]*\d){6,}",
+    re.IGNORECASE,
+)
+_JOINERS = "\u200c\u200d"
+_BLANKS = "\u2800\u3164\u115f\u1160\uffa0"  # symbols and letters that show nothing
 
 Email = Annotated[str, Meta(max_length=254, examples=["john@example.com"])]
 Password = Annotated[
@@ -43,6 +50,21 @@ class Session(msgspec.Struct):
     token: Token
     expires_at: Moment
     token_type: Annotated[str, Meta(examples=["Bearer"])] = "Bearer"  # noqa: S105
+
+
+class OpenSession(msgspec.Struct):
+    id: Annotated[int, Meta(examples=[1705329000123456])]
+    started_at: Moment
+    expires_at: Moment
+    host: Annotated[str, Meta(description="from where", examples=["203.0.113.7"])]
+    agent: Annotated[str, Meta(description="by which program", examples=["Mozilla/5.0 …"])]
+    current: Annotated[bool, Meta(description="the one that asks")]
+
+
+class Sessions(msgspec.Struct):
+    """Newest first."""
+
+    sessions: list[OpenSession]
 
 
 class Resent(msgspec.Struct):
@@ -103,14 +125,23 @@ class Pending:
 def clean_name(text: str) -> str:
     """One visible line: a name goes into subjects and headers of mails."""
     name = unicodedata.normalize("NFC", text).strip()
-    if not name or any(_breaks_a_line(letter) for letter in name):
+    if not name or any(map(_is_control, name)):
         raise AppError.invalid("name", "must be one line of text without control characters")
-    if _LINK.search(name):
+    if not any(map(_is_visible, name)):
+        raise AppError.invalid("name", "must have a letter that can be seen")
+    if _LINK.search(unicodedata.normalize("NFKC", name)):
         # Or anybody could have us mail their advertisement to any address.
-        raise AppError.invalid("name", "must be a name and not a link")
+        raise AppError.invalid("name", "must be a name, and no link, address or number to call")
     return name
 
 
-def _breaks_a_line(letter: str) -> bool:
-    turns_around = letter in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    return turns_around or unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs")
+def _is_visible(letter: str) -> bool:
+    return unicodedata.category(letter)[0] in "LNS" and letter not in _BLANKS
+
+
+def _is_control(letter: str) -> bool:
+    """Also of letters without a shape, but for those that join others."""
+    category = unicodedata.category(letter)
+    return category in ("Cc", "Zl", "Zp", "Cs", "Co") or (
+        category == "Cf" and letter not in _JOINERS
+    )

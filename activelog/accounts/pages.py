@@ -85,6 +85,10 @@ async def reset(request: Request, form: Form) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
+    """Also of a session that is over: its cookie goes."""
+    session = await http.cookie_session(request)
+    if session is not None:
+        await http.end_session(of_request(request), session)
     return pages.sign_out(request)
 
 
@@ -96,9 +100,19 @@ async def verify_form(request: Request) -> Response:
 
 async def verify(request: Request, form: Form) -> Response:
     try:
-        await routes.verify(of_request(request), form.get("token", ""))
+        wanted = http.convert(form, ResetPassword)
+        await routes.verify(of_request(request), wanted.token, wanted.password)
     except AppError as error:
-        return pages.page(request, "accounts/verify.html", status=error.status, state="invalid")
+        state = "ask" if "password" in error.details else "invalid"
+        token = form.get("token", "")
+        return pages.page(
+            request,
+            "accounts/verify.html",
+            status=error.status,
+            state=state,
+            token=token,
+            error=error,
+        )
     return pages.page(request, "accounts/verify.html", state="verified")
 
 
@@ -106,7 +120,25 @@ async def account(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
         profile = routes.require_profile(await queries.profile(conn, visitor.id))
         wanted = await mail.preferences(conn, visitor.id)
-    return pages.page(request, "accounts/account.html", profile=profile, lists=LISTS, wanted=wanted)
+        sessions = await routes.find_sessions(conn, request.state.session)
+    return pages.page(
+        request,
+        "accounts/account.html",
+        profile=profile,
+        lists=LISTS,
+        wanted=wanted,
+        sessions=sessions,
+    )
+
+
+async def end_session(request: Request, visitor: Visitor, session_id: int) -> Response:
+    await routes.end_session(request, visitor.id, session_id)
+    return pages.back(request, "/account", "Signed out there.")
+
+
+async def sign_out_everywhere(request: Request, visitor: Visitor) -> Response:
+    await routes.sign_out_everywhere(request, visitor.id)
+    return pages.sign_out(request)
 
 
 async def change_mails(request: Request, visitor: Visitor, form: Form) -> Response:
@@ -142,6 +174,8 @@ PAGES = [
     Page("POST", "/verify-email", verify, needs="nobody"),
     Page("GET", "/account", account),
     Page("POST", "/account/mails", change_mails),
+    Page("POST", "/account/sessions/end", sign_out_everywhere),
+    Page("POST", "/account/sessions/{session_id}/end", end_session),
     Page("POST", "/account/delete", delete),
     Page("POST", "/account/restore", restore),
 ]

@@ -1,9 +1,13 @@
 from datetime import datetime
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from activelog import database
 from activelog.accounts.model import Credentials, Pending, Profile
+from activelog.base import logs
 from activelog.database import Conn
+from activelog.mail import MailKind
 
 _SQL = database.queries("accounts")
 
@@ -30,15 +34,49 @@ async def verification_is_open(conn: Conn, verification_id: UUID) -> bool:
     return bool(await database.value(conn, _SQL["verification_is_open"], {"id": verification_id}))
 
 
-async def verify(conn: Conn, token_hash: str) -> datetime | None:
-    """Raises UniqueViolation when another registration of the address was verified first."""
-    found: datetime | None = await database.value(conn, _SQL["verify"], {"token_hash": token_hash})
+async def verify(conn: Conn, token_hash: str, password_hash: str | None = None) -> datetime | None:
+    """With a new password, if one is given. Raises UniqueViolation when another registration of
+    the address was verified first."""
+    params = {"token_hash": token_hash, "password_hash": password_hash}
+    found: datetime | None = await database.value(conn, _SQL["verify"], params)
     return found
 
 
-async def add_reset(conn: Conn, reset_id: UUID, user_id: int, token_hash: str) -> None:
-    params = {"id": reset_id, "user_id": user_id, "token_hash": token_hash}
-    await database.execute(conn, _SQL["add_reset"], params)
+async def verification_token_is_open(conn: Conn, token_hash: str) -> bool:
+    params = {"token_hash": token_hash}
+    return bool(await database.value(conn, _SQL["verification_token_is_open"], params))
+
+
+async def request_reset(
+    conn: Conn, kind: MailKind, reset_id: UUID, email: str, token_hash: str
+) -> None:
+    """Of an address that may have no account: the job that mails the link looks for its owner."""
+    params = {
+        "id": reset_id,
+        "email": email,
+        "token_hash": token_hash,
+        "queue": kind.queue,
+        "task": kind.task,
+        "args": Jsonb({kind.key: str(reset_id), **logs.origin()}),
+    }
+    await database.execute(conn, _SQL["request_reset"], params)
+
+
+async def find_reset_owner(conn: Conn, reset_id: UUID) -> int | None:
+    """The owner of the address, from now on of the link, too."""
+    found: int | None = await database.value(conn, _SQL["find_reset_owner"], {"id": reset_id})
+    return found
+
+
+async def drop_reset(conn: Conn, reset_id: UUID) -> None:
+    """Of an address that nobody has."""
+    await database.execute(conn, _SQL["drop_reset"], {"id": reset_id})
+
+
+async def signed_in_from(conn: Conn, email: str, host: str) -> bool:
+    """Whether the owner of the address has signed in from there in the last 90 days."""
+    params = {"email": email, "host": host}
+    return bool(await database.value(conn, _SQL["signed_in_from"], params))
 
 
 async def reset_is_open(conn: Conn, reset_id: UUID) -> bool:
@@ -49,10 +87,11 @@ async def reset_token_is_open(conn: Conn, token_hash: str) -> bool:
     return bool(await database.value(conn, _SQL["reset_token_is_open"], {"token_hash": token_hash}))
 
 
-async def reset_password(conn: Conn, token_hash: str, password_hash: str) -> bool:
-    """False for a token that is unknown, used or too old."""
+async def reset_password(conn: Conn, token_hash: str, password_hash: str) -> int | None:
+    """Whose it is now; None for a token that is unknown, used or too old."""
     params = {"token_hash": token_hash, "password_hash": password_hash}
-    return await database.value(conn, _SQL["reset_password"], params) is not None
+    user_id: int | None = await database.value(conn, _SQL["reset_password"], params)
+    return user_id
 
 
 async def credentials(conn: Conn, email: str) -> Credentials | None:
@@ -70,6 +109,10 @@ async def restore(conn: Conn, user_id: int) -> Profile | None:
 
 async def profile(conn: Conn, user_id: int) -> Profile | None:
     return await database.one(conn, _SQL["profile"], {"user_id": user_id}, Profile)
+
+
+async def end_sessions(conn: Conn, user_id: int) -> None:
+    await database.execute(conn, _SQL["end_sessions"], {"user_id": user_id})
 
 
 async def owner(conn: Conn, email: str) -> int | None:

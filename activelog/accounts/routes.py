@@ -1,6 +1,5 @@
 import asyncio
-import ipaddress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from activelog.accounts import mails, queries
 from activelog.accounts.model import (
     Done,
     ForgotPassword,
+    OpenSession,
     Pending,
     Profile,
     Register,
@@ -18,25 +18,29 @@ from activelog.accounts.model import (
     Resent,
     ResetPassword,
     Session,
+    Sessions,
     SignIn,
     Verified,
     VerifyQuery,
     clean_name,
 )
+from activelog.accounts.passwords import check_password
 from activelog.base import auth
-from activelog.base.addresses import clean_email, findable
+from activelog.base.addresses import clean_email, findable, mailbox
 from activelog.base.errors import AppError
 from activelog.database import Conn, rate_limits
 from activelog.database.rate_limits import RateLimit
-from activelog.http import Endpoint
+from activelog.http import Endpoint, SessionId
 from activelog.services import Services, of_request
 
 # From one place few, from all together more: it takes many places to keep somebody else out.
-REGISTER_PER_EMAIL_AND_HOST = RateLimit("register:email-host", 3, 3600)
-REGISTER_PER_EMAIL = RateLimit("register:email", 12, 3600)
+# Addresses are counted by the mailbox that they lead to.
+REGISTER_PER_MAILBOX_AND_HOST = RateLimit("register:mailbox-host", 3, 3600)
+REGISTER_PER_MAILBOX = RateLimit("register:mailbox", 5, 3600)
 REGISTER_PER_HOST = RateLimit("register:host", 60, 3600)
 RESEND = RateLimit("resend", 3, 3600)
 SIGN_IN_PER_EMAIL_AND_HOST = RateLimit("sign-in:email-host", 10, 900)
+SIGN_IN_PER_EMAIL_AND_NETWORK = RateLimit("sign-in:email-network", 30, 900)
 SIGN_IN_PER_EMAIL = RateLimit("sign-in:email", 200, 900)
 SIGN_IN_PER_HOST = RateLimit("sign-in:host", 100, 900)
 RESET_PER_EMAIL = RateLimit("reset:email", 3, 3600)
@@ -60,12 +64,13 @@ async def start(request: Request, body: Register) -> tuple[Pending, str]:
     """The registration, and the address as it is kept."""
     services = of_request(request)
     email, name = clean_email(body.email), clean_name(body.name)
+    check_password(body.password, name, *email.split("@"))
+    host = http.client_host(request)
     async with services.pool.connection() as conn:
-        await rate_limits.take(conn, REGISTER_PER_HOST, _host(request))
-        await rate_limits.take(
-            conn, REGISTER_PER_EMAIL_AND_HOST, f"{email.lower()} {_host(request)}"
-        )
-        await rate_limits.take(conn, REGISTER_PER_EMAIL, email.lower())
+        await rate_limits.take(conn, REGISTER_PER_HOST, host)
+        await rate_limits.take(conn, REGISTER_PER_MAILBOX_AND_HOST, f"{mailbox(email)} {host}")
+        await rate_limits.take(conn, REGISTER_PER_MAILBOX, mailbox(email))
+        await rate_limits.take(conn, _strangers(services), "all")
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
     async with database.transaction(services.pool) as conn:
         pending = await queries.register(conn, email, name, password_hash)
@@ -86,7 +91,8 @@ async def resend_verification(request: Request) -> Response:
                 raise AppError("unauthorized", "the registration is gone; register again", 401)
             if pending.verified_at is not None:
                 raise AppError("conflict", "the address is verified already; sign in", 409)
-            await rate_limits.take(conn, RESEND, pending.email.lower())
+            await rate_limits.take(conn, RESEND, mailbox(pending.email))
+            await rate_limits.take(conn, _strangers(services), "all")
             await mails.write_verification(services, conn, pending.user_id)
         return http.json(Resent("verification email queued", pending.email), 202)
 
@@ -102,23 +108,17 @@ async def verify_email(request: Request, query: VerifyQuery) -> Response:
 
 
 async def sign_in(request: Request, body: SignIn) -> Response:
-    """A bearer token for 12 hours. Only a verified address can sign in; every refusal reads the
-    same."""
+    """A bearer token for 12 hours, or until it is signed out. Only a verified address can sign in;
+    every refusal reads the same."""
     return http.json(Session(*await authenticate(request, body)))
 
 
 async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
     """A session's token and when it ends."""
     services = of_request(request)
-    email, host = findable(body.email), _host(request)
-    guesses = [
-        (SIGN_IN_PER_EMAIL_AND_HOST, f"{email.lower()} {host}"),
-        (SIGN_IN_PER_EMAIL, email.lower()),
-    ]
+    email = findable(body.email)
     async with services.pool.connection() as conn:
-        await rate_limits.take(conn, SIGN_IN_PER_HOST, host)
-        for limit, subject in guesses:
-            await rate_limits.take(conn, limit, subject)
+        guesses = await _count_guess(conn, request, email.lower())
         found = await queries.credentials(conn, email)
     stored = found.password_hash if found else None
     matches = await asyncio.to_thread(auth.verify_password, body.password, stored)
@@ -127,7 +127,25 @@ async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
         raise AppError("unauthorized", message, 401)
     async with services.pool.connection() as conn:
         await rate_limits.give_back(conn, guesses)
+        await http.begin_session(conn, request, found.id, found.at)
     return auth.make_token(services.settings.secret, "session", str(found.id), found.at)
+
+
+async def _count_guess(conn: Conn, request: Request, email: str) -> list[tuple[RateLimit, str]]:
+    """What is counted of it but for the host. Strangers' guesses, from however many places, never
+    keep out somebody who signed in from here before."""
+    host, network = http.client_host(request), http.client_network(request)
+    await rate_limits.take(conn, SIGN_IN_PER_HOST, host)
+    guesses = [
+        (SIGN_IN_PER_EMAIL_AND_HOST, f"{email} {host}"),
+        (SIGN_IN_PER_EMAIL_AND_NETWORK, f"{email} {network}"),
+        (SIGN_IN_PER_EMAIL, email),
+    ]
+    if await queries.signed_in_from(conn, email, host):
+        del guesses[1:]
+    for limit, subject in guesses:
+        await rate_limits.take(conn, limit, subject)
+    return guesses
 
 
 async def forgot_password(request: Request, body: ForgotPassword) -> Response:
@@ -136,26 +154,81 @@ async def forgot_password(request: Request, body: ForgotPassword) -> Response:
     services = of_request(request)
     email = findable(body.email)
     async with database.transaction(services.pool) as conn:
-        await rate_limits.take(conn, RESET_PER_HOST, _host(request))
-        await rate_limits.take(conn, RESET_PER_EMAIL, email.lower())
-        found = await queries.credentials(conn, email)
-        if found is not None:
-            await mails.write_reset(services, conn, found.id)
+        await rate_limits.take(conn, RESET_PER_HOST, http.client_host(request))
+        await rate_limits.take(conn, RESET_PER_EMAIL, mailbox(email))
+        await mails.request_reset(services, conn, email)
     return http.json(Done("if the address has an account, a link is on its way"), 202)
 
 
 async def reset_password(request: Request, body: ResetPassword) -> Response:
     """Sets the password with the token that was mailed; it works once, within an hour."""
     services, token_hash = of_request(request), auth.hash_token(body.token)
+    check_password(body.password)
     async with services.pool.connection() as conn:
-        await rate_limits.take(conn, RESET_PER_HOST, _host(request))
+        await rate_limits.take(conn, RESET_PER_HOST, http.client_host(request))
         is_open = await queries.reset_token_is_open(conn, token_hash)
     if is_open:  # hashing costs; nobody has us do it for nothing
         password_hash = await asyncio.to_thread(auth.hash_password, body.password)
         async with services.pool.connection() as conn:
-            if await queries.reset_password(conn, token_hash, password_hash):
-                return http.json(Done("password changed"))
+            user_id = await queries.reset_password(conn, token_hash, password_hash)
+        if user_id is not None:
+            http.forget_sessions(services, user_id)
+            return http.json(Done("password changed"))
     raise AppError("invalid token", "the link is invalid, used or expired")
+
+
+async def sessions(request: Request, session: SessionId) -> Response:
+    """Where you are signed in."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(Sessions(await find_sessions(conn, session)))
+
+
+async def find_sessions(conn: Conn, current: SessionId) -> list[OpenSession]:
+    return [_open(one, current) for one in await http.open_sessions(conn, current.user_id)]
+
+
+async def end_session(request: Request, user_id: int, session_id: int) -> Response:
+    """Signs a session out; its token works no more."""
+    ended = SessionId(user_id, session_time(session_id))
+    async with of_request(request).pool.connection() as conn:
+        if all(
+            one.started_at != ended.started_at for one in await http.open_sessions(conn, user_id)
+        ):
+            raise AppError.not_found("session")
+    await http.end_session(of_request(request), ended)
+    return Response(status_code=204)
+
+
+async def sign_out(request: Request, session: SessionId) -> Response:
+    """Signs this session out; its token works no more."""
+    await http.end_session(of_request(request), session)
+    return Response(status_code=204)
+
+
+async def sign_out_everywhere(request: Request, user_id: int) -> Response:
+    """Signs every session out, this one too."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        await queries.end_sessions(conn, user_id)
+    http.forget_sessions(services, user_id)
+    return Response(status_code=204)
+
+
+def session_time(session_id: int) -> datetime:
+    """When it began: microseconds since 1970."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=min(session_id, 2**52))
+
+
+def _open(found: http.Open, current: SessionId) -> OpenSession:
+    since = found.started_at - datetime(1970, 1, 1, tzinfo=UTC)
+    return OpenSession(
+        since // timedelta(microseconds=1),
+        found.started_at,
+        found.started_at + timedelta(hours=auth.SESSION_HOURS),
+        found.host,
+        found.agent,
+        found.started_at == current.started_at,
+    )
 
 
 async def me(request: Request, user_id: int) -> Response:
@@ -188,10 +261,19 @@ def require_profile(profile: Profile | None) -> Profile:
     return profile
 
 
-async def verify(services: Services, token: str) -> datetime:
+async def verify(services: Services, token: str, password: str | None = None) -> datetime:
+    """With a password, that one is the account's from now on: the mailbox's owner decides, whoever
+    registered the address."""
+    token_hash, password_hash = auth.hash_token(token), None
+    if password is not None:
+        check_password(password)
+        async with services.pool.connection() as conn:
+            is_open = await queries.verification_token_is_open(conn, token_hash)
+        if is_open:  # hashing costs; nobody has us do it for nothing
+            password_hash = await asyncio.to_thread(auth.hash_password, password)
     try:
         async with services.pool.connection() as conn:
-            verified_at = await queries.verify(conn, auth.hash_token(token))
+            verified_at = await queries.verify(conn, token_hash, password_hash)
     except psycopg.errors.UniqueViolation:
         verified_at = None
     if verified_at is None:
@@ -208,21 +290,18 @@ def _registration(services: Services, token: str) -> int:
         raise AppError("conflict", "the address is verified already", 409) from None
 
 
-def _host(request: Request) -> str:
-    """The client's address; of IPv6 the part that a provider gives to one customer."""
-    try:
-        address = ipaddress.ip_address(request.client.host if request.client else "")
-    except ValueError:
-        return "local"
-    address = getattr(address, "ipv4_mapped", None) or address  # as some proxies report IPv4
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+def _strangers(services: Services) -> RateLimit:
+    """Of all registrations together: of each go two mails to an address that nobody verified."""
+    return RateLimit("register:all", services.settings.registrations_per_hour, 3600)
 
 
 ENDPOINTS = [
     Endpoint("POST", "/api/v1/auth/register", register, {202: Registered}, errors=(429,)),
     Endpoint("POST", "/api/v1/auth/login", sign_in, {200: Session}, errors=(401, 429)),
+    Endpoint("POST", "/api/v1/auth/logout", sign_out, {204: None}),
+    Endpoint("GET", "/api/v1/auth/sessions", sessions, {200: Sessions}),
+    Endpoint("DELETE", "/api/v1/auth/sessions", sign_out_everywhere, {204: None}),
+    Endpoint("DELETE", "/api/v1/auth/sessions/{session_id}", end_session, {204: None}),
     Endpoint("POST", "/api/v1/auth/resend-verification", resend_verification, {202: Resent},
              errors=(401, 429), bearer=True, idempotent=True),
     Endpoint("GET", "/api/v1/auth/verify-email", verify_email, {200: Verified}),

@@ -18,6 +18,7 @@ from activelog.services import Services, of_request
 
 UPLOAD_LIMIT = 20 * 1024 * 1024  # bytes
 LONGEST_SIDE = 2048  # pixels
+LONGEST_DECODING = 10.0  # seconds
 PER_ACTIVITY = 10
 
 
@@ -27,7 +28,8 @@ async def add(request: Request, user_id: int, activity_id: int) -> Response:
     services = of_request(request)
     async with services.pool.connection() as conn:
         await _check_room(conn, user_id, activity_id)
-    picture = await _receive(request, services)
+    with services.photo_uploads(user_id):
+        picture = await _receive(request, services, user_id)
     photo_id = uuid4()
     key = f"photos/{user_id}/{photo_id}.jpg"
     with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
@@ -87,21 +89,29 @@ async def _check_room(conn: Conn, user_id: int, activity_id: int) -> None:
         raise AppError("conflict", f"an activity has {PER_ACTIVITY} photos at most", 409)
 
 
-async def _receive(request: Request, services: Services) -> Picture:
+async def _receive(request: Request, services: Services, user_id: int) -> Picture:
     """Through a file: neither this process nor the one that decodes it is handed 20 MB at once."""
     with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
         path = Path(folder, "upload")
-        await http.save_body(request, path, UPLOAD_LIMIT)
-        return await _clean(services, path)
+        await http.save_body(request, path, UPLOAD_LIMIT, _check_beginning)
+        return await http.while_connected(request, _clean(services, user_id, path))
 
 
-async def _clean(services: Services, path: Path) -> Picture:
+def _check_beginning(data: bytes) -> None:
+    """Before the rest is taken in."""
+    if not data.startswith((b"\xff\xd8", b"\x89PNG", b"RIFF")):
+        raise AppError("invalid request", "the body is no JPEG, PNG or WebP picture")
+
+
+async def _clean(services: Services, user_id: int, path: Path) -> Picture:
     try:
-        return await services.offload(clean_picture, path, LONGEST_SIDE)
+        return await services.offload(
+            clean_picture, path, LONGEST_SIDE, owner=user_id, seconds=LONGEST_DECODING
+        )
     except NotAPicture as error:
         raise AppError("invalid request", str(error)) from None
-    except JobError:
-        raise AppError("unavailable", "try again in a moment", 503, retry_after=5) from None
+    except JobError as error:
+        raise AppError("invalid request", f"the picture cannot be read: {error}") from None
 
 
 ENDPOINTS = [

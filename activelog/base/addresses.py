@@ -48,3 +48,12 @@ def findable(text: str) -> str:
         return clean_email(text)
     except AppError:
         return f"none {text.strip().lower()}"
+
+
+def mailbox(email: str) -> str:
+    """What is counted of an address: `+tags` lead to the same mailbox, and at Gmail points do."""
+    local, _, domain = email.lower().rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in ("gmail.com", "googlemail.com"):
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"

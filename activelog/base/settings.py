@@ -68,6 +68,7 @@ class Settings:
     weekly_active_days: int = 28
     weekly_spread_minutes: int = 60
     json_logs: bool = False
+    registrations_per_hour: int = 2000
 
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
@@ -101,6 +102,9 @@ class Settings:
             ),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
+            registrations_per_hour=_count(
+                environ, "ACTIVELOG_REGISTRATIONS_PER_HOUR", cls.registrations_per_hour
+            ),
         )
 
 
@@ -236,6 +240,13 @@ def _minutes(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name, str(default))
     if not value.isdecimal() or int(value) > 24 * 60:
         raise SettingsError(f"{name} must be a number of minutes up to 1440, not {value!r}")
+    return int(value)
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name, str(default))
+    if not value.isdecimal() or int(value) < 1:
+        raise SettingsError(f"{name} must be a whole number from 1, not {value!r}")
     return int(value)
 
 

@@ -59,6 +59,7 @@ READY = MailKind(
         "expires_at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC),
     },
     list="export_ready",
+    cap=20,
 )
 FAILED = MailKind(  # written by a trigger, since a job may kill its workers
     "export_failed",
@@ -67,6 +68,7 @@ FAILED = MailKind(  # written by a trigger, since a job may kill its workers
     key="ticket_id",
     content=_failed,
     fixture={"format": "PDF", "reason": "failed to generate export: the disk is full"},
+    cap=20,
 )
 
 MAILS = (READY, FAILED)

@@ -31,7 +31,7 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
         found = await report.read(conn, selection, dates)
         rows = await report.rows(conn, selection, dates)
         photos = await report.photos(conn, selection, dates, most_photos)
-    pictures = [small async for small in _pictures(services, photos[:MOST_PHOTOS])]
+    pictures = [small async for small in _pictures(services, user_id, photos[:MOST_PHOTOS])]
     document = report.make_document(
         found,
         rows,
@@ -41,16 +41,18 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
         left_out=len(photos) > MOST_PHOTOS,
         fonts=services.settings.font_files(),
     )
-    path.write_bytes(await services.offload(pdf.render, document))
+    path.write_bytes(await services.offload(pdf.render, document, owner=user_id))
     return len(rows)
 
 
-async def _pictures(services: Services, photos: Iterable[Photo]) -> AsyncIterator[pdf.Picture]:
+async def _pictures(
+    services: Services, user_id: int, photos: Iterable[Photo]
+) -> AsyncIterator[pdf.Picture]:
     """Scaled to what paper shows."""
     for photo in photos:
         try:
             async with services.storage.open(photo.object_key) as file:
-                small = await services.offload(clean_picture, file.read(), _PIXELS)
+                small = await services.offload(clean_picture, file.read(), _PIXELS, owner=user_id)
         except ObjectMissing:  # deleted meanwhile
             continue
         date = f"{photo.activity_date.day} {photo.activity_date:%B}"

@@ -1,12 +1,15 @@
-"""CSV straight from Postgres into the response, without a file in between."""
+"""CSV at once: from Postgres through a file on our disk into the response."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from activelog.base.date_ranges import Selection, TimeRange
 from activelog.base.errors import AppError
@@ -17,6 +20,10 @@ from activelog.exports.tasks import CONTENT_TYPES
 from activelog.http import Endpoint
 from activelog.services import Services, of_request
 from activelog.storage import content_disposition
+
+_PATIENCE = 30.0  # seconds that a client may take none of what is sent
+_LONGEST = 2 * 1024**3  # bytes of a download on our disk
+_PIECE = 1 << 18
 
 
 async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Response:
@@ -29,11 +36,15 @@ async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Respo
         await check_known(conn, selection)
     if request.method == "HEAD":
         return Response(None, 200, _headers(file_name), CONTENT_TYPES[query.suffix])
-    if services.streams.locked():
-        raise AppError("busy", "too many downloads at the moment; try again", 503, retry_after=5)
-    chunks = _chunks(services, selection, query)
-    first = await anext(chunks)  # whatever fails before it is an ordinary error
-    return _CsvResponse(first, chunks, file_name, query.suffix)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(services.downloads(user_id))
+        if services.streams.locked():
+            message = "too many downloads at the moment; try again"
+            raise AppError("busy", message, 503, retry_after=5)
+        spool = _Spool(_chunks(services, selection, query))
+        stack.push_async_callback(spool.close)
+        await spool.begun()  # whatever fails before it is an ordinary error
+        return _CsvResponse(spool, stack.pop_all(), file_name, query.suffix)
 
 
 async def _chunks(
@@ -48,27 +59,71 @@ async def _chunks(
             yield chunk
 
 
-class _CsvResponse(StreamingResponse):
-    """Closes its source whatever happens: when the client goes away, the connection to Postgres
-    is free at once. An error in the middle breaks the connection, so it cannot pass for the end.
-    """
+class _Spool:
+    """A file that is read while it is written. So Postgres hands over its rows, and is free of
+    their snapshot, at its own speed, however slowly somebody reads."""
 
-    def __init__(
-        self, first: bytes, rest: AsyncGenerator[bytes, None], file_name: str, suffix: str
-    ) -> None:
-        self._source = rest
-        super().__init__(self._all(first), 200, _headers(file_name), CONTENT_TYPES[suffix])
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._file = tempfile.TemporaryFile(prefix="activelog-", buffering=0)  # noqa: SIM115
+        self._size = 0
+        self._grown = asyncio.Event()
+        self._writer = asyncio.create_task(self._write(chunks))
+
+    async def begun(self) -> None:
+        """Returns when there is something to read; raises what kept it from that."""
+        await self._more(0)
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """All of it. Raises what ended the writing."""
+        place = 0
+        while await self._more(place):
+            piece = os.pread(self._file.fileno(), _PIECE, place)
+            place += len(piece)
+            yield piece
+
+    async def close(self) -> None:
+        self._writer.cancel()
+        await asyncio.wait([self._writer])
+        self._file.close()
+
+    async def _more(self, place: int) -> bool:
+        """Waits until there is something behind `place`; False when nothing will come."""
+        while self._size <= place and not self._writer.done():
+            self._grown.clear()
+            await self._grown.wait()
+        if self._size <= place:
+            self._writer.result()
+        return self._size > place
+
+    async def _write(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    self._file.write(chunk)
+                    self._size += len(chunk)
+                    if self._size > _LONGEST:
+                        raise AppError("too large", "take an export in the background for so much")
+                    self._grown.set()
+        finally:
+            # In the same breath in which the task is done: whoever waits looks afterwards.
+            asyncio.get_running_loop().call_soon(self._grown.set)
+
+
+class _CsvResponse(StreamingResponse):
+    """Closes its source whatever happens: when the client goes away, or stops reading, the file is
+    gone at once. An error in the middle breaks the connection, so it cannot pass for the end."""
+
+    def __init__(self, spool: _Spool, source: AsyncExitStack, file_name: str, suffix: str) -> None:
+        self._source = source
+        super().__init__(spool.read(), 200, _headers(file_name), CONTENT_TYPES[suffix])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._source.aclose()
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(_PATIENCE):
+                await send(message)
 
-    async def _all(self, first: bytes) -> AsyncGenerator[bytes, None]:
-        yield first
-        async for chunk in self._source:
-            yield chunk
+        async with self._source:
+            await super().__call__(scope, receive, send_in_time)
 
 
 def _headers(file_name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """JSON in and out. A handler says by the names of its parameters what it needs:
 
 - `user_id: int`: the signed-in user; without a valid bearer token the answer is 401;
+- `session: SessionId`: likewise, and which of the user's sessions it is;
 - `body: T`: the JSON body as a msgspec type, unknown fields and wrong types refused;
 - `query: T`: the query string as a msgspec type;
 - a name from its path, `{export_id}`: converted by its annotation; what does not fit is a 404.
@@ -10,33 +11,64 @@ OpenAPI document alike.
 """
 
 from activelog.http.answers import Problem, json, problem, with_etag
-from activelog.http.bodies import convert, explain, form, path_value, read_body, save_body
+from activelog.http.bodies import (
+    convert,
+    explain,
+    form,
+    path_value,
+    read_body,
+    save_body,
+    while_connected,
+)
+from activelog.http.clients import client_host, client_network
 from activelog.http.cursors import cut, decode_cursor, encode_cursor
 from activelog.http.endpoint import Endpoint, parameters_of
 from activelog.http.idempotency import KEY_LENGTH, is_replay, once
-from activelog.http.sessions import SESSION_COOKIE, bearer, cookie_user, current_user
+from activelog.http.sessions import (
+    SESSION_COOKIE,
+    Open,
+    SessionId,
+    bearer,
+    begin_session,
+    cookie_session,
+    current_session,
+    current_user,
+    end_session,
+    forget_sessions,
+    open_sessions,
+)
 
 __all__ = [
     "KEY_LENGTH",
     "SESSION_COOKIE",
     "Endpoint",
+    "Open",
     "Problem",
+    "SessionId",
     "bearer",
+    "begin_session",
+    "client_host",
+    "client_network",
     "convert",
-    "cookie_user",
+    "cookie_session",
+    "current_session",
     "current_user",
     "cut",
     "decode_cursor",
     "encode_cursor",
+    "end_session",
     "explain",
+    "forget_sessions",
     "form",
     "is_replay",
     "json",
     "once",
+    "open_sessions",
     "parameters_of",
     "path_value",
     "problem",
     "read_body",
     "save_body",
+    "while_connected",
     "with_etag",
 ]

@@ -1,8 +1,10 @@
 """What comes in, as the types that handlers ask for; what does not fit is refused in words for
 people who do not know Python."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,11 +12,17 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from activelog.base.errors import AppError
 
 BODY_LIMIT = 256 * 1024  # bytes of a JSON body
+
+_PATIENCE = 20.0  # seconds without a byte
+_SLOWEST = 4096  # bytes a second, on average after that time
+_BEGINNING = 512  # bytes by which a kind of file is known
+_LOOKED_EVERY = 0.5  # seconds between looks whether the client is there
+_TOO_SLOW = AppError("too slow", "the body came too slowly; send it again", 408)
 
 T = TypeVar("T")
 
@@ -30,26 +38,60 @@ async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
 
 
 async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """413 for more than `limit` bytes; 408 when the client stops sending, or sends so slowly that
+    the whole would take hours."""
     too_large = AppError("too large", f"the body may have {limit:,} bytes at most", 413)
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > limit:
         raise too_large
-    size = 0
-    async for chunk in request.stream():
+    size, began = 0, time.monotonic()
+    chunks = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise _TOO_SLOW from None
+        if chunk is None:
+            return
         size += len(chunk)
         if size > limit:
             raise too_large
+        if size < (time.monotonic() - began - _PATIENCE) * _SLOWEST:
+            raise _TOO_SLOW
         yield chunk
 
 
-async def save_body(request: Request, path: Path, limit: int) -> str:
-    """The whole body into a file, in constant memory; returns its SHA-256 in hexadecimal."""
-    digest = sha256()
+async def save_body(
+    request: Request, path: Path, limit: int, check: Callable[[bytes], None] | None = None
+) -> str:
+    """The whole body into a file, in constant memory; returns its SHA-256 in hexadecimal. `check`
+    looks at its beginning, and raises when the rest is not worth taking in."""
+    digest, beginning = sha256(), b""
     with path.open("wb") as file:
         async for chunk in stream_body(request, limit):
+            if check and len(beginning) < _BEGINNING:
+                beginning += chunk[:_BEGINNING]
+                if len(beginning) >= _BEGINNING:
+                    check(beginning)
             digest.update(chunk)
             file.write(chunk)
+    if check and len(beginning) < _BEGINNING:
+        check(beginning)
     return digest.hexdigest()
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """What the work gives; it is cancelled when the client hangs up, and nobody waits for it."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=_LOOKED_EVERY)
+            if not task.done() and await request.is_disconnected():
+                raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def decode(body: bytes, kind: type[Any]) -> Any:

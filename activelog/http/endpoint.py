@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from activelog.http.bodies import convert, decode, path_value, read_body
-from activelog.http.sessions import current_user
+from activelog.http.sessions import current_session, current_user
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -42,7 +42,7 @@ class Endpoint:
 
     @property
     def needs_token(self) -> bool:
-        return self.bearer or "user_id" in self.parameters
+        return self.bearer or not {"user_id", "session"}.isdisjoint(self.parameters)
 
     @cached_property
     def path_names(self) -> list[str]:
@@ -59,6 +59,8 @@ class Endpoint:
         for name, kind in self.parameters.items():
             if name == "user_id":
                 arguments[name] = await current_user(request)
+            elif name == "session":
+                arguments[name] = await current_session(request)
             elif name == "body":
                 arguments[name] = decode(await read_body(request), kind)
             elif name == "query":

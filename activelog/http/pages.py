@@ -89,9 +89,11 @@ class Page:
 
 
 async def visitor_of(request: Request) -> Visitor | None:
-    user_id = await http.cookie_user(request)
-    if user_id is None:
+    session = await http.cookie_session(request)
+    if session is None:
         return None
+    user_id = session.user_id
+    request.state.session = session
     async with of_request(request).pool.connection() as conn:
         visitor = await database.one(conn, _SQL["visitor"], {"user_id": user_id}, Visitor)
         request.state.unread = await request.app.state.unread(conn, user_id) if visitor else 0

@@ -13,7 +13,7 @@ from activelog.database import Conn
 from activelog.http import Endpoint
 from activelog.imports import queries
 from activelog.imports.model import IMPORT, Choices, Import, ImportQuery
-from activelog.imports.source import detect
+from activelog.imports.source import check_beginning, detect
 from activelog.imports.tasks import import_csv
 from activelog.services import of_request
 from activelog.tickets import ConcurrencyGroup, JobAccepted
@@ -31,7 +31,10 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
     tell, units or the order of dates, you can say."""
     services = of_request(request)
     choices = msgspec.convert(query.choices(), Choices)
-    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+    with (
+        services.uploads(user_id),
+        tempfile.TemporaryDirectory(prefix="activelog-") as folder,
+    ):
         path = Path(folder, "upload.csv")
         digest = await _receive(request, path, choices)
         ticket_id = uuid4()
@@ -67,7 +70,7 @@ async def open_import(conn: Conn, ticket_id: UUID, user_id: int, wanted: Import)
 
 
 async def _receive(request: Request, path: Path, choices: Choices) -> str:
-    digest = await http.save_body(request, path, UPLOAD_LIMIT)
+    digest = await http.save_body(request, path, UPLOAD_LIMIT, check_beginning)
     with path.open("rb") as file:
         try:
             await asyncio.to_thread(detect, file, choices)

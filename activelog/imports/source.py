@@ -41,6 +41,13 @@ class Source:
     remarks: tuple[str, ...] = ()
 
 
+def check_beginning(data: bytes) -> None:
+    """Before the rest of an upload is taken in: pictures, films and programs are refused. Raises
+    AppError."""
+    if data.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"%PDF", b"\x7fELF", b"MZ", b"RIFF")):
+        raise AppError("invalid request", "the body is no file of activities: it is no text")
+
+
 def detect(file: BinaryIO, choices: Choices) -> str:
     """Whose file it is, by its beginning. Raises Permanent when it is nobody's."""
     kind = _kind(file)

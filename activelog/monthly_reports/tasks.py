@@ -66,4 +66,4 @@ async def _draw(services: Services, user_id: int, dates: DateRange) -> bytes:
     document = report.make_document(
         found, rows, kind="Monthly report", charts=True, fonts=services.settings.font_files()
     )
-    return await services.offload(pdf.render, document)
+    return await services.offload(pdf.render, document, owner=user_id)

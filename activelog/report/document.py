@@ -19,6 +19,7 @@ _COLUMNS = [
 ]
 _UNITS: dict[Unit, str] = {"day": "per day", "week": "per week", "month": "per month"}
 _TYPES = 7
+_LONGEST_CELL = 160  # letters; no column shows more
 
 
 def make_document(
@@ -128,8 +129,8 @@ def _table_rows(rows: Iterable[Row]) -> list[tuple[str, ...]]:
             row.activity_type,
             f"{row.duration_minutes // 60}:{row.duration_minutes % 60:02}",
             f"{row.distance_km:,.2f}" if row.distance_km else "",
-            ", ".join(row.tags),
-            " ".join(row.notes.split()),
+            ", ".join(row.tags)[:_LONGEST_CELL],
+            " ".join(row.notes.split())[:_LONGEST_CELL],
         )
         for row in rows
     ]

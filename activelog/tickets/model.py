@@ -83,6 +83,7 @@ class JobAccepted(msgspec.Struct):
 @dataclass(frozen=True)
 class Ticket:
     id: UUID
+    user_id: int
     kind: str
     job_id: int | None
     progress: int

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -56,9 +57,25 @@ async def get(conn: Conn, ticket_id: UUID, user_id: int) -> Ticket | None:
 
 
 async def get_all(conn: Conn, ticket_ids: list[UUID], user_id: int) -> dict[UUID, Ticket]:
-    params = {"ids": ticket_ids, "user_id": user_id}
-    found = await database.many(conn, _SQL["get"], params, Ticket)
-    return {ticket.id: ticket for ticket in found}
+    found = await find(conn, [Wanted(ticket_id, user_id) for ticket_id in ticket_ids])
+    return {ticket.id: ticket for ticket in found if ticket is not None}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    ticket_id: UUID
+    user_id: int
+
+
+async def find(conn: Conn, wanted: Sequence[Wanted]) -> list[Ticket | None]:
+    """In their order; None for one that is not there, or somebody else's."""
+    params = {
+        "ids": [one.ticket_id for one in wanted],
+        "user_ids": [one.user_id for one in wanted],
+    }
+    rows = await database.many(conn, _SQL["get"], params, Ticket)
+    found = {Wanted(ticket.id, ticket.user_id): ticket for ticket in rows}
+    return [found.get(one) for one in wanted]
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,7 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
     `Last-Event-ID` it goes on where a broken connection left off; 204 says that nothing follows.
     """
     services = of_request(request)
-    async with services.pool.connection() as conn:
-        ticket = await queries.get(conn, job_id, user_id)
+    ticket = await services.batch(queries.find, queries.Wanted(job_id, user_id))
     if ticket is None:
         raise AppError.not_found("job")
     seen = request.headers.get("last-event-id", "")
@@ -49,6 +48,7 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(None, 200, headers, "text/event-stream")
+    services.followers.check(user_id)
     stream = _events(services, job_id, user_id, seen)
     return StreamingResponse(stream, 200, headers, "text/event-stream")
 
@@ -56,11 +56,14 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
 async def _events(
     services: Services, ticket_id: UUID, user_id: int, seen: str
 ) -> AsyncIterator[str]:
-    with services.ticket_notifier.follow(str(ticket_id)) as changed:
+    with (
+        services.followers(user_id),
+        services.ticket_notifier.follow(str(ticket_id)) as changed,
+    ):
         while True:
-            # Read after following began, and after every quiet while: nothing can be missed.
-            async with services.pool.connection() as conn:
-                ticket = await queries.get(conn, ticket_id, user_id)
+            # Read after following began, and after every quiet while: nothing can be missed. (And
+            # shared with others: a client that hangs up here would take a connection with it.)
+            ticket = await services.batch(queries.find, queries.Wanted(ticket_id, user_id))
             if ticket is None:
                 return
             number, event = _event(services, ticket)

@@ -28,9 +28,13 @@ WITH used AS (
     WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
     RETURNING user_id
 )
-UPDATE users SET verified_at = now() FROM used
-WHERE users.id = used.user_id AND users.verified_at IS NULL
+UPDATE users SET verified_at = now(), password_hash = coalesce(%(password_hash)s, password_hash)
+FROM used WHERE users.id = used.user_id AND users.verified_at IS NULL
 RETURNING users.verified_at
+
+-- name: verification_token_is_open
+SELECT true FROM verifications
+WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
 
 -- name: credentials
 -- With the database's time, which is also that of new passwords.
@@ -51,9 +55,29 @@ RETURNING id, email, name, created_at, verified_at, delete_after
 UPDATE users SET delete_after = NULL WHERE id = %(user_id)s AND verified_at IS NOT NULL
 RETURNING id, email, name, created_at, verified_at, delete_after
 
--- name: add_reset
-INSERT INTO password_resets (id, user_id, token_hash, expires_at)
-VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '1 hour')
+-- name: request_reset
+-- And the job that looks whose address it is.
+WITH request AS (
+    INSERT INTO password_resets (id, email, token_hash, expires_at)
+    VALUES (%(id)s, %(email)s, %(token_hash)s, now() + interval '1 hour')
+)
+SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
+    %(queue)s, %(task)s, 0, NULL, NULL, %(args)s, NULL)::procrastinate_job_to_defer_v1])
+
+-- name: find_reset_owner
+UPDATE password_resets r SET user_id = u.id, email = NULL FROM users u
+WHERE r.id = %(id)s AND r.used_at IS NULL AND r.expires_at > now() AND u.verified_at IS NOT NULL
+  AND (r.user_id = u.id OR lower(u.email) = lower(r.email))
+RETURNING u.id
+
+-- name: drop_reset
+-- Of an address that nobody has.
+DELETE FROM password_resets WHERE id = %(id)s AND user_id IS NULL
+
+-- name: signed_in_from
+SELECT EXISTS (SELECT FROM sessions s JOIN users u ON u.id = s.user_id
+               WHERE lower(u.email) = lower(%(email)s) AND u.verified_at IS NOT NULL
+                 AND s.host = %(host)s AND s.started_at > now() - interval '90 days')
 
 -- name: reset_is_open
 SELECT true FROM password_resets WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
@@ -73,6 +97,9 @@ WITH used AS (
 )
 UPDATE users SET password_hash = %(password_hash)s, password_changed_at = now()
 WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id
+
+-- name: end_sessions
+UPDATE users SET password_changed_at = now() WHERE id = %(user_id)s
 
 -- name: owner
 SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL

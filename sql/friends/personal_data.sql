@@ -3,14 +3,13 @@ SELECT u.name AS name, f.since FROM friendships f JOIN users u ON u.id = f.frien
 WHERE f.user_id = %(user_id)s ORDER BY f.since
 
 -- name: friend_requests
--- Of those that one sent, only what one was told.
+-- Of those that one sent only the accepted ones: the others would tell which addresses have accounts.
 SELECT 'received' AS direction, u.name AS name, r.state, r.created_at, r.answered_at
 FROM friend_requests r JOIN users u ON u.id = r.from_id WHERE r.to_id = %(user_id)s
 UNION ALL
-SELECT 'sent', CASE r.state WHEN 'accepted' THEN u.name END,
-       CASE r.state WHEN 'accepted' THEN 'accepted' ELSE 'pending' END, r.created_at,
-       CASE r.state WHEN 'accepted' THEN r.answered_at END
-FROM friend_requests r JOIN users u ON u.id = r.to_id WHERE r.from_id = %(user_id)s
+SELECT 'sent', u.name, r.state, r.created_at, r.answered_at
+FROM friend_requests r JOIN users u ON u.id = r.to_id
+WHERE r.from_id = %(user_id)s AND r.state = 'accepted'
 ORDER BY 4
 
 -- name: blocks

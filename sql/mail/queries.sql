@@ -22,7 +22,8 @@ WITH wanted AS (
     ORDER BY user_id, kind, dedup_key, job_id
 ),
 recipient AS (
-    SELECT w.*, u.name, u.email,
+    -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
+    SELECT w.*, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name, u.email,
            EXISTS (SELECT FROM suppressed_addresses s WHERE s.address = lower(u.email)) AS suppressed,
            u.verified_at IS NULL AND EXISTS (
                SELECT FROM users o

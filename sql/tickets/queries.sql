@@ -1,15 +1,15 @@
 -- name: get
 -- What the engine says of the job, what the ticket says, and the last run's error.
-SELECT t.id, t.kind, t.job_id, t.progress, t.message, t.result,
+SELECT t.id, t.user_id, t.kind, t.job_id, t.progress, t.message, t.result,
        t.created_at, t.completed_at, t.cancelled_at, t.expires_at,
        j.status::text AS job_status, coalesce(j.attempts, 0) AS attempts,
        e.at AS failed_at, e.public_error AS error
-FROM job_tickets t
+FROM unnest(%(ids)s::uuid[], %(user_ids)s::bigint[]) AS wanted (id, user_id)
+JOIN job_tickets t USING (id, user_id)
 LEFT JOIN procrastinate_jobs j ON j.id = t.job_id
 LEFT JOIN LATERAL (
     SELECT at, public_error FROM job_errors WHERE job_id = j.id ORDER BY at DESC LIMIT 1
 ) e ON j.status = 'failed'
-WHERE t.id = ANY (%(ids)s) AND t.user_id = %(user_id)s
 
 -- name: start
 -- The owner, and whether it was cancelled; no row when the ticket is finished or gone.

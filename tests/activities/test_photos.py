@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from activelog.base.pictures import NotAPicture, clean_picture
 from tests.conftest import World
 from tests.exports.test_csv_export import download
 from tests.imports.test_import import finish
@@ -102,3 +103,27 @@ async def test_a_report_shows_photos_when_asked(world: World) -> None:
         content = await download(ada, await finish(ada, accepted.json()))
         sizes.append(content.count(b"/Subtype /Image"))
     assert sizes == [0, 1]
+
+
+def test_a_picture_of_very_many_scans_is_refused_before_it_is_decoded() -> None:
+    """A progressive JPEG repeats scans that cost as much as the picture and take a few bytes."""
+    with pytest.raises(NotAPicture, match="scans"):
+        clean_picture(picture() + b"\xff\xda" * 6000, 2048)
+
+
+def test_a_png_of_very_many_pixels_is_refused_before_it_is_decoded() -> None:
+    data = BytesIO()
+    Image.new("L", (7000, 6000)).save(data, "PNG")
+    with pytest.raises(NotAPicture, match="pixels"):
+        clean_picture(data.getvalue(), 2048)
+
+
+async def test_a_picture_that_takes_too_long_is_a_bad_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.activities.photos.LONGEST_DECODING", 0.0)
+    ada = await world.user()
+    activity = await ada.log()
+    refused = await ada.post(f"/api/v1/activities/{activity['id']}/photos", content=picture())
+    assert refused.status_code == 400
+    assert "longer than" in refused.json()["message"]

@@ -26,6 +26,7 @@ def verify(up: Up, page: Page, address: str) -> None:
     until(lambda: demo._token_mailed_to(mails, address) is not None, "the mail")
     page.goto(f"/verify-email?token={demo._token_mailed_to(mails, address)}")
     photograph(page, "verify")
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Verify my address").click()
     expect(page.get_by_role("heading", name="Your address is verified")).to_be_visible()
 

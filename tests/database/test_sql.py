@@ -85,7 +85,7 @@ OWNERS = {
         procrastinate_periodic_defers our_workers paused_queues schedule_ticks schedule_runs
         job_errors job_outcomes""",
     "database": "limits",
-    "http": "idempotency_keys",
+    "http": "idempotency_keys sessions",
     "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace",
     "tickets": "job_tickets",
     "accounts": "users verifications password_resets",

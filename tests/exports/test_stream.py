@@ -1,3 +1,4 @@
+from contextlib import ExitStack
 from typing import Any
 
 import anyio
@@ -127,3 +128,66 @@ async def test_deleting_one_that_waits_cancels_it(world: World) -> None:
     await world.work()
     assert await world.value("SELECT status::text FROM procrastinate_jobs") == "cancelled"
     assert world.mails(ada.address) == []
+
+
+async def stalled(world: World, user: User, after: int = 1) -> tuple[Any, Any, Any]:
+    """A response, and a client that takes nothing after so many messages."""
+    scope = {"type": "http", "app": world.app, "headers": [], "method": "GET", "path": PATH}
+    response = await stream.download_csv(Request(scope), user.id, CsvQuery())
+    sent = 0
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent > after:
+            await anyio.sleep_forever()
+
+    async def receive() -> dict[str, Any]:
+        await anyio.sleep_forever()
+        return {}
+
+    return response, receive, send
+
+
+async def test_readers_that_stop_reading_keep_nobody_from_anything(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await fill(ada, 20_000)
+    async with anyio.create_task_group() as readers:
+        for _ in range(2):
+            response, receive, send = await stalled(world, ada)
+            readers.start_soon(response, {"type": "http"}, receive, send)
+        refused = await ada.get(PATH)
+        assert (refused.status_code, refused.json()["error"]) == (429, "too many requests")
+        assert (await bob.get(PATH)).status_code == 200
+        # Postgres has handed over its rows, and is free of their snapshot.
+        await world.until(
+            "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_xmin IS NOT NULL"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert not world.services.streams.locked()
+        readers.cancel_scope.cancel()
+    assert (await ada.get(PATH)).status_code == 200
+
+
+async def test_a_reader_that_stops_reading_is_cut(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_PATIENCE", 0.1)
+    ada = await world.user()
+    await fill(ada, 20_000)
+    response, receive, send = await stalled(world, ada)
+    with pytest.raises(BaseException) as raised, anyio.fail_after(10):  # noqa: PT011
+        await response({"type": "http"}, receive, send)
+    assert "TimeoutError" in repr(raised.value)
+    assert not world.services.downloads._counts
+
+
+async def test_a_person_follows_so_many_jobs_at_a_time(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    job, his = await request(ada), await request(bob)
+    with ExitStack() as streams:
+        for _ in range(10):
+            streams.enter_context(world.services.followers(ada.id))
+        assert (await ada.get(f"{job['status_url']}/events")).status_code == 429
+    await world.work()
+    assert (await bob.get(f"{his['status_url']}/events")).status_code == 200

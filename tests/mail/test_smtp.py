@@ -623,7 +623,7 @@ async def test_from_the_request_to_the_maildir(
             message_from_bytes(path.read_bytes(), policy=policy.default)["Subject"]
             for path in mta.mails()
         }
-        assert subjects == {"Welcome to ActiveLog, Ada!", "Verify your address for ActiveLog"}
+        assert subjects == {"Welcome to ActiveLog!", "Verify your address for ActiveLog"}
 
 
 async def _until(ready: Callable[[], bool]) -> None:

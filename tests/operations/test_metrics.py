@@ -18,7 +18,7 @@ import pytest
 from activelog.operations.queries import note_depths
 from activelog.queue.job_counters import BUCKETS
 from activelog.queue.queries import rescue
-from tests.conftest import World, missing
+from tests.conftest import PASSWORD, World, missing
 from tests.http.test_pages import browse
 from tests.local.test_up import Up, place
 
@@ -293,7 +293,7 @@ def test_a_real_prometheus_scrapes_a_run_whose_numbers_are_known(place: Path) ->
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for number in range(4):
-                body = {"email": f"ada{number}@example.com", "password": "x" * 12, "name": "Ada"}
+                body = {"email": f"ada{number}@example.com", "password": PASSWORD, "name": "Ada"}
                 up.call("/api/v1/auth/register", body)
             task = 'task="activelog.accounts.welcome"'
             assert _await(port, f"activelog_jobs_succeeded_total{{{task}}}", 4.0)

@@ -158,3 +158,17 @@ async def test_deleting_the_jobs_of_a_group_lets_the_next_ones_in(world: World) 
     assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 1
     await world.work()
     assert (await ada.get(accepted[2]["status_url"])).json()["status"] == "completed"
+
+
+async def test_asking_together_tells_nobody_of_somebody_elses(world: World) -> None:
+    ada, eve = await world.user(), await world.user("eve@example.com")
+    job = await request(ada)
+    ticket_id = UUID(job["job_id"])
+    async with world.pool.connection() as conn:
+        mine, hers, again = await queries.find(
+            conn,
+            [queries.Wanted(ticket_id, user_id) for user_id in (ada.id, eve.id, ada.id)],
+        )
+    assert hers is None
+    assert mine is not None
+    assert mine == again
