@@ -41,6 +41,8 @@ class Services:
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
     # Sessions that were open a moment ago, and until when that is believed (monotonic seconds).
     live_sessions: dict[Any, float] = field(default_factory=dict, repr=False)
+    # How many activities each person may log until they are counted again, and when that is.
+    activity_room: dict[int, tuple[float, int]] = field(default_factory=dict, repr=False)
     # What may be a second old, with the time until which it is good.
     memo: dict[object, tuple[float, Any]] = field(default_factory=dict, repr=False)
 

@@ -113,7 +113,9 @@ def create_app(settings: Settings) -> Starlette:
             Route("/docs", _docs, methods=["GET"]),
         ],
         lifespan=lifespan,
-        middleware=[Middleware(AccessLog, on_error=_internal_error)],
+        middleware=[
+            Middleware(AccessLog, on_error=_internal_error, headers=_headers(settings)),
+        ],
         exception_handlers={
             AppError: _refused,
             ClientDisconnect: _hung_up,
@@ -125,6 +127,13 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.router.redirect_slashes = False  # to an address that the client named
     return app
+
+
+def _headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Of every answer: behind https browsers come by https only."""
+    if not settings.base_url.startswith("https:"):
+        return []
+    return [(b"strict-transport-security", b"max-age=31536000")]
 
 
 async def _openapi(request: Request) -> Response:
@@ -151,8 +160,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, error: AppError) -> Response:
-    """A page for a browser that shows one, JSON for everybody else."""
-    is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    """A page for a browser that shows one, JSON for everybody else, and for the API's clients."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    is_page = wants_page and not request.url.path.startswith("/api/")
     return pages.problem(request, error) if is_page else http.problem(error)
 
 

@@ -4,13 +4,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from activelog import http, mail
-from activelog.accounts import queries, routes
+from activelog.accounts import queries, quotas, routes
 from activelog.accounts.model import ForgotPassword, Register, ResetPassword, SignIn
 from activelog.base.errors import AppError
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.mail import LISTS
 from activelog.services import of_request
+
+_THINGS: dict[quotas.Thing, str] = {
+    "activities": "Activities",
+    "photo_bytes": "Photos",
+    "export_bytes": "Exports that are kept",
+    "imports_today": "Files imported within a day",
+}
 
 
 async def home(request: Request) -> Response:
@@ -121,6 +128,8 @@ async def account(request: Request, visitor: Visitor) -> Response:
         profile = routes.require_profile(await queries.profile(conn, visitor.id))
         wanted = await mail.preferences(conn, visitor.id)
         sessions = await routes.find_sessions(conn, request.state.session)
+        used = await quotas.usage(conn, visitor.id)
+    limits = of_request(request).settings.quotas
     return pages.page(
         request,
         "accounts/account.html",
@@ -128,6 +137,10 @@ async def account(request: Request, visitor: Visitor) -> Response:
         lists=LISTS,
         wanted=wanted,
         sessions=sessions,
+        usage=[
+            (_THINGS[thing], quotas.shown(thing, count), quotas.shown(thing, limits.of(thing)))
+            for thing, count in used.items()
+        ],
     )
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import database, http
+from activelog.accounts import quotas
 from activelog.activities import queries
 from activelog.activities.model import Photo, Photos
 from activelog.base.errors import AppError, JobError
@@ -28,6 +29,7 @@ async def add(request: Request, user_id: int, activity_id: int) -> Response:
     services = of_request(request)
     async with services.pool.connection() as conn:
         await _check_room(conn, user_id, activity_id)
+        await quotas.check(conn, services.settings.quotas, user_id, "photo_bytes")
     with services.photo_uploads(user_id):
         picture = await _receive(request, services, user_id)
     photo_id = uuid4()

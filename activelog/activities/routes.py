@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import database, http
+from activelog.accounts import quotas
 from activelog.activities import queries
 from activelog.activities.model import Activity, ActivityPage, Change, ListQuery, NewActivity, clean
 from activelog.base import logs
@@ -20,8 +21,9 @@ Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
 async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
-    wanted = (user_id, clean(body), logs.request_id())
-    activity = await of_request(request).batch(queries.create, wanted)
+    services, wanted = of_request(request), (user_id, clean(body), logs.request_id())
+    await quotas.take_activity(services, user_id)
+    activity = await services.batch(queries.create, wanted)
     return http.json(activity, 201, {"Location": f"/api/v1/activities/{activity.id}"})
 
 
@@ -78,7 +80,7 @@ def _changed(current: Activity, change: Change) -> NewActivity:
 
 
 ENDPOINTS = [
-    Endpoint("POST", "/api/v1/activities", create, {201: Activity}),
+    Endpoint("POST", "/api/v1/activities", create, {201: Activity}, errors=(409,)),
     Endpoint("GET", "/api/v1/activities", page, {200: ActivityPage}),
     Endpoint("GET", "/api/v1/activities/{activity_id}", show, {200: Activity}),
     Endpoint("PATCH", "/api/v1/activities/{activity_id}", change, {200: Activity}),

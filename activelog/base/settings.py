@@ -52,6 +52,34 @@ class Smtp:
 
 
 @dataclass(frozen=True)
+class Quotas:
+    """What one person may keep, and import within a day."""
+
+    activities: int = 1_000_000
+    photo_mb: int = 10_000
+    export_mb: int = 5_000
+    imports_per_day: int = 200
+
+    def of(self, thing: str) -> int:
+        """`activities`, `photo_bytes`, `export_bytes` or `imports_today`."""
+        return {
+            "activities": self.activities,
+            "photo_bytes": self.photo_mb * 1_000_000,
+            "export_bytes": self.export_mb * 1_000_000,
+            "imports_today": self.imports_per_day,
+        }[thing]
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Quotas":
+        return cls(
+            activities=_count(environ, "ACTIVELOG_QUOTA_ACTIVITIES", cls.activities),
+            photo_mb=_count(environ, "ACTIVELOG_QUOTA_PHOTO_MB", cls.photo_mb),
+            export_mb=_count(environ, "ACTIVELOG_QUOTA_EXPORT_MB", cls.export_mb),
+            imports_per_day=_count(environ, "ACTIVELOG_QUOTA_IMPORTS_PER_DAY", cls.imports_per_day),
+        )
+
+
+@dataclass(frozen=True)
 class Settings:
     database_url: str = field(repr=False)
     secret: str = field(repr=False)
@@ -69,6 +97,8 @@ class Settings:
     weekly_spread_minutes: int = 60
     json_logs: bool = False
     registrations_per_hour: int = 2000
+    quotas: Quotas = Quotas()
+    metrics_token: str | None = field(default=None, repr=False)
 
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
@@ -105,6 +135,8 @@ class Settings:
             registrations_per_hour=_count(
                 environ, "ACTIVELOG_REGISTRATIONS_PER_HOUR", cls.registrations_per_hour
             ),
+            quotas=Quotas.from_env(environ),
+            metrics_token=environ.get("ACTIVELOG_METRICS_TOKEN") or None,
         )
 
 

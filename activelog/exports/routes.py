@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http, tickets
+from activelog.accounts import quotas
 from activelog.base import auth
 from activelog.base.date_ranges import Selection
 from activelog.base.errors import AppError
@@ -120,6 +121,7 @@ async def _start(
     export_id, kind = uuid4(), _KINDS[format]
     key = f"exports/{user_id}/{export_id}.{body.suffix}"
     export = Export(export_id, user_id, format, msgspec.to_builtins(body), key)
+    await quotas.check(conn, of_request(request).settings.quotas, user_id, "export_bytes")
     group = ConcurrencyGroup(f"exports of {user_id}", limit=AT_ONCE, most_waiting=WAITING)
     opening = tickets.opening(export_id, user_id, kind, generate, group)
     if not await queries.request(conn, export, opening):
@@ -199,13 +201,13 @@ def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> boo
 
 ENDPOINTS = [
     Endpoint("POST", "/api/v1/users/me/export", request_everything, {202: JobAccepted},
-             errors=(429,), idempotent=True),
+             errors=(409, 429), idempotent=True),
     Endpoint("POST", "/api/v1/activities/export/csv", request_csv, {202: JobAccepted},
-             errors=(429,), idempotent=True),
+             errors=(409, 429), idempotent=True),
     Endpoint("POST", "/api/v1/activities/export/pdf", request_pdf, {202: JobAccepted},
-             errors=(429,), idempotent=True),
+             errors=(409, 429), idempotent=True),
     Endpoint("POST", "/api/v1/export/request", request_any, {202: JobAccepted},
-             errors=(429,), idempotent=True),
+             errors=(409, 429), idempotent=True),
     Endpoint("GET", "/api/v1/export/history", history, {200: ExportPage}),
     Endpoint("DELETE", "/api/v1/export/{export_id}", delete, {204: None}),
     Endpoint("GET", "/api/v1/export/{export_id}/download", download, {302: None},

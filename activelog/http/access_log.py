@@ -31,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 class AccessLog:
-    """`on_error` answers for an error that nothing else did."""
+    """`on_error` answers for an error that nothing else did; `headers` go with every answer."""
 
-    def __init__(self, app: ASGIApp, on_error: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, on_error: ASGIApp, headers: list[tuple[bytes, bytes]]) -> None:
         self._app = app
         self._on_error = on_error
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,6 +51,7 @@ class AccessLog:
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
+                    *self._headers,
                     (_HEADER.lower().encode(), request_id.encode()),
                 ]
             await send(message)

@@ -9,6 +9,8 @@ import msgspec
 from psycopg import Rollback
 
 from activelog import database, tickets
+from activelog.accounts import quotas
+from activelog.base.errors import AppError, Permanent
 from activelog.database import Conn
 from activelog.imports import queries
 from activelog.imports.model import Choices, Found, Import, Refused
@@ -101,6 +103,7 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             await _copy_rows(conn, job, size, report)
             await _drop_known(conn, job.user_id, report, choices)
             if not wanted.dry_run:
+                await _check_room(conn, job, report.imported)
                 await queries.take_in(conn, job.user_id)
             completed = await tickets.complete(
                 conn, job.ticket_id, message=report.message(), result=report.result(), days=None
@@ -108,6 +111,13 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             if not completed:
                 raise Rollback(transaction)
     return completed
+
+
+async def _check_room(conn: Conn, job: TrackedJob, more: int) -> None:
+    try:
+        await quotas.check(conn, job.services.settings.quotas, job.user_id, "activities", more)
+    except AppError as error:
+        raise Permanent(str(error)) from None
 
 
 async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices) -> None:

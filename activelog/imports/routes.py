@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http, tickets
+from activelog.accounts import quotas
 from activelog.base.errors import AppError, Permanent
 from activelog.database import Conn
 from activelog.http import Endpoint
@@ -42,6 +43,7 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
         await services.storage.put(key, path, "text/csv")
 
     async def start(conn: Conn) -> Response:
+        await quotas.check(conn, services.settings.quotas, user_id, "imports_today")
         wanted = Import(key, query.dry_run, query.choices())
         await open_import(conn, ticket_id, user_id, wanted)
         return await accept(request, conn, ticket_id, IMPORT, import_csv, "import job started")
@@ -82,5 +84,5 @@ async def _receive(request: Request, path: Path, choices: Choices) -> str:
 
 ENDPOINTS = [
     Endpoint("POST", "/api/v1/activities/import", import_upload, {202: JobAccepted},
-             errors=(429,), request_type="text/csv", idempotent=True),
+             errors=(408, 409, 429), request_type="text/csv", idempotent=True),
 ]  # fmt: skip

@@ -1,4 +1,5 @@
 import asyncio
+import hmac
 import time
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -6,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from activelog import database
+from activelog import database, http
+from activelog.base import auth
 from activelog.base.errors import AppError
 from activelog.database.migrations import migration_files
 from activelog.operations import queries
@@ -17,8 +19,12 @@ _PATIENCE = 5.0  # seconds, for a database or a store that hangs
 
 
 async def metrics(request: Request) -> Response:
-    """Measured every two seconds at most, however many ask."""
+    """Measured every two seconds at most, however many ask. With ACTIVELOG_METRICS_TOKEN only for
+    those who send it."""
     services = of_request(request)
+    token = services.settings.metrics_token
+    if token and not hmac.compare_digest(http.bearer(request).encode(), token.encode()):
+        raise auth.unauthorized("send ACTIVELOG_METRICS_TOKEN as a bearer token")
     until, text = services.memo.get("metrics", (0.0, b""))
     if time.monotonic() > until:
         try:

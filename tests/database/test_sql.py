@@ -14,7 +14,7 @@ from activelog.database.statements import PARTS
 SQL = resources.folder("sql")
 CODE_KINDS = ("functions", "triggers", "views")
 # Declarations: a shared task does them as they stand, so no code names each of them.
-DECLARED = ("retention", "personal_data", "objects", "account_deletion")
+DECLARED = ("retention", "personal_data", "objects", "account_deletion", "usage")
 FILES = [
     (path.parent.name, path.stem)
     for path in sorted(SQL.glob("*/*.sql"))

@@ -1,0 +1,73 @@
+"""What one person may keep. Each part declares in sql/<part>/usage.sql how much somebody has of it;
+the limits are settings."""
+
+import time
+from typing import Literal
+
+from activelog import database
+from activelog.base.errors import AppError
+from activelog.base.settings import Quotas
+from activelog.database import Conn
+from activelog.services import Services
+
+Thing = Literal["activities", "photo_bytes", "export_bytes", "imports_today"]
+
+_REMEMBERED_SECONDS = 600.0
+_MOST_REMEMBERED = 10_000
+_FULL: dict[Thing, str] = {
+    "activities": "you keep {} activities, and that is the limit; delete some that you do not need",
+    "photo_bytes": "your photos take {}, and that is the limit; delete some that you do not need",
+    "export_bytes": "your exports take {}, and that is the limit; delete old ones, or wait until"
+    " they expire",
+    "imports_today": "you have sent {} files to import within a day; go on tomorrow",
+}
+
+
+async def usage(conn: Conn, user_id: int) -> dict[Thing, int]:
+    """Of everything that is limited."""
+    found: dict[Thing, int] = {}
+    for name, statement in _statements().items():
+        found[name] = int(await database.value(conn, statement, {"user_id": user_id}))
+    return found
+
+
+async def check(conn: Conn, quotas: Quotas, user_id: int, thing: Thing, more: int = 1) -> None:
+    """Raises a 409 that says what to do when there is no room for so many more."""
+    if await _room(conn, quotas, user_id, thing) < more:
+        raise _full(quotas, thing)
+
+
+async def take_activity(services: Services, user_id: int) -> None:
+    """The same for one activity, counted from time to time only: between two counts each process
+    knows how much room there was, and takes off what it has logged."""
+    now, quotas = time.monotonic(), services.settings.quotas
+    until, room = services.activity_room.get(user_id, (0.0, 0))
+    if now > until or room < 1:
+        async with services.pool.connection() as conn:
+            room = await _room(conn, quotas, user_id, "activities")
+        if room < 1:
+            raise _full(quotas, "activities")
+        until = now + _REMEMBERED_SECONDS
+        if len(services.activity_room) >= _MOST_REMEMBERED:
+            services.activity_room.clear()
+    services.activity_room[user_id] = until, room - 1
+
+
+def shown(thing: Thing, amount: int) -> str:
+    return f"{amount / 1e6:,.0f} MB" if thing.endswith("bytes") else f"{amount:,}"
+
+
+async def _room(conn: Conn, quotas: Quotas, user_id: int, thing: Thing) -> int:
+    used = await database.value(conn, _statements()[thing], {"user_id": user_id})
+    return quotas.of(thing) - int(used)
+
+
+def _full(quotas: Quotas, thing: Thing) -> AppError:
+    return AppError("quota exceeded", _FULL[thing].format(shown(thing, quotas.of(thing))), 409)
+
+
+def _statements() -> dict[Thing, bytes]:
+    found: dict[Thing, bytes] = {}
+    for part in database.parts_with("usage"):
+        found |= database.queries(part, "usage")  # type: ignore[arg-type] # its names are Things
+    return found
