@@ -211,5 +211,5 @@ ENDPOINTS = [
     Endpoint("GET", "/api/v1/export/history", history, {200: ExportPage}),
     Endpoint("DELETE", "/api/v1/export/{export_id}", delete, {204: None}),
     Endpoint("GET", "/api/v1/export/{export_id}/download", download, {302: None},
-             errors=(401, 409, 410), bearer=True),
+             errors=(409, 410), bearer=True, or_link=True),
 ]  # fmt: skip

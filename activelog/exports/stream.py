@@ -144,7 +144,7 @@ def _file_name(times: TimeRange, suffix: str) -> str:
 
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/activities/export/csv/download", download_csv, {200: None},
-             answer_type="text/csv"),
+             answer_types=("text/csv", "application/gzip"), errors=(429,)),
     Endpoint("GET", "/api/v1/export/activities/csv", download_csv, {200: None},
-             answer_type="text/csv"),
+             answer_types=("text/csv", "application/gzip"), errors=(429,)),
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from activelog.http.bodies import (
 )
 from activelog.http.clients import client_host, client_network
 from activelog.http.cursors import cut, decode_cursor, encode_cursor
-from activelog.http.endpoint import Endpoint, parameters_of
+from activelog.http.endpoint import Endpoint, parameters_of, typed_route
 from activelog.http.idempotency import KEY_LENGTH, is_replay, once
 from activelog.http.sessions import (
     SESSION_COOKIE,
@@ -69,6 +69,7 @@ __all__ = [
     "problem",
     "read_body",
     "save_body",
+    "typed_route",
     "while_connected",
     "with_etag",
 ]

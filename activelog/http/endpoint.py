@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_type_hints
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,8 @@ from starlette.routing import Route
 
 from activelog.http.bodies import convert, decode, path_value, read_body
 from activelog.http.sessions import current_session, current_user
+
+_CONVERTORS: dict[Any, str] = {int: "int", UUID: "uuid"}
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -20,6 +23,17 @@ def parameters_of(handler: Handler) -> dict[str, Any]:
     hints = get_type_hints(handler)
     names = list(inspect.signature(handler).parameters)
     return {name: hints[name] for name in names if name != "request"}
+
+
+def typed_route(method: str, path: str, handler: Handler, parameters: Mapping[str, Any]) -> Route:
+    """`/{activity_id}` takes numbers only, so that `/import` beside it is a path of its own."""
+    typed = path
+    for name, kind in parameters.items():
+        if convertor := _CONVERTORS.get(kind):
+            typed = typed.replace(f"{{{name}}}", f"{{{name}:{convertor}}}")
+    route = Route(typed, handler, methods=[method])
+    route.path = path  # as metrics and logs name it
+    return route
 
 
 @dataclass(frozen=True)
@@ -32,9 +46,10 @@ class Endpoint:
     answers: Mapping[int, type | None]
     errors: tuple[int, ...] = ()
     request_type: str | None = None  # of a body that is no JSON
-    answer_type: str | None = None  # likewise
+    answer_types: tuple[str, ...] = ()  # likewise
     idempotent: bool = False  # takes Idempotency-Key
     bearer: bool = False  # takes a token that the handler reads itself
+    or_link: bool = False  # or a signature in its query
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -49,7 +64,7 @@ class Endpoint:
         return re.findall(r"{(\w+)}", self.path)
 
     def route(self) -> Route:
-        return Route(self.path, self._respond, methods=[self.method])
+        return typed_route(self.method, self.path, self._respond, self.parameters)
 
     async def _respond(self, request: Request) -> Response:
         return await self.handler(request, **await self._arguments(request))
@@ -66,5 +81,5 @@ class Endpoint:
             elif name == "query":
                 arguments[name] = convert(dict(request.query_params), kind)
             else:
-                arguments[name] = path_value(request.path_params[name], kind)
+                arguments[name] = path_value(str(request.path_params[name]), kind)
         return arguments

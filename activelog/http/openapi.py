@@ -13,6 +13,13 @@ from activelog.http import KEY_LENGTH, Endpoint, Problem
 
 _REF = "#/components/schemas/{name}"
 _MEDIA = "application/json"
+_TEXT = {"type": "string"}
+_EVENT = {
+    "type": "object",
+    "properties": {"id": _TEXT, "event": {"const": "status"}, "data": _TEXT},
+}
+_SCHEMAS: dict[str, Any] = {"text/event-stream": _EVENT}
+_PATTERNS = {"month": {"pattern": r"^\d{4}-(0[1-9]|1[0-2])$", "examples": ["2024-01"]}}
 _INPUTS = ("body", "query")
 
 
@@ -76,7 +83,7 @@ def _operation(
     if body := _body(endpoint, schema_of):
         operation["requestBody"] = body
     if endpoint.needs_token:
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{"bearer": []}, *([{}] if endpoint.or_link else [])]
     return operation
 
 
@@ -87,12 +94,12 @@ def _operation_id(endpoint: Endpoint) -> str:
 
 def _errors(endpoint: Endpoint) -> list[int]:
     found = {400, 503, *endpoint.errors}
-    if "user_id" in endpoint.parameters:
+    if endpoint.needs_token:
         found.add(401)
     if endpoint.path_names:
         found.add(404)
     if "body" in endpoint.parameters or endpoint.request_type:
-        found.add(413)
+        found |= {408, 413}
     if endpoint.idempotent:
         found |= {409, 422}
     return sorted(found)
@@ -102,8 +109,9 @@ def _answer(
     endpoint: Endpoint, status: int, kind: Any, schema_of: dict[Any, Any]
 ) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-    if status == HTTPStatus.OK and endpoint.answer_type:
-        answer["content"] = {endpoint.answer_type: {"schema": {"type": "string"}}}
+    if status == HTTPStatus.OK:
+        content = {media: {"schema": _SCHEMAS.get(media, _TEXT)} for media in endpoint.answer_types}
+        answer |= {"content": content} if content else {}
     if kind is not None:
         answer["content"] = {_MEDIA: {"schema": schema_of[kind]}}
     if (
@@ -155,9 +163,11 @@ def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str
 
 
 def _path_parameter(name: str, kind: Any) -> dict[str, Any]:
-    schema = {UUID: {"type": "string", "format": "uuid"}, str: {"type": "string"}}.get(
-        kind, {"type": "integer"}
-    )
+    schema: dict[str, Any] = {"type": "integer", "minimum": 0}
+    if kind is UUID:
+        schema = {"type": "string", "format": "uuid"}
+    elif kind is str:
+        schema = {"type": "string", **_PATTERNS.get(name, {})}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -168,4 +178,5 @@ def _body(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any] | Non
     kind = endpoint.parameters.get("body")
     if kind is None:
         return None
-    return {"required": True, "content": {_MEDIA: {"schema": schema_of[kind]}}}
+    is_needed = any(field.required for field in msgspec.structs.fields(kind))
+    return {"required": is_needed, "content": {_MEDIA: {"schema": schema_of[kind]}}}

@@ -53,7 +53,7 @@ class Page:
         return http.parameters_of(self.handler)
 
     def route(self) -> Route:
-        return Route(self.path, self._respond, methods=[self.method])
+        return http.typed_route(self.method, self.path, self._respond, self.parameters)
 
     async def _respond(self, request: Request) -> Response:
         visitor = await visitor_of(request)
@@ -77,7 +77,7 @@ class Page:
             elif name == "form":
                 arguments[name] = http.form(await http.read_body(request))
             else:
-                arguments[name] = http.path_value(request.path_params[name], kind)
+                arguments[name] = http.path_value(str(request.path_params[name]), kind)
         return arguments
 
     def _refused(self, request: Request, error: AppError) -> Response:

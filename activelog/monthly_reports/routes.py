@@ -35,15 +35,8 @@ async def download(request: Request, month: str, query: ReportLink) -> Response:
     """Leads to the file for ten minutes. Needs the link of the list or of the mail, or a bearer
     token."""
     services = of_request(request)
+    user_id = _linked_user(services, month, query) or await http.current_user(request)
     first = parse_month(month).first
-    if query.signature:
-        if not is_genuine(services, query.user, first, query.expires, query.signature):
-            raise AppError("forbidden", "the link is not one of ours", 403)
-        if auth.is_past(query.expires):
-            raise AppError("gone", "the link has expired", 410)
-        user_id = query.user
-    else:
-        user_id = await http.current_user(request)
     async with services.pool.connection() as conn:
         if await queries.get(conn, user_id, first) is None:
             raise AppError.not_found("report")
@@ -51,8 +44,20 @@ async def download(request: Request, month: str, query: ReportLink) -> Response:
     return await files.lead_to(services, key, name)
 
 
+def _linked_user(services: Services, month: str, query: ReportLink) -> int | None:
+    """Whose link it is; None without one."""
+    if not query.signature:
+        return None
+    first = parse_month(month).first
+    if not is_genuine(services, query.user, first, query.expires, query.signature):
+        raise AppError("forbidden", "the link is not one of ours", 403)
+    if auth.is_past(query.expires):
+        raise AppError("gone", "the link has expired", 410)
+    return query.user
+
+
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/reports", page, {200: Reports}),
     Endpoint("GET", "/api/v1/reports/{month}/download", download, {302: None},
-             errors=(401, 403, 410), bearer=True),
+             errors=(403, 410), bearer=True, or_link=True),
 ]  # fmt: skip

@@ -1,9 +1,10 @@
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from openapi_spec_validator import validate
@@ -204,3 +205,34 @@ async def test_a_path_cannot_forge_a_line_of_the_log(
         await world.http.get("/x%0aINFO:activelog.http.access_log:GET%20/fake%20200")
     [said] = [one.getMessage() for one in caplog.records if "fake" in one.getMessage()]
     assert "\n" not in said
+
+
+async def test_a_body_that_stops_coming_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.http.bodies._PATIENCE", 0.05)
+    ada = await world.user()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"id,activity_type"
+        await anyio.sleep_forever()
+
+    headers = ada.headers | {"Content-Length": "1000"}
+    with anyio.fail_after(10):
+        answer = await world.http.post("/api/v1/activities/import", content=body(), headers=headers)
+    assert answer.status_code == 408
+
+
+async def test_an_upload_of_another_kind_is_refused_by_its_beginning(world: World) -> None:
+    ada = await world.user()
+    taken = 0
+
+    async def film() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(100):
+            taken += 1
+            yield b"\x89PNG" + b"\0" * 100_000
+
+    answer = await ada.post("/api/v1/activities/import", content=film())
+    assert answer.status_code == 400
+    assert taken < 5

@@ -1,0 +1,99 @@
+"""`python -m tests.security.fuzz [--examples N]`: schemathesis with all checks against the API, as
+a user, as an admin, and not signed in. Ends with 1 when it finds something."""
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from activelog.base import auth
+from activelog.database.migrations import migrate
+from activelog.local.embedded import EmbeddedPostgres
+from tests.conftest import SECRET, remove_data
+from tests.processes import PYTHON, until
+
+PORT = 17993
+USER = """
+INSERT INTO users (email, name, password_hash, verified_at, is_admin)
+VALUES (%s, 'Fuzz', %s, now(), %s) RETURNING id
+"""
+# Ending its own session would leave the visitor signed out.
+LEFT_OUT = ("/api/v1/auth/logout", "/api/v1/auth/sessions")
+
+
+@contextmanager
+def running_api(url: str, folder: Path) -> Iterator[None]:
+    env = dict(os.environ) | {
+        "ACTIVELOG_DATABASE_URL": url,
+        "ACTIVELOG_SECRET": SECRET,
+        "ACTIVELOG_STORAGE_URL": (folder / "objects").as_uri(),
+        "ACTIVELOG_SMTP_URL": (folder / "mails").as_uri(),
+        "ACTIVELOG_BASE_URL": f"http://127.0.0.1:{PORT}",
+        "ACTIVELOG_REGISTRATIONS_PER_HOUR": "1000000",
+    }
+    command = [PYTHON, "-m", "activelog", "api", "--port", str(PORT)]
+    with (folder / "api.log").open("w") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    try:
+        until(lambda: "running on" in (folder / "api.log").read_text(), "the API")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fuzz(visitor: str, token: str | None, examples: int) -> int:
+    """The exit code of schemathesis."""
+    print(f"As {visitor}", flush=True)
+    command = [
+        PYTHON, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{PORT}/openapi.json",
+        "--checks", "all", "--exclude-checks", "positive_data_acceptance",
+        "--phases", "examples,coverage,fuzzing",
+        "--max-examples", str(examples), "--workers", "2", "--seed", "1",
+        "--suppress-health-check", "all",
+    ]  # fmt: skip
+    for path in LEFT_OUT:
+        command += ["--exclude-path", path]
+    if token:
+        command += ["-H", f"Authorization: Bearer {token}"]
+    return subprocess.run(command, check=False).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=10, help="for each operation")
+    examples = parser.parse_args().examples
+    folder = Path(tempfile.mkdtemp(prefix="activelog-fuzz-"))
+    try:
+        with EmbeddedPostgres(folder / "postgres", durable=False) as server:
+            migrate(server.url())
+            with running_api(server.url(), folder):
+                with psycopg.connect(server.url(), autocommit=True) as conn:
+                    password = auth.hash_password(secrets.token_urlsafe())
+                    people: dict[str, str | None] = {"nobody": None}
+                    for name, is_admin in (("a user", False), ("an admin", True)):
+                        row = conn.execute(
+                            USER, [f"{name[-4:]}@example.com", password, is_admin]
+                        ).fetchone()
+                        assert row is not None
+                        people[name] = auth.make_token(
+                            SECRET, "session", str(row[0]), datetime.now(UTC)
+                        )[0]
+                codes = [fuzz(name, token, examples) for name, token in people.items()]
+            log = (folder / "api.log").read_text()
+            print(f"{log.count('Traceback')} tracebacks in the log of the API")
+            return int(any(codes) or "Traceback" in log)
+    finally:
+        remove_data(folder / "postgres")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
