@@ -107,7 +107,7 @@ def _migrate(arguments: argparse.Namespace) -> None:
     from activelog.base.settings import Settings
     from activelog.database.migrations import migrate
 
-    applied = migrate(Settings.from_env(os.environ).database_url)
+    applied = migrate(Settings.from_env(os.environ).direct_url)
     print("\n".join(applied) if applied else "Nothing to apply: the schema is up to date.")
 
 
@@ -157,16 +157,15 @@ async def _print_diagnosis() -> int:
 
 
 def _admin(arguments: argparse.Namespace) -> None:
-    import psycopg
-
+    from activelog import database
     from activelog.base.addresses import findable
     from activelog.base.settings import Settings
 
     settings = Settings.from_env(os.environ)
-    with psycopg.connect(settings.database_url, autocommit=True) as conn:
+    with database.connect_here(settings.database_url, "activelog admin") as conn:
         granted = conn.execute(
             "UPDATE users SET is_admin = %s"
-            " WHERE lower(email) = lower(%s) AND verified_at IS NOT NULL",
+            ' WHERE lower(email) = lower(%s COLLATE "C") AND verified_at IS NOT NULL',
             [not arguments.revoke, findable(arguments.email)],
         )
         if granted.rowcount == 0:

@@ -38,6 +38,8 @@ def make_app(settings: Settings) -> App:
 
     app = App(
         settings.database_url,
+        direct_url=settings.direct_url,
+        db_connections=settings.db_connections,
         make_context=context,
         strict_queues=settings.strict_queues,
         chores=chores(),

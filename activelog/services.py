@@ -56,7 +56,7 @@ def make_services(settings: Settings, pool: Pool) -> Services:
         storage=make_storage(settings),
         outbox=Outbox(settings, pool, batch, make_mailer(settings), templates),
         batch=batch,
-        ticket_notifier=Notifier(settings.database_url, "activelog_tickets"),
+        ticket_notifier=Notifier(settings.direct_url, "activelog_tickets"),
     )
 
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import psycopg
+from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -54,6 +55,14 @@ from activelog.tickets import routes as tickets_routes
 
 logger = logging.getLogger(__name__)
 
+_CONNECTIONS = 20
+_WORTH_ANOTHER_TRY = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+)
+
 ENDPOINTS = [
     *accounts_routes.ENDPOINTS,
     *mail_preferences.ENDPOINTS,
@@ -96,7 +105,12 @@ MAILS = (
 def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        pool = database.make_pool(settings.database_url, max_size=20, application="activelog api")
+        pool = database.make_pool(
+            settings.database_url,
+            max_size=settings.db_connections or _CONNECTIONS,
+            application="activelog api",
+            is_pooled=settings.is_pooled,
+        )
         async with pool:
             app.state.services = make_services(settings, pool)
             app.state.mails = MAILS
@@ -120,7 +134,7 @@ def create_app(settings: Settings) -> Starlette:
             AppError: _refused,
             ClientDisconnect: _hung_up,
             HTTPException: _http_error,
-            psycopg.OperationalError: _away("the database"),
+            psycopg.OperationalError: _database_error,
             psycopg.errors.ForeignKeyViolation: _account_gone,
             StorageError: _away("the file storage"),
         },
@@ -190,7 +204,21 @@ async def _hung_up(request: Request, error: Exception) -> Response:
 
 async def _account_gone(request: Request, error: Exception) -> Response:
     """A token outlives its account; what its owner writes then has nobody to belong to."""
+    assert isinstance(error, psycopg.Error)
+    if not (error.diag.constraint_name or "").endswith("user_id_fkey"):
+        raise error
     return http.problem(AppError("unauthorized", "the account is gone", 401))
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    """Away, or a statement that failed: a deadlock is worth another try, the rest is ours."""
+    if database.is_away(error) or isinstance(error, PoolTimeout):
+        return _away("the database")(request, error)
+    if isinstance(error, _WORTH_ANOTHER_TRY):
+        logger.warning("%s %s failed", request.method, request.url.path, exc_info=error)
+        message = "that came in the way of something else; try again"
+        return _answer(request, AppError("unavailable", message, 503, retry_after=1))
+    raise error
 
 
 def _away(what: str) -> Callable[[Request, Exception], Response]:

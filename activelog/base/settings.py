@@ -99,6 +99,17 @@ class Settings:
     registrations_per_hour: int = 2000
     quotas: Quotas = Quotas()
     metrics_token: str | None = field(default=None, repr=False)
+    # Past a pooler, for what needs a session of its own: LISTEN, migrations, the worker's own.
+    database_direct_url: str | None = field(default=None, repr=False)
+    db_connections: int | None = None  # of a process's pool, at most
+
+    @property
+    def direct_url(self) -> str:
+        return self.database_direct_url or self.database_url
+
+    @property
+    def is_pooled(self) -> bool:
+        return self.direct_url != self.database_url
 
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
@@ -111,7 +122,11 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Reads the ACTIVELOG_* variables; raises SettingsError for the first wrong one."""
         return cls(
-            database_url=_database_url(environ),
+            database_url=_database_url(environ, "ACTIVELOG_DATABASE_URL"),
+            database_direct_url=_database_url(environ, "ACTIVELOG_DATABASE_DIRECT_URL")
+            if environ.get("ACTIVELOG_DATABASE_DIRECT_URL")
+            else None,
+            db_connections=_count(environ, "ACTIVELOG_DB_CONNECTIONS", 0) or None,
             secret=_secret(environ),
             storage=_storage(environ),
             mail=_mail(environ),
@@ -147,16 +162,16 @@ def _json_logs(environ: Mapping[str, str]) -> bool:
     return value == "json"
 
 
-def _database_url(environ: Mapping[str, str]) -> str:
-    url = environ.get("ACTIVELOG_DATABASE_URL", "")
+def _database_url(environ: Mapping[str, str], name: str) -> str:
+    url = environ.get(name, "")
     try:
         conninfo_to_dict(url)
     except ProgrammingError:
         url = ""
     if not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(
-            "ACTIVELOG_DATABASE_URL must be a postgresql:// URL "
-            "(`activelog up` brings a Postgres of its own and needs none)"
+            f"{name} must be a postgresql:// URL, in whose password % / @ and : are written %25 %2F"
+            " %40 and %3A (`activelog up` brings a Postgres of its own and needs none)"
         )
     return url
 
@@ -276,8 +291,8 @@ def _minutes(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _count(environ: Mapping[str, str], name: str, default: int) -> int:
-    value = environ.get(name, str(default))
-    if not value.isdecimal() or int(value) < 1:
+    value = environ.get(name) or str(default)
+    if not value.isdecimal() or (environ.get(name) and int(value) < 1):
         raise SettingsError(f"{name} must be a whole number from 1, not {value!r}")
     return int(value)
 
@@ -314,4 +329,6 @@ def _split(name: str, value: str) -> SplitResult:
 
 
 def _host_and_port(url: SplitResult) -> str:
-    return f"{url.hostname}:{url.port}" if url.port else url.hostname or ""
+    host = url.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{url.port}" if url.port else host

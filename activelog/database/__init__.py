@@ -2,12 +2,12 @@
 round trip, notifications, rate limits, migrations.
 
 Connections are in autocommit mode, so a lone statement is one round trip; callers that need more
-than one open `transaction(pool)`. Query functions take the connection of their caller.
+than one open `transaction(pool)`. `connections` alone makes connections. Query functions take the
+connection of their caller.
 """
 
+from activelog.database.connections import Conn, connect, connect_here, is_away
 from activelog.database.pool import (
-    CONNECTION,
-    Conn,
     Pool,
     make_pool,
     searching,
@@ -28,13 +28,15 @@ from activelog.database.statements import (
 )
 
 __all__ = [
-    "CONNECTION",
     "Conn",
     "Params",
     "Pool",
     "array",
     "batches",
+    "connect",
+    "connect_here",
     "execute",
+    "is_away",
     "make_pool",
     "many",
     "one",

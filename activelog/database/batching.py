@@ -10,21 +10,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psycopg
-
-from activelog.database import Conn, Pool
+from activelog.database import Conn, Pool, is_away
 
 _MOST = 100  # in one statement
-_AT_ONCE = 2  # statements of one query: what waits for a lock does not stop all others
+_AT_ONCE = 2  # statements of one query
+# Seconds. What takes longer waits for somebody's lock: then its calls run each alone, and others
+# do not wait for it.
+_PATIENCE = 0.5
 
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 Query = Callable[[Conn, Sequence[Ask]], Awaitable[Sequence[Answer]]]
+_Call = tuple[Any, asyncio.Future[Any]]
 
 
 @dataclass
 class _Waiting:
-    calls: list[tuple[Any, asyncio.Future[Any]]] = field(default_factory=list)
+    calls: list[_Call] = field(default_factory=list)
     at_work: int = 0  # statements
 
 
@@ -36,7 +38,7 @@ class Batcher:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._waiting: dict[Any, _Waiting] = {}
-        self._servers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, query: Query[Ask, Answer], ask: Ask) -> Answer:
         waiting = self._waiting.setdefault(query, _Waiting())
@@ -45,8 +47,8 @@ class Batcher:
         if waiting.at_work < _AT_ONCE:
             waiting.at_work += 1
             server = asyncio.create_task(self._serve(query, waiting))
-            self._servers.add(server)
-            server.add_done_callback(self._servers.discard)
+            self._tasks.add(server)
+            server.add_done_callback(self._tasks.discard)
         return await answer
 
     async def _serve(self, query: Query[Any, Any], waiting: _Waiting) -> None:
@@ -55,30 +57,48 @@ class Batcher:
                 taken, waiting.calls = waiting.calls[:_MOST], waiting.calls[_MOST:]
                 wanted = [(ask, answer) for ask, answer in taken if not answer.cancelled()]
                 if wanted:
-                    await self._run(query, wanted)
+                    await asyncio.wait([self._start(query, wanted)], timeout=_PATIENCE)
         finally:
             # In the same breath as the last look at what waits: whoever comes now is served anew.
             waiting.at_work -= 1
 
-    async def _run(
-        self, query: Query[Any, Any], wanted: Sequence[tuple[Any, asyncio.Future[Any]]]
-    ) -> None:
+    def _start(self, query: Query[Any, Any], wanted: Sequence[_Call]) -> asyncio.Task[None]:
+        run = asyncio.create_task(self._run(query, wanted))
+        self._tasks.add(run)
+        run.add_done_callback(self._tasks.discard)
+        return run
+
+    async def _run(self, query: Query[Any, Any], wanted: Sequence[_Call]) -> None:
         try:
             async with self._pool.connection() as conn:
-                found = await query(conn, [ask for ask, _ in wanted])
+                found = await _ask(conn, query, [ask for ask, _ in wanted])
         except Exception as error:
-            if len(wanted) == 1 or isinstance(error, psycopg.OperationalError):
+            if len(wanted) == 1 or is_away(error):
                 _settle_all(wanted, error)
             else:
                 for one in wanted:
-                    await self._run(query, [one])
+                    self._start(query, [one])
         else:
             for (_, answer), value in zip(wanted, found, strict=True):
                 if not answer.done():
                     answer.set_result(value)
 
 
-def _settle_all(wanted: Sequence[tuple[Any, asyncio.Future[Any]]], error: Exception) -> None:
+async def _ask(conn: Conn, query: Query[Any, Any], asks: Sequence[Any]) -> Sequence[Any]:
+    """Raises QueryCanceled when several asks wait for a lock: one of them holds up the others."""
+    if len(asks) == 1:
+        return await query(conn, asks)
+    work = asyncio.ensure_future(query(conn, asks))
+    try:
+        await asyncio.wait([work], timeout=_PATIENCE)
+        if not work.done():
+            await conn.cancel_safe()
+        return await work
+    finally:
+        work.cancel()
+
+
+def _settle_all(wanted: Sequence[_Call], error: Exception) -> None:
     for _, answer in wanted:
         if not answer.done():
             answer.set_exception(error)

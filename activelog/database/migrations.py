@@ -17,10 +17,11 @@ import psycopg
 
 from activelog.base import resources
 from activelog.base.errors import CommandError
-from activelog.database.pool import CONNECTION
+from activelog.database.connections import connect_here
 from activelog.database.statements import PARTS
 
 _CODE = ("functions", "triggers", "views")
+_OLDEST = 140000  # of Postgres
 _LOCK = 0x41_43_54_4C
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -43,8 +44,25 @@ class MigrationError(CommandError):
 
 
 def migrate(url: str) -> list[str]:
-    """Applies what is missing; returns the names of the files that it applied."""
-    with psycopg.connect(url, autocommit=True, **CONNECTION) as conn:
+    """Applies what is missing; returns the names of the files that it applied. Raises
+    MigrationError, also for a Postgres that is too old and for a role that may not create."""
+    try:
+        return _migrate(url)
+    except psycopg.errors.InsufficientPrivilege as error:
+        reason = str(error).splitlines()[0]
+        raise MigrationError(
+            f"this role may not do that ({reason}); let the database's owner run it, or GRANT"
+            " CREATE ON DATABASE and ON SCHEMA public to the role"
+        ) from None
+
+
+def _migrate(url: str) -> list[str]:
+    with connect_here(url, "activelog migrate") as conn:
+        if conn.info.server_version < _OLDEST:
+            raise MigrationError(
+                f"this is Postgres {conn.info.server_version // 10000};"
+                f" {_OLDEST // 10000} is the oldest that works"
+            )
         conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         conn.execute(_LEDGER)
         applied = _applied(conn)

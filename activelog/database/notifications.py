@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 
-from activelog.database.pool import CONNECTION, Conn
+from activelog.database.connections import Conn, connect
 
 _KEEPALIVE = 15.0  # seconds
 _PAUSE = 0.5
@@ -27,10 +27,9 @@ async def listen(
 ) -> None:
     """Until it is cancelled. `on_notify` gets each payload; `on_start` is called whenever it
     listens, also after a break: something may have been missed."""
-    options = CONNECTION | {"application_name": application}
     while True:
         try:
-            async with await AsyncConnection.connect(url, autocommit=True, **options) as conn:
+            async with await connect(url, application) as conn:
                 for channel in channels:
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 on_start()

@@ -5,40 +5,35 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-Conn = AsyncConnection[tuple[Any, ...]]
+from activelog.database.connections import Conn, PooledConnection
+
 Pool = AsyncConnectionPool[Conn]
 
-# So that a connection whose other side vanished without a word is noticed.
-CONNECTION: dict[str, Any] = {
-    "connect_timeout": 3,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
+_IDLE_SECONDS = 30.0  # then a connection that nobody needs is closed
 
 
-def make_pool(url: str, *, max_size: int, application: str) -> Pool:
-    """A closed pool; a request that finds no connection within 5 s gets PoolTimeout."""
+def make_pool(
+    url: str, *, max_size: int, application: str, is_pooled: bool = False, timeout: float = 5
+) -> Pool:
+    """A closed pool; whoever finds no connection within `timeout` seconds gets PoolTimeout.
+    `is_pooled`: behind a pooler that may give each statement another session."""
+    options: dict[str, Any] = {"application_name": application}
+    if is_pooled:
+        options["prepare_threshold"] = None
     return AsyncConnectionPool(
         url,
         min_size=1,
         max_size=max_size,
         open=False,
-        timeout=5,
+        timeout=timeout,
+        max_idle=_IDLE_SECONDS,
         reconnect_timeout=30,
-        connection_class=AsyncConnection[tuple[Any, ...]],
-        kwargs={"application_name": application, "options": "-c timezone=UTC -c datestyle=ISO"},
-        configure=_autocommit,
+        connection_class=PooledConnection,
+        kwargs=options,
         check=_check,
     )
-
-
-async def _autocommit(conn: Conn) -> None:
-    await conn.set_autocommit(True)
 
 
 async def _check(conn: Conn) -> None:

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from activelog.base import resources
-from activelog.database.pool import Conn
+from activelog.database.connections import Conn
 
 Params = Mapping[str, Any]
 Row = TypeVar("Row")

@@ -19,8 +19,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import psycopg
-
+from activelog import database
 from activelog.base import auth
 from activelog.base.errors import CommandError
 from activelog.base.processes import die_with_parent
@@ -170,7 +169,7 @@ def own_account(running: Running) -> tuple[str, str]:
     if not path.exists():
         path.write_text(secrets.token_urlsafe(9))
     password = path.read_text().strip()
-    with psycopg.connect(running.database_url) as conn:
+    with database.connect_here(running.database_url, "activelog up") as conn:
         conn.execute(_OWN_ACCOUNT, {"email": OWN_EMAIL, "hash": auth.hash_password(password)})
     return OWN_EMAIL, password
 

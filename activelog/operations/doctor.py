@@ -9,17 +9,24 @@ from uuid import uuid4
 
 from activelog import database
 from activelog.base.settings import Settings
+from activelog.database.notifications import listen
 from activelog.operations import queries
 from activelog.operations.routes import check
 from activelog.services import Services, make_services
 
 _PATIENCE = 10.0  # seconds
+_CHANNEL = "activelog_doctor"
 _DRIFT = 5.0  # seconds between this host's clock and the database's
 
 
 async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
     """Lines for people, and whether each is good."""
-    pool = database.make_pool(settings.database_url, max_size=2, application="activelog doctor")
+    pool = database.make_pool(
+        settings.database_url,
+        max_size=2,
+        application="activelog doctor",
+        is_pooled=settings.is_pooled,
+    )
     async with pool:
         services = make_services(settings, pool)
         lines, _ = await check(services)
@@ -31,6 +38,9 @@ async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
         yield f"mail: {problem or 'ok'}", problem is None
         if lines[0] == "database: ok":
             yield await _clock(services)
+            problem = await _notifications(services)
+            yield f"notifications: {problem or 'ok'}", problem is None
+            yield await _connections(services)
 
 
 async def _writing(services: Services) -> str | None:
@@ -44,6 +54,49 @@ async def _writing(services: Services) -> str | None:
         except Exception as error:
             return f"{error or type(error).__name__}: look at ACTIVELOG_STORAGE_URL and its rights"
     return None
+
+
+async def _notifications(services: Services) -> str | None:
+    """What keeps them from arriving. (Without them each job waits for the next poll.)"""
+    subject, heard, tasks = str(uuid4()), asyncio.Event(), set[asyncio.Task[None]]()
+
+    def announce() -> None:
+        tasks.add(asyncio.create_task(_notify(services, subject)))
+
+    listening = asyncio.create_task(
+        listen(
+            services.settings.direct_url,
+            [_CHANNEL],
+            application="activelog doctor",
+            on_start=announce,
+            on_notify=lambda payload: heard.set() if payload == subject else None,
+        )
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE / 2):
+            await heard.wait()
+    except TimeoutError:
+        return (
+            "none arrived: behind a pooler in transaction mode, ACTIVELOG_DATABASE_DIRECT_URL has"
+            " to lead to Postgres itself"
+        )
+    finally:
+        listening.cancel()
+    return None
+
+
+async def _notify(services: Services, subject: str) -> None:
+    async with services.pool.connection() as conn:
+        await queries.notify(conn, _CHANNEL, subject)
+
+
+async def _connections(services: Services) -> tuple[str, bool]:
+    async with services.pool.connection() as conn:
+        found = await queries.connections(conn)
+    said = f"connections: {found.used} of {found.most} are in use"
+    if found.used < 0.8 * found.most:
+        return f"{said}: ok", True
+    return f"{said}: lower ACTIVELOG_DB_CONNECTIONS, or put a pooler in front", False
 
 
 async def _clock(services: Services) -> tuple[str, bool]:

@@ -137,3 +137,21 @@ async def newest_job(conn: Conn) -> int:
 async def note_words(conn: Conn, until: int) -> bool:
     """Makes some more jobs with ids below `until` findable by their words. False: none are left."""
     return await database.value(conn, _SQL["note_words"], {"until": until}) is not None
+
+
+async def notify(conn: Conn, channel: str, payload: str) -> None:
+    await database.execute(conn, _SQL["notify"], {"channel": channel, "payload": payload})
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Of the whole server; `most` are those that are not kept for superusers."""
+
+    used: int
+    most: int
+
+
+async def connections(conn: Conn) -> Connections:
+    found = await database.one(conn, _SQL["connections"], {}, Connections)
+    assert found is not None
+    return found

@@ -9,13 +9,18 @@ from typing import TypeVar
 
 import psycopg
 
-from activelog.database import CONNECTION, Conn
+from activelog import database
+from activelog.database import Conn
 
 LONGEST_WORK = 60.0  # seconds; then the connection counts as broken: nothing else would tell
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 _LAST_WORK = 10.0  # seconds for what is to be written at the very end
+
+# Every statement here is prepared, looks the same whatever its parameters, and has an index; a
+# table that filled up a second ago has no statistics that say so.
+_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -77,15 +82,8 @@ class ReconnectingConnection:
 
     async def _connected(self) -> Conn:
         if self._conn is None or self._conn.closed:
-            self._conn = await psycopg.AsyncConnection.connect(
-                self._url,
-                autocommit=True,
-                # Every statement here is prepared, looks the same whatever its parameters, and has
-                # an index; a table that filled up a second ago has no statistics that say so.
-                options="-c timezone=UTC -c plan_cache_mode=force_generic_plan"
-                " -c enable_seqscan=off",
-                prepare_threshold=0,
-                **CONNECTION | {"application_name": "activelog worker"},
+            self._conn = await database.connect(
+                self._url, "activelog worker", _SETTINGS, prepare_threshold=0
             )
         if self.is_broken and self._on_reconnect is not None:
             await self._on_reconnect(self._conn)

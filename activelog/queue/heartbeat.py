@@ -76,8 +76,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                options = database.CONNECTION | {"application_name": "activelog heartbeat"}
-                with psycopg.connect(self._url, autocommit=True, **options) as conn:
+                with database.connect_here(self._url, "activelog heartbeat") as conn:
                     if not self._beat(conn):
                         self._on_lost()
                         return

@@ -75,6 +75,7 @@ class Worker(stock.Worker):
         *,
         url: str,
         pool: Pool,
+        connections: int | None,
         timeouts: Mapping[str, float],
         shares: Mapping[str, float] | None,
         limits: Limits,
@@ -87,6 +88,7 @@ class Worker(stock.Worker):
         super().__init__(**options)
         self._url = url
         self._pool = pool
+        self._most_connections = connections
         self._limits = limits
         self._chores = chores
         self._state = State.STARTING
@@ -192,7 +194,8 @@ class Worker(stock.Worker):
         second connection, and `to_thread` has six threads on a machine with two cores."""
         self._threads = TrackedThreadPool(self.concurrency + 4)
         asyncio.get_running_loop().set_default_executor(self._threads)
-        self._guarded(self._pool.resize(1, 2 * self.concurrency + 4))
+        most = self._most_connections or 2 * self.concurrency + 4
+        self._guarded(self._pool.resize(1, most))
 
     async def _register(self) -> None:
         worker_id = await self._connection(

@@ -39,7 +39,7 @@ WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
 -- name: credentials
 -- With the database's time, which is also that of new passwords.
 SELECT id, password_hash, now() AS at FROM users
-WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
 
 -- name: profile
 SELECT id, email, name, created_at, verified_at, delete_after FROM users
@@ -76,7 +76,7 @@ DELETE FROM password_resets WHERE id = %(id)s AND user_id IS NULL
 
 -- name: signed_in_from
 SELECT EXISTS (SELECT FROM sessions s JOIN users u ON u.id = s.user_id
-               WHERE lower(u.email) = lower(%(email)s) AND u.verified_at IS NOT NULL
+               WHERE lower(u.email) = lower(%(email)s::text COLLATE "C") AND u.verified_at IS NOT NULL
                  AND s.host = %(host)s AND s.started_at > now() - interval '90 days')
 
 -- name: reset_is_open
@@ -102,4 +102,4 @@ WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id
 UPDATE users SET password_changed_at = now() WHERE id = %(user_id)s
 
 -- name: owner
-SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+SELECT id FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL

@@ -2,7 +2,7 @@
 -- No row when there is nobody with that address, it is one's own, they are friends already, a
 -- request waits already, or one of them has blocked the other.
 WITH other AS (
-    SELECT id FROM users WHERE lower(email) = lower(%(email)s) AND verified_at IS NOT NULL
+    SELECT id FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
       AND id <> %(user_id)s
 ),
 asked AS (

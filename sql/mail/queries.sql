@@ -74,7 +74,7 @@ WHERE mails.id = e.mail_id AND mails.state = 'sending'
 UPDATE mails SET state = 'queued', attempts = attempts - 1 WHERE id = %(id)s AND state = 'sending'
 
 -- name: suppress
-INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s), %(answer)s)
+INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s::text COLLATE "C"), %(answer)s)
 ON CONFLICT DO NOTHING
 
 -- name: take_turn

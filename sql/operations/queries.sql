@@ -87,3 +87,11 @@ CROSS JOIN LATERAL (
     UNION ALL VALUES (j.task_name), (j.queue_name)
 ) AS found
 GROUP BY 1 ON CONFLICT DO NOTHING RETURNING block
+
+-- name: notify
+SELECT pg_notify(%(channel)s, %(payload)s)
+
+-- name: connections
+SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
+       current_setting('max_connections')::bigint
+           - current_setting('superuser_reserved_connections')::bigint AS most

@@ -68,3 +68,17 @@ async def test_who_asks_again_at_the_very_end_is_served(world: World) -> None:
     gate.set()  # both statements end at once
     async with asyncio.timeout(10):
         assert (await first, await second) == (2, 3)
+
+
+async def test_nobody_waits_for_a_lock_on_somebody_elses_row(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    async with world.pool.connection() as other, other.transaction():
+        await other.execute("SELECT FROM users WHERE id = %s FOR UPDATE", [ada.id])
+        # Some of Bob's come in one statement with Ada's, others behind them.
+        waiting = [asyncio.create_task(ada.log()) for _ in range(4)]
+        logged = [asyncio.create_task(bob.log()) for _ in range(4)]
+        await asyncio.wait_for(asyncio.gather(*logged), 10)
+        await asyncio.wait_for(bob.log(), 10)
+        assert not any(task.done() for task in waiting)
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    assert await world.value("SELECT count(*) FROM activities") == 9

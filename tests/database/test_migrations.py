@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from activelog import database
 from activelog.base import resources
 from activelog.database.migrations import MigrationError, migrate, migration_files
 from activelog.local.embedded import EmbeddedPostgres
@@ -181,3 +182,48 @@ def test_a_database_of_the_25_migrations_before_comes_along(
         counted = "SELECT sum(count), sum(seconds) FROM job_activity WHERE hour = 'infinity' AND"
         assert value(f"{counted} event = 'succeeded'") == (7, 1.5)
         assert value(f"{counted} event = 'enqueued'") == (3, 0)
+
+
+def test_a_role_that_may_not_create_gets_a_sentence(postgres: EmbeddedPostgres) -> None:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute("CREATE ROLE nobody LOGIN")
+        conn.execute("CREATE DATABASE not_theirs")
+    url = postgres.url("not_theirs").replace("user=activelog", "user=nobody")
+    try:
+        with pytest.raises(MigrationError, match="GRANT"):
+            migrate(url)
+    finally:
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+            conn.execute("DROP DATABASE not_theirs")
+            conn.execute("DROP ROLE nobody")
+
+
+def test_a_postgres_that_is_too_old_gets_a_sentence(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.database.migrations._OLDEST", 990000)
+    with pytest.raises(MigrationError, match="99 is the oldest"):
+        migrate(empty_database)
+
+
+def test_addresses_are_found_in_a_turkish_cluster(postgres: EmbeddedPostgres) -> None:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute("DROP DATABASE IF EXISTS turkish WITH (FORCE)")
+        try:
+            conn.execute(
+                "CREATE DATABASE turkish TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'tr'"
+            )
+        except psycopg.errors.FeatureNotSupported:
+            pytest.skip("this Postgres has no ICU")
+    migrate(postgres.url("turkish"))
+    with psycopg.connect(postgres.url("turkish"), autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO users (email, name, password_hash, verified_at)"
+            " VALUES ('INFO@example.com', 'I', 'none', now())"
+        )
+        found = conn.execute(
+            database.queries("accounts")["owner"], {"email": "info@example.com"}
+        ).fetchone()
+        assert found == (1,)
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as conn:
+        conn.execute("DROP DATABASE turkish WITH (FORCE)")

@@ -1,0 +1,138 @@
+"""The one place where connections are made: the pool's, the listener's, the worker's, all others.
+
+What our statements need is set on each connection, whatever the server, the database or the role
+says; what the URL says beside it stays (a schema, a time-out, several hosts). It is set by a
+statement and not by a start-up option, which poolers refuse.
+"""
+
+import asyncio
+import time
+from typing import Any, Self
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, OperationalError, errors
+from psycopg.abc import Params
+from psycopg.conninfo import conninfo_to_dict
+
+# So that a connection whose other side vanished without a word is noticed.
+_PATIENCE = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "client_encoding": "UTF8",
+}
+_SESSION = {
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "default_transaction_isolation": "read committed",
+    # The same patience on the server's side: what a vanished client had locked is free.
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+Conn = AsyncConnection[tuple[Any, ...]]
+
+_RETRY_SECONDS = 0.25
+# What Postgres says when it is not there, or not yet, or has no room.
+_AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
+
+
+class ReadOnly(OperationalError):
+    """A node that takes no writes: a standby, or what was the primary. An outage like any other."""
+
+
+def is_away(error: Exception) -> bool:
+    """Whether Postgres is away, and not whether a statement failed (a deadlock, a full disk)."""
+    if isinstance(error, psycopg.InterfaceError | ReadOnly):
+        return True
+    state = getattr(error, "sqlstate", None)
+    is_lost = isinstance(error, OperationalError) and state is None
+    return is_lost or (state is not None and state.startswith(_AWAY_STATES))
+
+
+def parameters(url: str, application: str) -> dict[str, Any]:
+    """For psycopg: what the URL says, and our patience where it says nothing."""
+    return {**_PATIENCE, **conninfo_to_dict(url), "application_name": application}
+
+
+def connect_here(url: str, application: str) -> psycopg.Connection:
+    """A connection for a program or a thread, in autocommit mode. Raises OperationalError."""
+    conn = psycopg.connect(**parameters(url, application), autocommit=True)
+    try:
+        row = conn.execute(_set_up({}), prepare=False).fetchone()
+        _check(row)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+async def connect(
+    url: str, application: str, settings: dict[str, str] | None = None, **options: Any
+) -> Conn:
+    """In autocommit mode, with settings of its own. Raises OperationalError."""
+    options |= {"autocommit": True, "cursor_factory": Cursor}
+    conn: Conn = await AsyncConnection.connect(**parameters(url, application), **options)
+    await _prepare(conn, settings or {})
+    return conn
+
+
+async def _prepare(conn: Conn, settings: dict[str, str]) -> None:
+    """Closes it when the node is not good."""
+    try:
+        cursor = await conn.execute(_set_up(settings), prepare=False)
+        _check(await cursor.fetchone())
+    except BaseException:
+        await conn.close()
+        raise
+
+
+def _set_up(settings: dict[str, str]) -> bytes:
+    wanted = [f"set_config('{name}', '{value}', false)" for name, value in
+              (_SESSION | settings).items()]  # fmt: skip
+    return f"SELECT current_setting('transaction_read_only'), {', '.join(wanted)}".encode()
+
+
+def _check(row: Any) -> None:
+    if row[0] == "on":
+        raise ReadOnly("this node takes no writes: it is a standby, or no primary any more")
+
+
+class Cursor(AsyncCursor[tuple[Any, ...]]):
+    """Closes its connection when the node turns out to take no writes any more: the next one may
+    lead to the new primary."""
+
+    async def execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
+        try:
+            return await super().execute(query, params, **options)
+        except errors.ReadOnlySqlTransaction as error:
+            await self.connection.close()
+            raise ReadOnly("this node takes no writes any more") from error
+
+
+class PooledConnection(AsyncConnection[tuple[Any, ...]]):
+    """As the pool makes them. While Postgres is away it tries four times a second: the pool's own
+    pauses grow to half a minute, and would go on when Postgres is back."""
+
+    @classmethod
+    async def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, connect_timeout: float = 30, **options: Any
+    ) -> Self:
+        options = {**_PATIENCE, **conninfo_to_dict(conninfo), **options}
+        options |= {"autocommit": True, "cursor_factory": Cursor}
+        until = time.monotonic() + connect_timeout
+        while True:
+            try:
+                conn = await super().connect(**options)
+                await _prepare(conn, {})
+            except OperationalError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return conn
