@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from activelog.base.endings import Endings
 from activelog.base.per_person import PerPerson
 from activelog.base.processes import Offload
 from activelog.base.settings import Settings
@@ -39,8 +40,7 @@ class Services:
     followers: PerPerson = field(default_factory=lambda: PerPerson("event streams", 10), repr=False)
     # Downloads that are read from Postgres by this process; each holds a connection.
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
-    # Sessions that were open a moment ago, and until when that is believed (monotonic seconds).
-    live_sessions: dict[Any, float] = field(default_factory=dict, repr=False)
+    endings: Endings = field(default_factory=Endings, repr=False)
     # How many activities each person may log until they are counted again, and when that is.
     activity_room: dict[int, tuple[float, int]] = field(default_factory=dict, repr=False)
     # What may be a second old, with the time until which it is good.

@@ -2,6 +2,8 @@
 the limits are settings."""
 
 import time
+from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from activelog import database
@@ -25,10 +27,7 @@ _FULL: dict[Thing, str] = {
 
 async def usage(conn: Conn, user_id: int) -> dict[Thing, int]:
     """Of everything that is limited."""
-    found: dict[Thing, int] = {}
-    for name, statement in _statements().items():
-        found[name] = int(await database.value(conn, statement, {"user_id": user_id}))
-    return found
+    return {thing: (await _used(conn, thing, [user_id]))[0] for thing in _statements()}
 
 
 async def check(conn: Conn, quotas: Quotas, user_id: int, thing: Thing, more: int = 1) -> None:
@@ -43,8 +42,7 @@ async def take_activity(services: Services, user_id: int) -> None:
     now, quotas = time.monotonic(), services.settings.quotas
     until, room = services.activity_room.get(user_id, (0.0, 0))
     if now > until or room < 1:
-        async with services.pool.connection() as conn:
-            room = await _room(conn, quotas, user_id, "activities")
+        room = quotas.activities - await services.batch(_activities, user_id)
         if room < 1:
             raise _full(quotas, "activities")
         until = now + _REMEMBERED_SECONDS
@@ -58,14 +56,26 @@ def shown(thing: Thing, amount: int) -> str:
 
 
 async def _room(conn: Conn, quotas: Quotas, user_id: int, thing: Thing) -> int:
-    used = await database.value(conn, _statements()[thing], {"user_id": user_id})
-    return quotas.of(thing) - int(used)
+    [used] = await _used(conn, thing, [user_id])
+    return quotas.of(thing) - used
+
+
+async def _activities(conn: Conn, user_ids: Sequence[int]) -> list[int]:
+    return await _used(conn, "activities", user_ids)
+
+
+async def _used(conn: Conn, thing: Thing, user_ids: Sequence[int]) -> list[int]:
+    """In their order."""
+    cursor = await conn.execute(_statements()[thing], {"user_ids": list(set(user_ids))})
+    found: dict[int, int] = dict(await cursor.fetchall())
+    return [found[user_id] for user_id in user_ids]
 
 
 def _full(quotas: Quotas, thing: Thing) -> AppError:
     return AppError("quota exceeded", _FULL[thing].format(shown(thing, quotas.of(thing))), 409)
 
 
+@cache
 def _statements() -> dict[Thing, bytes]:
     found: dict[Thing, bytes] = {}
     for part in database.parts_with("usage"):

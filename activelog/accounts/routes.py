@@ -172,7 +172,7 @@ async def reset_password(request: Request, body: ResetPassword) -> Response:
         async with services.pool.connection() as conn:
             user_id = await queries.reset_password(conn, token_hash, password_hash)
         if user_id is not None:
-            http.forget_sessions(services, user_id)
+            await http.ask_for_endings(services)
             return http.json(Done("password changed"))
     raise AppError("invalid token", "the link is invalid, used or expired")
 
@@ -210,7 +210,7 @@ async def sign_out_everywhere(request: Request, user_id: int) -> Response:
     services = of_request(request)
     async with services.pool.connection() as conn:
         await queries.end_sessions(conn, user_id)
-    http.forget_sessions(services, user_id)
+    await http.ask_for_endings(services)
     return Response(status_code=204)
 
 

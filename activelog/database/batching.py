@@ -6,7 +6,7 @@ earlier ones were under way.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -44,29 +44,41 @@ class Batcher:
         waiting = self._waiting.setdefault(query, _Waiting())
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         waiting.calls.append((ask, answer))
-        if waiting.at_work < _AT_ONCE:
-            waiting.at_work += 1
-            server = asyncio.create_task(self._serve(query, waiting))
-            self._tasks.add(server)
-            server.add_done_callback(self._tasks.discard)
+        self._serve_more(query, waiting)
         return await answer
 
     async def _serve(self, query: Query[Any, Any], waiting: _Waiting) -> None:
+        """One of _AT_ONCE, until nothing waits or a statement takes too long: then it steps aside,
+        and another one serves the others."""
+        is_counted, loop = True, asyncio.get_running_loop()
+
+        def step_aside() -> None:
+            nonlocal is_counted
+            is_counted = False
+            waiting.at_work -= 1
+            self._serve_more(query, waiting)
+
         try:
-            while waiting.calls:
+            while waiting.calls and is_counted:
                 taken, waiting.calls = waiting.calls[:_MOST], waiting.calls[_MOST:]
                 wanted = [(ask, answer) for ask, answer in taken if not answer.cancelled()]
+                timer = loop.call_later(_PATIENCE, step_aside)
                 if wanted:
-                    await asyncio.wait([self._start(query, wanted)], timeout=_PATIENCE)
+                    await self._run(query, wanted)
+                timer.cancel()
         finally:
             # In the same breath as the last look at what waits: whoever comes now is served anew.
-            waiting.at_work -= 1
+            waiting.at_work -= is_counted
 
-    def _start(self, query: Query[Any, Any], wanted: Sequence[_Call]) -> asyncio.Task[None]:
-        run = asyncio.create_task(self._run(query, wanted))
-        self._tasks.add(run)
-        run.add_done_callback(self._tasks.discard)
-        return run
+    def _serve_more(self, query: Query[Any, Any], waiting: _Waiting) -> None:
+        if waiting.calls and waiting.at_work < _AT_ONCE:
+            waiting.at_work += 1
+            self._start(self._serve(query, waiting))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, query: Query[Any, Any], wanted: Sequence[_Call]) -> None:
         try:
@@ -77,7 +89,7 @@ class Batcher:
                 _settle_all(wanted, error)
             else:
                 for one in wanted:
-                    self._start(query, [one])
+                    self._start(self._run(query, [one]))
         else:
             for (_, answer), value in zip(wanted, found, strict=True):
                 if not answer.done():
@@ -88,14 +100,12 @@ async def _ask(conn: Conn, query: Query[Any, Any], asks: Sequence[Any]) -> Seque
     """Raises QueryCanceled when several asks wait for a lock: one of them holds up the others."""
     if len(asks) == 1:
         return await query(conn, asks)
-    work = asyncio.ensure_future(query(conn, asks))
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(_PATIENCE, lambda: asyncio.ensure_future(conn.cancel_safe()))
     try:
-        await asyncio.wait([work], timeout=_PATIENCE)
-        if not work.done():
-            await conn.cancel_safe()
-        return await work
+        return await query(conn, asks)
     finally:
-        work.cancel()
+        timer.cancel()
 
 
 def _settle_all(wanted: Sequence[_Call], error: Exception) -> None:

@@ -10,6 +10,7 @@
 OpenAPI document alike.
 """
 
+from activelog.base.endings import SessionId
 from activelog.http.answers import Problem, json, problem, with_etag
 from activelog.http.bodies import (
     convert,
@@ -27,14 +28,13 @@ from activelog.http.idempotency import KEY_LENGTH, is_replay, once
 from activelog.http.sessions import (
     SESSION_COOKIE,
     Open,
-    SessionId,
+    ask_for_endings,
     bearer,
     begin_session,
     cookie_session,
     current_session,
     current_user,
     end_session,
-    forget_sessions,
     open_sessions,
 )
 
@@ -45,6 +45,7 @@ __all__ = [
     "Open",
     "Problem",
     "SessionId",
+    "ask_for_endings",
     "bearer",
     "begin_session",
     "client_host",
@@ -58,7 +59,6 @@ __all__ = [
     "encode_cursor",
     "end_session",
     "explain",
-    "forget_sessions",
     "form",
     "is_replay",
     "json",

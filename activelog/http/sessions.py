@@ -1,12 +1,11 @@
 """Who asks: by a bearer token, or a browser's cookie.
 
-A token is genuine by its signature. Whether its session is over (its owner signed out, chose a new
-password, or closed the account) is asked of Postgres, and believed for a second: what ends in this
-process ends at once, in the others within that second.
+A token is genuine by its signature. Which sessions ended before their time (their owner signed out
+or chose a new password, or the account was closed) each process asks every second: what ends in
+this process ends at once, in the others within that second.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ from starlette.requests import Request
 
 from activelog import database
 from activelog.base import auth
+from activelog.base.endings import SessionId
 from activelog.base.errors import AppError
 from activelog.database import Conn
 from activelog.http.clients import client_agent, client_host
@@ -22,16 +22,8 @@ from activelog.services import Services, of_request
 SESSION_COOKIE = "activelog_session"
 
 _SQL = database.queries("http")
-_BELIEVED_SECONDS = 1.0
-_MOST_BELIEVED = 10_000
-
-
-@dataclass(frozen=True)
-class SessionId:
-    """A session of a user, named by when it began."""
-
-    user_id: int
-    started_at: datetime
+_ASKED_EVERY = 1.0  # seconds
+_ANEW = 3600.0  # seconds; then what is too old is forgotten
 
 
 async def current_user(request: Request) -> int:
@@ -60,18 +52,22 @@ async def begin_session(conn: Conn, request: Request, user_id: int, at: datetime
     await database.execute(conn, _SQL["begin"], params | {"agent": client_agent(request)})
 
 
-async def end_session(services: Services, session: SessionId) -> bool:
-    """False when it was over already."""
+async def end_session(services: Services, session: SessionId) -> None:
     async with services.pool.connection() as conn:
-        ended = await database.execute(conn, _SQL["end"], vars(session))
-    services.live_sessions.pop(session, None)
-    return ended == 1
+        await database.execute(conn, _SQL["end"], vars(session))
+    await ask_for_endings(services)
 
 
-def forget_sessions(services: Services, user_id: int) -> None:
-    """What was believed of a user's sessions is asked anew."""
-    for session in [one for one in services.live_sessions if one.user_id == user_id]:
-        services.live_sessions.pop(session, None)
+async def ask_for_endings(services: Services) -> None:
+    """So that what ended in this process is over at once."""
+    known = services.endings
+    if time.monotonic() - known.began_at > _ANEW:
+        known.forget(time.monotonic())
+    params = {"hours": auth.SESSION_HOURS, "since": known.newest}
+    async with services.pool.connection() as conn:
+        for row in await (await conn.execute(_SQL["endings"], params)).fetchall():
+            known.add(*row)
+    known.asked_at = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -90,26 +86,14 @@ async def open_sessions(conn: Conn, user_id: int) -> list[Open]:
 async def _session(services: Services, token: str) -> SessionId:
     claims = auth.read_token(services.settings.secret, "session", token)
     session = SessionId(int(claims.subject), datetime.fromtimestamp(claims.issued, UTC))
-    now = time.monotonic()
-    if services.live_sessions.get(session, 0) < now:
-        state = await services.batch(_states, session)
-        if state == "gone":
-            raise auth.unauthorized("the account is gone")
-        if state == "over":
-            raise auth.unauthorized("the session is over; sign in again")
-        if len(services.live_sessions) >= _MOST_BELIEVED:
-            services.live_sessions.clear()
-        services.live_sessions[session] = now + _BELIEVED_SECONDS
+    known = services.endings
+    if time.monotonic() - known.asked_at > _ASKED_EVERY:
+        async with known.asking:
+            if time.monotonic() - known.asked_at > _ASKED_EVERY:
+                await ask_for_endings(services)
+    if known.have(session):
+        raise auth.unauthorized("the session is over; sign in again")
     return session
-
-
-async def _states(conn: Conn, sessions: Sequence[SessionId]) -> list[str]:
-    params = {
-        "user_ids": [session.user_id for session in sessions],
-        "started": [session.started_at for session in sessions],
-    }
-    cursor = await conn.execute(_SQL["states"], params)
-    return [state for (state,) in await cursor.fetchall()]
 
 
 def bearer(request: Request) -> str:

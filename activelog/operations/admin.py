@@ -62,7 +62,8 @@ async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
     ids = await came_within(conn, wanted)
     last = ids.last if wanted.before is None else min(ids.last, wanted.before)
     params = _what(wanted) | {"limit": limit, "first": ids.first, "last": last}
-    by_words = wanted.text or (wanted.status not in _INDEXED and (wanted.task or wanted.queue))
+    has_index = wanted.failure or wanted.status in _INDEXED
+    by_words = wanted.text or (not has_index and (wanted.task or wanted.queue))
     return await database.many(conn, _SQL["search" if by_words else "jobs"], params, JobRow)
 
 

@@ -23,6 +23,6 @@ class WordNoter:
 def chores() -> list[Chore]:
     return [
         Chore(10, queries.fold_counts),
-        Chore(60, queries.note_depths),  # more often than there is a row, so that none is missed
+        Chore(10, queries.note_depths),  # a peak is seen when it lasts
         Chore(60, WordNoter()),
     ]

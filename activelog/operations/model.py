@@ -21,19 +21,22 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 
 
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
-    """`start_date` and `end_date`: when jobs came. `before`: an id, for paging."""
+    """`failure` is a group of errors, as the overview names it; `start_date` and `end_date`: when
+    jobs came; `before`: an id, for paging."""
 
     status: State | None = None
     queue: Annotated[str, Meta(max_length=128)] | None = None
     task: Annotated[str, Meta(max_length=128)] | None = None
     text: Annotated[str, Meta(max_length=200)] | None = None
+    failure: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
     start_date: Annotated[str, Meta(max_length=40)] | None = None
     end_date: Annotated[str, Meta(max_length=40)] | None = None
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
     def what(self) -> dict[str, str | None]:
         """All of it but when."""
-        return {"status": self.status, "queue": self.queue, "task": self.task, "text": self.text}
+        names = ("status", "queue", "task", "text", "failure")
+        return {name: getattr(self, name) for name in names}
 
     def fields(self) -> dict[str, str]:
         """As in a query string or a form, without the page."""
@@ -105,11 +108,15 @@ class Worker:
 
 @dataclass(frozen=True)
 class Failure:
+    """Errors of a task that differ in numbers, ids and quoted words only; `failure` names them."""
+
     task_name: str
-    error: str
+    failure: str
+    error: str  # the newest
     runs: int
+    first_at: datetime
     last_at: datetime
-    job_id: int
+    hours: list[int]  # runs in each of the last 24
 
 
 @dataclass(frozen=True)

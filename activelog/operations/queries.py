@@ -121,12 +121,12 @@ async def clock(conn: Conn) -> datetime:
 
 
 async def note_depths(conn: Conn) -> None:
-    """For charts: how full the queues are now, once in five minutes whoever asks."""
+    """For charts: how full the queues are now, if that is more than was seen lately."""
     await database.execute(conn, _SQL["note_depths"], {})
 
 
 async def fold_counts(conn: Conn) -> None:
-    """Adds up what workers appended, and what was enqueued."""
+    """Adds up what workers appended, what was enqueued, and what failed."""
     await database.execute(conn, _SQL["fold_counts"], {})
 
 

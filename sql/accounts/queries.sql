@@ -37,7 +37,7 @@ SELECT true FROM verifications
 WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
 
 -- name: credentials
--- With the database's time, which is also that of new passwords.
+-- With the database's time, which is also that of sessions' ends.
 SELECT id, password_hash, now() AS at FROM users
 WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
 
@@ -94,12 +94,15 @@ WITH used AS (
           WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()) AS mine
     WHERE r.user_id = mine.user_id AND r.used_at IS NULL
     RETURNING r.user_id
+),
+changed AS (
+    UPDATE users SET password_hash = %(password_hash)s
+    WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id
 )
-UPDATE users SET password_hash = %(password_hash)s, password_changed_at = now()
-WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id
+INSERT INTO session_endings (user_id) SELECT id FROM changed RETURNING user_id
 
 -- name: end_sessions
-UPDATE users SET password_changed_at = now() WHERE id = %(user_id)s
+INSERT INTO session_endings (user_id) VALUES (%(user_id)s)
 
 -- name: owner
 SELECT id FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL

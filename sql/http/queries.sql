@@ -10,31 +10,26 @@ WHERE user_id = %(user_id)s AND key = %(key)s
 INSERT INTO idempotency_keys (user_id, key, fingerprint, status, headers, body)
 VALUES (%(user_id)s, %(key)s, %(fingerprint)s, %(status)s, %(headers)s, %(body)s)
 
--- name: states
--- Of sessions, in their order: live, over or gone.
-SELECT CASE WHEN u.verified_at IS NULL THEN 'gone'
-            WHEN s.ended_at IS NOT NULL OR asked.started_at < u.password_changed_at THEN 'over'
-            ELSE 'live' END
-FROM unnest(%(user_ids)s::bigint[], %(started)s::timestamptz[])
-    WITH ORDINALITY AS asked (user_id, started_at, place)
-LEFT JOIN users u ON u.id = asked.user_id
-LEFT JOIN sessions s ON s.user_id = asked.user_id AND s.started_at = asked.started_at
-ORDER BY asked.place
+-- name: endings
+-- Of sessions, as far as their tokens may still be good. (Those that were written at the same time may
+-- become visible a little later.)
+SELECT user_id, started_at, at FROM session_endings
+WHERE at > greatest(now() - make_interval(hours => %(hours)s),
+                    coalesce(%(since)s::timestamptz, '-infinity') - interval '5 seconds')
+ORDER BY at
 
 -- name: begin
 INSERT INTO sessions (user_id, started_at, host, agent)
 VALUES (%(user_id)s, %(started_at)s, %(host)s, %(agent)s) ON CONFLICT DO NOTHING
 
 -- name: end
-INSERT INTO sessions AS s (user_id, started_at, ended_at, host, agent)
-VALUES (%(user_id)s, %(started_at)s, now(), '', '')
-ON CONFLICT (user_id, started_at) DO UPDATE SET ended_at = now() WHERE s.ended_at IS NULL
+INSERT INTO session_endings (user_id, started_at) VALUES (%(user_id)s, %(started_at)s)
 
 -- name: open_sessions
-SELECT s.started_at, s.host, s.agent FROM sessions s JOIN users u ON u.id = s.user_id
-WHERE s.user_id = %(user_id)s AND s.ended_at IS NULL
-  AND s.started_at > now() - make_interval(hours => %(hours)s)
-  AND s.started_at >= coalesce(u.password_changed_at, '-infinity')
+SELECT s.started_at, s.host, s.agent FROM sessions s
+WHERE s.user_id = %(user_id)s AND s.started_at > now() - make_interval(hours => %(hours)s)
+  AND NOT EXISTS (SELECT FROM session_endings e WHERE e.user_id = s.user_id
+                   AND (e.started_at = s.started_at OR e.started_at IS NULL AND e.at > s.started_at))
 ORDER BY s.started_at DESC LIMIT 100
 
 -- name: visitor

@@ -1,2 +1,5 @@
 -- name: imports_today
-SELECT count(*) FROM imports WHERE user_id = %(user_id)s AND created_at > now() - interval '1 day'
+SELECT w.user_id, (
+    SELECT count(*) FROM imports i
+    WHERE i.user_id = w.user_id AND i.created_at > now() - interval '1 day')
+FROM unnest(%(user_ids)s::bigint[]) AS w (user_id)

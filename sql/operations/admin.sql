@@ -72,13 +72,23 @@ LEFT JOIN our_workers o ON o.worker_id = w.id
 WHERE j.id = %(id)s GROUP BY j.id
 
 -- name: failures
--- Of the last day, by task and error, whatever the numbers and quoted words in it.
-SELECT j.task_name::text, (array_agg(left(e.error, 200) ORDER BY e.at DESC))[1] AS error,
-       count(*) AS runs, max(e.at) AS last_at, max(j.id) AS job_id
-FROM (SELECT * FROM job_errors WHERE at > now() - interval '1 day' ORDER BY at DESC LIMIT 2000) AS e
-JOIN procrastinate_jobs j ON j.id = e.job_id
-GROUP BY 1, regexp_replace(left(e.error, 200), '\d+|''[^'']*''|"[^"]*"', '', 'g')
-ORDER BY last_at DESC LIMIT 8
+-- Of the last 24 hours, by task and shape of the error: all of it, and its jobs by hour.
+WITH found AS (
+    SELECT hour, task_name, shape, runs, first_at, last_at, job_id, error FROM failure_counts
+    WHERE hour > now() - interval '24 hours'
+    UNION ALL
+    SELECT date_trunc('hour', last_at), task_name, shape, runs, first_at, last_at, job_id, error
+    FROM failures_noted
+),
+by_hour AS (
+    SELECT hour, task_name, shape, sum(runs)::bigint AS runs FROM found GROUP BY 1, 2, 3
+)
+SELECT f.task_name, md5(f.shape) AS failure, (array_agg(f.error ORDER BY f.last_at DESC))[1] AS error,
+       sum(f.runs)::bigint AS runs, min(f.first_at) AS first_at, max(f.last_at) AS last_at,
+       (SELECT array_agg(coalesce(b.runs, 0) ORDER BY slot)
+        FROM generate_series(date_trunc('hour', now()) - interval '23 hours', now(), '1 hour') AS slot
+        LEFT JOIN by_hour b ON b.hour = slot AND b.task_name = f.task_name AND b.shape = f.shape) AS hours
+FROM found f GROUP BY f.task_name, f.shape ORDER BY max(f.last_at) DESC LIMIT 100
 
 -- name: jobs
 -- By state, queue, task and time, newest first; the ids walk down the index of the state.
@@ -92,6 +102,8 @@ FROM procrastinate_jobs j
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+  AND (%(failure)s::text IS NULL OR EXISTS (
+           SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
   AND j.id >= %(first)s AND j.id < %(last)s
 ORDER BY j.id DESC LIMIT %(limit)s
 
@@ -103,10 +115,14 @@ WITH newest AS (
     SELECT least(%(last)s - 10000, (SELECT coalesce(max(block) + 1, 0) * 1000 FROM job_words)) AS first
 ),
 found AS (
-    (SELECT job_id AS id FROM job_errors
-     WHERE to_tsvector('simple', error) @@ plainto_tsquery('simple', %(text)s)
-       AND job_id >= %(first)s AND job_id < %(last)s
-     ORDER BY at DESC LIMIT 1000)
+    (SELECT j.id FROM procrastinate_jobs j
+     WHERE j.id >= %(first)s AND j.id < %(last)s
+       AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+       AND EXISTS (SELECT FROM job_errors e WHERE e.job_id = j.id
+                    AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+     ORDER BY j.id DESC LIMIT %(limit)s)
     UNION
     (SELECT j.id FROM newest JOIN procrastinate_jobs j
          ON j.id >= greatest(newest.first, %(first)s) AND j.id < %(last)s
@@ -141,6 +157,8 @@ FROM found JOIN procrastinate_jobs j USING (id)
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+  AND (%(failure)s::text IS NULL OR EXISTS (
+           SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
 ORDER BY j.id DESC LIMIT %(limit)s
 
 -- name: ids
@@ -199,6 +217,8 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
       AND j.status = %(status)s
       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND (%(failure)s::text IS NULL OR EXISTS (
+               SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
@@ -212,6 +232,8 @@ SELECT count(*) FROM (
     WHERE j.status = %(status)s
       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+      AND (%(failure)s::text IS NULL OR EXISTS (
+               SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
       AND j.id >= %(first)s AND j.id < %(last)s
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id

@@ -113,3 +113,26 @@ BEGIN
     INTO waiting, oldest;
 END;
 $$;
+
+CREATE OR REPLACE FUNCTION note_failures() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO failures_noted (task_name, shape, runs, first_at, last_at, job_id, error)
+    SELECT j.task_name, error_shape(e.error), count(*), min(e.at), max(e.at), max(j.id),
+           (array_agg(left(e.error, 200) ORDER BY e.id DESC))[1]
+    FROM new_errors e JOIN procrastinate_jobs j ON j.id = e.job_id GROUP BY 1, 2;
+    RETURN NULL;
+END;
+$$;
+
+-- Adds up in failure_counts what was noted since the last time.
+CREATE OR REPLACE FUNCTION fold_failures() RETURNS void LANGUAGE sql AS $$
+    WITH noted AS (DELETE FROM failures_noted RETURNING *)
+    INSERT INTO failure_counts AS c (hour, task_name, shape, runs, first_at, last_at, job_id, error)
+    SELECT date_trunc('hour', last_at), task_name, shape, sum(runs), min(first_at), max(last_at), max(job_id),
+           (array_agg(error ORDER BY last_at DESC))[1]
+    FROM noted GROUP BY 1, 2, 3
+    ON CONFLICT (hour, task_name, shape) DO UPDATE SET
+        runs = c.runs + excluded.runs, first_at = least(c.first_at, excluded.first_at),
+        last_at = greatest(c.last_at, excluded.last_at), job_id = greatest(c.job_id, excluded.job_id),
+        error = excluded.error
+$$;

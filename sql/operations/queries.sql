@@ -54,16 +54,18 @@ SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE '%%/%%')::int
 SELECT clock_timestamp()
 
 -- name: fold_counts
-SELECT fold_job_counts()
+SELECT fold_job_counts(), fold_failures()
 
 -- name: note_depths
--- Once in five minutes, whichever worker comes first.
-INSERT INTO queue_depths (at, queue_name, waiting, oldest_seconds)
-SELECT date_bin('5 minutes', now(), 'epoch'), q.name, d.waiting,
-       coalesce(extract(epoch FROM now() - d.oldest), 0)
-FROM waiting_queues() AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS d
-WHERE NOT EXISTS (SELECT FROM queue_depths WHERE at = date_bin('5 minutes', now(), 'epoch'))
-ON CONFLICT DO NOTHING
+-- Of each five minutes the most that was seen.
+INSERT INTO queue_depths AS d (at, queue_name, waiting, oldest_seconds)
+SELECT date_bin('5 minutes', now(), 'epoch'), q.name, now_waiting.waiting,
+       coalesce(extract(epoch FROM now() - now_waiting.oldest), 0)
+FROM waiting_queues() AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS now_waiting
+ON CONFLICT (at, queue_name) DO UPDATE SET
+    waiting = greatest(d.waiting, excluded.waiting),
+    oldest_seconds = greatest(d.oldest_seconds, excluded.oldest_seconds)
+    WHERE excluded.waiting > d.waiting OR excluded.oldest_seconds > d.oldest_seconds
 
 -- name: newest_job
 SELECT coalesce(max(id), 0) FROM procrastinate_jobs

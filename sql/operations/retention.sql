@@ -15,3 +15,8 @@ DELETE FROM job_words WHERE block IN (
     SELECT block FROM job_words
     WHERE block < (SELECT coalesce(min(id) / 1000, 0) FROM procrastinate_jobs)
     ORDER BY block LIMIT %(page)s)
+
+-- name: failure_counts
+DELETE FROM failure_counts WHERE (hour, task_name, shape) IN (
+    SELECT hour, task_name, shape FROM failure_counts
+    WHERE hour < %(now)s::timestamptz - interval '40 days' ORDER BY hour LIMIT %(page)s)

@@ -1,2 +1,4 @@
 CREATE OR REPLACE TRIGGER count_deleted_jobs AFTER DELETE ON procrastinate_jobs
     REFERENCING OLD TABLE AS old_jobs FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_jobs();
+CREATE OR REPLACE TRIGGER note_failures AFTER INSERT ON job_errors
+    REFERENCING NEW TABLE AS new_errors FOR EACH STATEMENT EXECUTE FUNCTION note_failures();

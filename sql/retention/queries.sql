@@ -28,10 +28,13 @@ FROM first
 -- name: close_accounts
 -- A page of accounts whose time has come. From here on nobody can sign in and restore them, so what
 -- is theirs can go bit by bit; those that a crash left half deleted are found again.
-UPDATE users SET verified_at = NULL WHERE id IN (
-    SELECT id FROM users WHERE delete_after < %(now)s ORDER BY delete_after LIMIT %(page)s
-    FOR UPDATE SKIP LOCKED)
-RETURNING id
+WITH closed AS (
+    UPDATE users SET verified_at = NULL WHERE id IN (
+        SELECT id FROM users WHERE delete_after < %(now)s ORDER BY delete_after LIMIT %(page)s
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id
+)
+INSERT INTO session_endings (user_id) SELECT id FROM closed RETURNING user_id
 
 -- name: delete_accounts
 DELETE FROM users WHERE id = ANY (%(user_ids)s)

@@ -71,15 +71,18 @@ def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
 
     page.goto("/admin")
     row = page.get_by_role("row", name="low")
-    row.get_by_role("button", name="Pause").click()
+    row.get_by_text("Pause", exact=True).click()
+    row.get_by_role("button", name="Yes, pause it").click()
     expect(row.get_by_text("paused")).to_be_visible()
     execute(up, "DELETE FROM paused_queues")
     expect(row.get_by_text("paused")).to_have_count(0, timeout=10_000)  # nobody reloads the page
-    row.get_by_role("button", name="Pause").click()
+    row.get_by_text("Pause", exact=True).click()
+    row.get_by_role("button", name="Yes, pause it").click()
     expect(row.get_by_text("paused")).to_be_visible()
     page.goto("/admin/schedules")
     nightly = page.get_by_role("row", name="activelog.cleanup.nightly").first
-    nightly.get_by_role("button", name="Run now").click()
+    nightly.get_by_text("Run now").click()
+    nightly.get_by_role("button", name="Yes, run it").click()
     page.wait_for_timeout(1500)
     page.goto("/admin/schedules")
     expect(page.get_by_text("by hand")).to_have_count(0)

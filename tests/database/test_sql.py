@@ -85,7 +85,7 @@ OWNERS = {
         procrastinate_periodic_defers our_workers paused_queues schedule_ticks schedule_runs
         job_errors job_outcomes""",
     "database": "limits",
-    "http": "idempotency_keys sessions",
+    "http": "idempotency_keys sessions session_endings",
     "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace",
     "tickets": "job_tickets",
     "accounts": "users verifications password_resets",
@@ -95,7 +95,8 @@ OWNERS = {
     "statistics": "daily_stats stale_days stats_progress",
     "monthly_reports": "reports",
     "friends": "friendships friend_requests blocks notifications",
-    "operations": "audit job_counts job_count_progress job_words queue_depths",
+    "operations": """audit failure_counts failures_noted job_counts job_count_progress job_words
+        queue_depths""",
 }
 # Tables that parts below their owner may read too: whom and what everything here is about.
 READ_BY_ALL = {"users", "activities"}

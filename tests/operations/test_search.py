@@ -4,7 +4,9 @@ import asyncio
 import re
 from datetime import timedelta
 
+from activelog.operations import admin as pages_sql
 from activelog.operations import queries
+from activelog.operations.model import JobFilter
 from tests.conftest import World
 from tests.http.test_pages import browse
 
@@ -158,3 +160,64 @@ async def test_the_first_job_of_a_time_is_found_among_gaps(world: World) -> None
             start + timedelta(hours=hours),
         )
         assert first == user
+
+
+async def numbers(world: World, query: str) -> list[int]:
+    """Of the jobs that the page lists."""
+    page = await world.http.get(f"/admin/jobs?{query}")
+    assert page.status_code == 200, page.text
+    return [int(number) for number in re.findall(r'<td><a href="/admin/jobs/(\d+)">', page.text)]
+
+
+async def failing(world: World, first: int, count: int, error: str, status: str = "failed") -> None:
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (id, queue_name, task_name, args, status, attempts)"
+        " OVERRIDING SYSTEM VALUE SELECT %s + n, 'default', 'noop', '{}',"
+        f" '{status}', 1 FROM generate_series(1, %s) n", first, count,
+    )  # fmt: skip
+    await world.rows(
+        "INSERT INTO job_errors (job_id, attempt, kind, error)"
+        " SELECT %s + n, 1, 'error', %s || n FROM generate_series(1, %s) n", first, error, count,
+    )  # fmt: skip
+
+
+async def test_a_noisy_error_hides_no_jobs_of_another_state(world: World) -> None:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    browse(world, ada)
+    await failing(world, 1000, 3, "ValueError: the moon is full ")
+    await failing(world, 5000, 1500, "ValueError: the moon is full ", "succeeded")
+    assert await numbers(world, "text=moon&status=failed") == [1003, 1002, 1001]
+
+
+async def test_what_fails_is_counted_as_a_whole_and_leads_to_its_jobs(world: World) -> None:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    browse(world, ada)
+    await failing(world, 1000, 1, "KeyError: a rare one ")
+    await failing(world, 5000, 3000, "ValueError: row '12' is broken, id ")
+    async with world.pool.connection() as conn:
+        before = await pages_sql.failures(conn)
+        await queries.fold_counts(conn)
+        groups = await pages_sql.failures(conn)
+    assert [(one.runs, one.error[:8]) for one in before] == [(3000, "ValueErr"), (1, "KeyError")]
+    assert [(one.failure, one.runs) for one in groups] == [
+        (one.failure, one.runs) for one in before
+    ]
+    assert sum(groups[0].hours) == 3000
+    rare = groups[1]
+    assert await numbers(world, f"failure={rare.failure}&task=noop") == [1001]
+    assert await numbers(world, f"failure={rare.failure}&status=succeeded") == []
+
+
+async def test_all_with_one_error_run_again(world: World) -> None:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    browse(world, ada)
+    await failing(world, 1000, 2, "KeyError: a rare one ")
+    await failing(world, 5000, 5, "ValueError: another ")
+    async with world.pool.connection() as conn:
+        [_, rare] = await pages_sql.failures(conn)
+        wanted = JobFilter(status="failed", failure=rare.failure)
+        assert await pages_sql.count_matching(conn, wanted) == 2
+        assert await pages_sql.matching(conn, wanted, 0, 10_000, 100) == [1001, 1002]

@@ -25,7 +25,7 @@ ROWS = """
 SELECT (SELECT count(*) FROM activities WHERE deleted_at IS NULL), (SELECT count(*) FROM photos),
        (SELECT count(*) FROM exports), (SELECT count(*) FROM friendships),
        (SELECT count(*) FROM friend_requests WHERE state = 'pending'),
-       (SELECT count(*) FROM blocks), (SELECT count(*) FROM sessions WHERE ended_at IS NULL)
+       (SELECT count(*) FROM blocks), (SELECT count(*) FROM session_endings)
 """
 
 

@@ -9,6 +9,7 @@ from activelog.accounts.model import clean_name
 from activelog.accounts.passwords import check_password
 from activelog.base.addresses import mailbox
 from activelog.base.errors import AppError
+from activelog.retention import queries as retention
 from tests.conftest import PASSWORD, World
 
 ADA = "ada@example.com"
@@ -70,8 +71,10 @@ async def test_a_browser_that_signs_out_has_a_token_that_works_no_more(world: Wo
 async def test_a_closed_account_reads_and_writes_nothing(world: World) -> None:
     await registered(world)
     headers = await signed_in(world)
-    await world.rows("UPDATE users SET verified_at = NULL")  # as the nightly deletion begins
-    world.services.live_sessions.clear()  # as a second later
+    async with world.pool.connection() as conn:  # as the nightly deletion begins
+        await world.rows("UPDATE users SET delete_after = now() - interval '1 day'")
+        await retention.close_accounts(conn, world.services.clock(), 10)
+    world.services.endings.asked_at = 0  # as a second later
     assert await me(world, headers) == 401
     body = {"activity_type": "run", "duration_minutes": 1, "activity_date": "2024-01-01T00:00:00Z"}
     wrote = await world.http.post("/api/v1/activities", json=body, headers=headers)
