@@ -18,7 +18,7 @@ from activelog.mail.jobs import add_mail_jobs
 from activelog.mail.message import Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import LISTS, Claim, Content, MailKind
 from activelog.mail.outbox import PATIENT, TIMEOUT, Outbox
-from activelog.mail.queries import has_user, preferences, set_preferences
+from activelog.mail.queries import has_user, preferences, set_preferences, unsuppress
 from activelog.mail.relay import make_mailer
 from activelog.mail.templates import Templates
 
@@ -40,4 +40,5 @@ __all__ = [
     "make_message_id",
     "preferences",
     "set_preferences",
+    "unsuppress",
 ]

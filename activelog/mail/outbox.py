@@ -22,8 +22,8 @@ from activelog.queue import Backoff, Context
 # Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
 PATIENT = Backoff(base=60, factor=8, cap=3600)
 TIMEOUT = 240.0  # seconds; longer than the relay may take for all of its answers
-_TURN_PATIENCE = 2.0  # seconds that a mail waits in its slot for its turn under the rate limit
-_NOT_YET = 5.0  # seconds until it asks again
+# Lanes under the rate limit, and the seconds that a mail of it waits in its slot for its turn.
+_LANES = {"critical": 2.0, "default": 0.5, "low": 0.5}
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Outbox:
                 await self.batch(queries.finish, skipped)
                 return False
             message = self._compose(kind, claim, content)
-            await self._await_turn()
+            await self._await_turn(kind, claim)
             answer = await self.mailer.send(message)
         except Postponed:
             async with self.pool.connection() as conn:
@@ -108,15 +108,18 @@ class Outbox:
         mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)
         return compose(mail_from, recipient, claim.message_id, texts, headers)
 
-    async def _await_turn(self) -> None:
-        """Under the rate limit that all workers share. Raises Postponed when it is far off."""
+    async def _await_turn(self, kind: MailKind, claim: Claim) -> None:
+        """Under the rate limit that all workers share. Raises Postponed, until its turn, when that
+        is far off."""
         per_second = self.settings.mails_per_second
         if per_second is None:
             return
+        lane = kind.queue if kind.queue in _LANES else "default"
+        patience = _LANES[lane]
         async with self.pool.connection() as conn:
-            seconds = await queries.take_turn(conn, per_second, _TURN_PATIENCE)
-        if seconds is None:
-            raise Postponed("mails go out as fast as they may", _NOT_YET)
+            seconds = await queries.take_turn(conn, claim.id, lane, per_second, patience)
+        if seconds > patience:
+            raise Postponed("mails go out as fast as they may", seconds)
         await asyncio.sleep(seconds)
 
     async def _give_back(self, claim: Claim, error: Exception, *, is_last: bool) -> None:
@@ -124,7 +127,8 @@ class Outbox:
         await self.batch(queries.finish, Outcome(claim.id, state, str(error)))
         if isinstance(error, MailRefused) and error.dead_mailbox:
             async with self.pool.connection() as conn:
-                await queries.suppress(conn, claim.email, str(error))
+                if not await queries.most_are_refused(conn):
+                    await queries.suppress(conn, claim.email, str(error))
 
 
 async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[str, Any] | None:

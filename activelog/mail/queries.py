@@ -78,11 +78,21 @@ async def suppress(conn: Conn, address: str, answer: str) -> None:
     await database.execute(conn, _SQL["suppress"], {"address": address, "answer": answer})
 
 
-async def take_turn(conn: Conn, per_second: float, patience: float) -> float | None:
-    """Seconds until a mail may go out; None (and no turn taken) when it is more than `patience`."""
-    params = {"per_second": per_second, "patience": patience}
-    seconds: float | None = await database.value(conn, _SQL["take_turn"], params)
-    return seconds
+async def most_are_refused(conn: Conn) -> bool:
+    return bool(await database.value(conn, _SQL["most_are_refused"], {}))
+
+
+async def unsuppress(conn: Conn, address: str) -> bool:
+    """False when it was not suppressed."""
+    return await database.execute(conn, _SQL["unsuppress"], {"address": address}) == 1
+
+
+async def take_turn(
+    conn: Conn, mail_id: int, lane: str, per_second: float, patience: float
+) -> float:
+    """Seconds until the mail may go out; when it is more than `patience`, its turn is kept."""
+    params = {"id": mail_id, "lane": lane, "per_second": per_second, "patience": patience}
+    return float(await database.value(conn, _SQL["take_turn"], params))
 
 
 async def preferences(conn: Conn, user_id: int) -> dict[str, bool]:

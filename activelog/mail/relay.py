@@ -176,10 +176,16 @@ class SmtpMailer:
 
 
 def _sorted_out(refused: Refused) -> JobError:
-    # A 5xx at MAIL refuses us and not the mail: our set-up is to mend, and the mail waits.
-    if refused.code < 500 or refused.step == "MAIL":
+    # A 5xx at MAIL refuses us and not the mail: our set-up is to mend, and the mail waits. A full
+    # mailbox may have room tomorrow.
+    if refused.code < 500 or refused.step == "MAIL" or _is_full(refused):
         return MailDelayed(str(refused))
     return MailRefused(str(refused), dead_mailbox=_is_dead_mailbox(refused))
+
+
+def _is_full(refused: Refused) -> bool:
+    enhanced = refused.text.split(" ", 1)[0]
+    return enhanced == "5.2.2" or (refused.code == 552 and not enhanced.startswith("5."))
 
 
 def _is_dead_mailbox(refused: Refused) -> bool:

@@ -27,6 +27,7 @@ from activelog.operations.model import (
     RunError,
     Schedule,
     Slot,
+    Suppressed,
     Worker,
 )
 from activelog.queue.queries import queue_names
@@ -137,6 +138,11 @@ async def runs(conn: Conn) -> list[Run]:
 async def mails(conn: Conn, state: str | None, before: int | None, limit: int) -> list[Mail]:
     params = {"state": state, "before": before, "limit": limit}
     return await database.many(conn, _SQL["mails"], params, Mail)
+
+
+async def suppressed(conn: Conn) -> list[Suppressed]:
+    """The newest."""
+    return await database.many(conn, _SQL["suppressed"], {}, Suppressed)
 
 
 async def audit(conn: Conn) -> list[Noted]:

@@ -107,6 +107,16 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Suppressed:
+    """An address that gets no mails until then, and what the relay said of it."""
+
+    address: str
+    answer: str
+    created_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Failure:
     """Errors of a task that differ in numbers, ids and quoted words only; `failure` names them."""
 

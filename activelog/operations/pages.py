@@ -12,7 +12,7 @@ from psycopg.errors import QueryCanceled
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import database, http, tickets
+from activelog import database, http, mail, tickets
 from activelog.base.errors import AppError
 from activelog.database import Conn
 from activelog.http import pages
@@ -188,15 +188,27 @@ async def mails(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(fields, MailFilter)
     async with of_request(request).pool.connection() as conn:
         found = await admin.mails(conn, wanted.state, wanted.before, _PAGE + 1)
+        suppressed = await admin.suppressed(conn)
     shown = found[:_PAGE]
     older = {"state": wanted.state or "", "before": shown[-1].id} if len(found) > _PAGE else None
     return pages.page(
         request,
         "operations/mails.html",
         mails=shown,
+        suppressed=suppressed,
         state=wanted.state,
         older=urlencode(older) if older else None,
     )
+
+
+async def lift(request: Request, visitor: Visitor, form: Form) -> Response:
+    """Lets an address get mails again."""
+    address = form.get("address", "").replace("\0", "")
+    async with of_request(request).pool.connection() as conn:
+        if not await mail.unsuppress(conn, address):
+            raise AppError.not_found("suppressed address")
+        await admin.note(conn, visitor.id, "lift", "a suppressed address")
+    return pages.back(request, "/admin/mails", "It gets mails again.")
 
 
 async def audit(request: Request, visitor: Visitor) -> Response:
@@ -279,5 +291,6 @@ PAGES = [
     Page("GET", "/admin/schedules", schedules, needs="admin"),
     Page("POST", "/admin/schedules", run_schedule, needs="admin"),
     Page("GET", "/admin/mails", mails, needs="admin"),
+    Page("POST", "/admin/mails/lift", lift, needs="admin"),
     Page("GET", "/admin/audit", audit, needs="admin"),
 ]

@@ -1,4 +1,5 @@
 import asyncio
+import math
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -117,6 +118,8 @@ async def fan_out(services: Services, until: date) -> int:
                 dedup_key=until.isoformat(),
                 active_since=midnight(until - timedelta(days=settings.weekly_active_days)),
                 spread=timedelta(minutes=settings.weekly_spread_minutes),
+                queued=queued,
+                per_second=settings.mails_per_second or math.inf,
                 domain=domain_of(settings.mail_from),
                 task=WEEKLY.task,
                 queue=WEEKLY.queue,

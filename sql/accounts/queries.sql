@@ -1,6 +1,10 @@
 -- name: register
--- An unverified account, and the verified one with the same address, if there is one.
-WITH registered AS (
+-- An unverified account, and the verified one with the same address, if there is one. Whoever registers
+-- again is written to again, though mails to the address were refused before.
+WITH lifted AS (
+    DELETE FROM suppressed_addresses WHERE address = lower(%(email)s::text COLLATE "C")
+),
+registered AS (
     INSERT INTO users (email, name, password_hash)
     VALUES (%(email)s, %(name)s, %(password_hash)s) RETURNING id, email, verified_at
 )

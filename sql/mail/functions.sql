@@ -35,3 +35,45 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+
+-- Seconds until a mail of a lane may go out under the rate limit. When that is longer than _patience
+-- the mail keeps its turn and comes back for it; else it counts as sent.
+--
+-- A turn is a reservation: a lane's turns are as far apart as its share of the rate, or as the whole
+-- rate while no other lane has turns ahead. So mails of the critical lane never wait for those of
+-- another one; those of the others wait, too, until what was sent allows for one more.
+CREATE OR REPLACE FUNCTION mail_turn(
+    _mail_id bigint, _lane text, _per_second double precision, _patience double precision
+) RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+    _turn timestamptz := (SELECT turn_at FROM mails WHERE id = _mail_id);
+    _pace mail_pace;
+    _sent timestamptz;
+    _now timestamptz;
+    _seconds double precision;
+BEGIN
+    PERFORM FROM mail_pace ORDER BY lane FOR UPDATE;
+    _now := clock_timestamp();
+    SELECT greatest(next_at, _now - interval '1 second') INTO _sent FROM mail_pace WHERE lane = 'all';
+    IF _turn IS NULL THEN
+        SELECT * INTO _pace FROM mail_pace WHERE lane = _lane;
+        IF NOT EXISTS (SELECT FROM mail_pace WHERE lane NOT IN ('all', _lane) AND next_at > _now) THEN
+            _pace.share := 1;
+        END IF;
+        _turn := greatest(_pace.next_at, _now - interval '1 second');
+        UPDATE mail_pace SET next_at = _turn + make_interval(secs => 1 / (_per_second * _pace.share))
+        WHERE lane = _lane;
+    END IF;
+    IF _lane <> 'critical' THEN
+        _turn := greatest(_turn, _sent);
+    END IF;
+    _seconds := greatest(0, extract(epoch FROM _turn - _now));
+    IF _seconds <= _patience THEN
+        UPDATE mail_pace SET next_at = _sent + make_interval(secs => 1 / _per_second) WHERE lane = 'all';
+        UPDATE mails SET turn_at = NULL WHERE id = _mail_id AND turn_at IS NOT NULL;
+    ELSE
+        UPDATE mails SET turn_at = _turn WHERE id = _mail_id;
+    END IF;
+    RETURN _seconds;
+END;
+$$;

@@ -24,7 +24,8 @@ WITH wanted AS (
 recipient AS (
     -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
     SELECT w.*, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name, u.email,
-           EXISTS (SELECT FROM suppressed_addresses s WHERE s.address = lower(u.email)) AS suppressed,
+           EXISTS (SELECT FROM suppressed_addresses s
+                   WHERE s.address = lower(u.email) AND s.until > now()) AS suppressed,
            u.verified_at IS NULL AND EXISTS (
                SELECT FROM users o
                WHERE lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL) AS anothers,
@@ -75,20 +76,21 @@ UPDATE mails SET state = 'queued', attempts = attempts - 1 WHERE id = %(id)s AND
 
 -- name: suppress
 INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s::text COLLATE "C"), %(answer)s)
-ON CONFLICT DO NOTHING
+ON CONFLICT (address) DO UPDATE
+    SET answer = excluded.answer, created_at = now(), until = now() + interval '90 days'
+
+-- name: most_are_refused
+-- Of the last mails that were sent or refused: then the relay or we are the fault, and no address.
+SELECT count(*) FILTER (WHERE state = 'failed') * 2 > count(*) AND count(*) >= 10 FROM (
+    SELECT state FROM mails WHERE state IN ('sent', 'failed') AND finished_at > now() - interval '1 hour'
+    ORDER BY id DESC LIMIT 100
+) AS latest
+
+-- name: unsuppress
+DELETE FROM suppressed_addresses WHERE address = lower(%(address)s::text COLLATE "C")
 
 -- name: take_turn
--- Seconds until this mail may go, or NULL when that is longer than %(patience)s: then nothing is
--- taken. Up to a second's worth may go at once.
-WITH turn AS (
-    SELECT greatest(next_at, clock_timestamp() - interval '1 second') AS at FROM mail_pace FOR UPDATE
-),
-reserved AS (
-    UPDATE mail_pace SET next_at = turn.at + make_interval(secs => 1 / %(per_second)s::double precision)
-    FROM turn WHERE turn.at <= clock_timestamp() + make_interval(secs => %(patience)s)
-    RETURNING turn.at
-)
-SELECT greatest(0, extract(epoch FROM at - clock_timestamp()))::double precision FROM reserved
+SELECT mail_turn(%(id)s, %(lane)s, %(per_second)s, %(patience)s)
 
 -- name: preferences
 SELECT list, wanted FROM mail_preferences WHERE user_id = %(user_id)s

@@ -279,6 +279,10 @@ WHERE (%(state)s::text IS NULL OR m.state = %(state)s)
   AND (%(before)s::bigint IS NULL OR m.id < %(before)s)
 ORDER BY m.id DESC LIMIT %(limit)s
 
+-- name: suppressed
+SELECT address, answer, created_at, until FROM suppressed_addresses
+WHERE until > now() ORDER BY created_at DESC LIMIT 100
+
 -- name: audit
 SELECT a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id
 ORDER BY a.id DESC LIMIT 100

@@ -113,7 +113,8 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: fan_out
--- A page of users who are to get the week's mail: the mails and their jobs, spread over %(spread)s.
+-- A page of users who are to get the week's mail: the mails and their jobs, spread over %(spread)s,
+-- or as far as the rate limit wants it: a job that came before its turn would run for nothing.
 -- A mail that was written before is not written again.
 WITH page AS (
     SELECT id FROM users
@@ -136,8 +137,9 @@ deferred AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         %(queue)s, %(task)s, -1, NULL, NULL,
         jsonb_build_object('user_id', user_id, 'dedup_key', %(dedup_key)s),
-        now() + random() * %(spread)s::interval
-    )::procrastinate_job_to_defer_v1)) AS ids FROM written
+        now() + greatest(random() * %(spread)s::interval, make_interval(secs => (%(queued)s + place) / %(per_second)s))
+    )::procrastinate_job_to_defer_v1)) AS ids
+    FROM (SELECT user_id, row_number() OVER () AS place FROM written) AS numbered
 )
 SELECT (SELECT max(id) FROM page) AS last_id,
        coalesce((SELECT cardinality(ids) FROM deferred), 0) AS queued
