@@ -21,7 +21,7 @@ _CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
-    fields = {name: value for name, value in request.query_params.items() if value}
+    fields = pages.known_query(request, ListQuery)
     query = http.convert(fields | {"limit": _PAGE}, ListQuery)
     found = await routes.find_page(of_request(request), visitor.id, query)
     now = of_request(request).clock()

@@ -20,6 +20,12 @@ def duration(minutes: int) -> str:
     return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
 
 
+def counted(number: float, noun: str) -> str:
+    """`1 job`, `1,280 jobs`; of a unit that has no plural, `2 s`, as it is."""
+    one = noun.removesuffix("s") if len(noun) > 2 else noun
+    return f"{number:,.10g} {one if number == 1 else noun}"
+
+
 def sentence(text: str) -> str:
     """With a capital at its beginning; the rest stays as it is."""
     return text[:1].upper() + text[1:]

@@ -18,7 +18,7 @@ _STARTED = "Started. A mail tells you when it is ready; you can also wait here."
 
 async def page(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
-    query = http.convert(dict(request.query_params), HistoryQuery)
+    query = http.convert(pages.known_query(request, HistoryQuery), HistoryQuery)
     found = await routes.find_history(services, visitor.id, query)
     async with services.pool.connection() as conn:
         types = await queries.types(conn, visitor.id)

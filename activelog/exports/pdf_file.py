@@ -37,6 +37,7 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
         rows,
         kind=_KINDS[wanted.report_type],
         charts=wanted.include_charts,
+        today=services.clock().date(),
         pictures=pictures,
         left_out=len(photos) > MOST_PHOTOS,
         fonts=services.settings.font_files(),

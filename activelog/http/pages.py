@@ -145,6 +145,13 @@ def page(request: Request, template: str, *, status: int = 200, **data: Any) -> 
     return response
 
 
+def known_query(request: Request, kind: type[msgspec.Struct]) -> dict[str, str]:
+    """What the address says of the type's fields. Empty ones are left out, and so is what others
+    add to links (`utm_source`)."""
+    fields = request.query_params.items()
+    return {name: value for name, value in fields if value and name in kind.__struct_fields__}
+
+
 def problem(request: Request, error: AppError) -> Response:
     response = page(request, "http/problem.html", status=error.status, error=error)
     if error.retry_after is not None:

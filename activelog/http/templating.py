@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from activelog.base import resources
 from activelog.base.errors import AppError
-from activelog.base.formatting import duration, sentence
+from activelog.base.formatting import counted, duration, sentence
 
 _POLICY = "; ".join(
     [
@@ -49,6 +49,8 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "duration": duration,
+        "counted": counted,
+        "program": _program,
         "sentence": sentence,
         "ago": _ago,
         "moment": _moment,
@@ -92,6 +94,19 @@ def _label_every(bars: int) -> int:
         if every and bars % every == 0:
             return every
     return max(1, -(-bars // 8))
+
+
+_PROGRAMS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl", "python", "Go-http")
+_SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Mac OS", "Linux")
+_KNOWN_AS = {"Edg": "Edge", "OPR": "Opera", "python": "Python", "Go-http": "Go"}
+
+
+def _program(agent: str) -> str:
+    """`Firefox on Windows`, of what a browser says it is."""
+    name = next((one for one in _PROGRAMS if one in agent), None)
+    system = next((one for one in _SYSTEMS if one in agent), None)
+    shown = _KNOWN_AS.get(name or "", name) or agent[:40] or "an unknown program"
+    return f"{shown} on {system}" if name and system else shown
 
 
 def _moment(at: datetime | None) -> str:

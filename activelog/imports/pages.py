@@ -19,8 +19,7 @@ async def import_form(request: Request, visitor: Visitor) -> Response:
 
 
 async def import_upload(request: Request, visitor: Visitor) -> Response:
-    said = {name: value for name, value in request.query_params.items() if value}
-    query = http.convert(said, ImportQuery)
+    query = http.convert(pages.known_query(request, ImportQuery), ImportQuery)
     return await pages.for_script(
         routes.import_upload(request, visitor.id, query), "/import/{job_id}"
     )

@@ -9,7 +9,7 @@ import jinja2
 
 from activelog.base import resources
 from activelog.base.errors import Permanent
-from activelog.base.formatting import duration
+from activelog.base.formatting import counted, duration
 
 _PARTS = ("subject.txt", "body.txt", "body.html")
 
@@ -74,7 +74,7 @@ def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> ji
         auto_reload=auto_reload,  # costs a look at each file for each mail
     )
     environment.globals["base_url"] = base_url
-    environment.filters["duration"] = duration
+    environment.filters |= {"counted": counted, "duration": duration}
     return environment
 
 

@@ -64,6 +64,11 @@ async def _draw(services: Services, user_id: int, dates: DateRange) -> bytes:
     if not found.name:
         raise Permanent("the account is gone")
     document = report.make_document(
-        found, rows, kind="Monthly report", charts=True, fonts=services.settings.font_files()
+        found,
+        rows,
+        kind="Monthly report",
+        charts=True,
+        today=services.clock().date(),
+        fonts=services.settings.font_files(),
     )
     return await services.offload(pdf.render, document, owner=user_id)

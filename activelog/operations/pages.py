@@ -60,7 +60,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
 
 
 async def jobs(request: Request, visitor: Visitor) -> Response:
-    wanted = _filter(dict(request.query_params))
+    wanted = http.convert(pages.known_query(request, JobFilter), JobFilter)
     async with _searching(request) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
     shown = found[:_PAGE]
@@ -184,8 +184,7 @@ async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Respon
 
 
 async def mails(request: Request, visitor: Visitor) -> Response:
-    fields = {name: value for name, value in request.query_params.items() if value}
-    wanted = http.convert(fields, MailFilter)
+    wanted = http.convert(pages.known_query(request, MailFilter), MailFilter)
     async with of_request(request).pool.connection() as conn:
         found = await admin.mails(conn, wanted.state, wanted.before, _PAGE + 1)
         suppressed = await admin.suppressed(conn)

@@ -1,6 +1,7 @@
 """A report as a document on paper."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import accumulate
 from typing import Literal
 
@@ -28,11 +29,13 @@ def make_document(
     *,
     kind: str,
     charts: bool,
+    today: date,
     pictures: Sequence[Picture] = (),
     left_out: bool = False,
     fonts: Sequence[str] = (),
 ) -> Document:
-    """`kind` is what the cover calls it: Monthly report. `left_out`: there are more pictures."""
+    """`kind` is what the cover calls it: Monthly report. Lines end `today`: what is to come is not
+    drawn. `left_out`: there are more pictures."""
     has_any = report.totals.activities > 0
     return Document(
         title=report.dates.name,
@@ -40,7 +43,7 @@ def make_document(
         author=report.name,
         created=midnight(report.dates.until),
         cards=_cards(report),
-        charts=list(_charts(report)) if charts and has_any else (),
+        charts=list(_charts(report, today)) if charts and has_any else (),
         table=Table(_table_title(report), _COLUMNS, _table_rows(rows)) if has_any else None,
         pictures=pictures,
         empty="" if has_any else f"No activities in {report.dates.name}. The next one counts.",
@@ -66,7 +69,7 @@ def _card(label: str, value: str, now: float, before: float, name: str) -> Card:
 def change(now: float, before: float) -> tuple[str, Literal[-1, 0, 1]]:
     """In words, and its direction: ("+12 % on", 1)."""
     if not before:
-        return ("new since", 1) if now else ("", 0)
+        return ("none in", 1) if now else ("", 0)
     percent = round(100 * (now - before) / before)
     if percent == 0:
         return "as in", 0
@@ -80,7 +83,7 @@ def short_name(dates: DateRange, otherwise: str = "the days before") -> str:
     return str(dates.first.year) if dates == year_of(dates.first.year) else otherwise
 
 
-def _charts(report: Report) -> Iterator[Bars | Lines | Shares]:
+def _charts(report: Report, today: date) -> Iterator[Bars | Lines | Shares]:
     labels = _labels(report.unit, report.slots)
     yield Bars(
         f"Time {_UNITS[report.unit]}", "minutes", labels, [slot.minutes for slot in report.slots]
@@ -90,7 +93,7 @@ def _charts(report: Report) -> Iterator[Bars | Lines | Shares]:
             "Distance so far",
             "km",
             labels,
-            _running(report.slots),
+            _running([slot for slot in report.slots if slot.first <= today]),
             _running(report.slots_before),
             (short_name(report.dates, "these days"), short_name(report.before)),
         )

@@ -6,26 +6,38 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http
+from activelog.base.errors import AppError
 from activelog.http import pages
 from activelog.http.pages import Page, Visitor
 from activelog.services import of_request
 from activelog.statistics.model import Figures, StatsQuery, first_of
-from activelog.statistics.routes import find_stats, wanted_days
+from activelog.statistics.routes import find_last_day, find_stats, wanted_days
 
 UNITS = {"daily": "by day", "weekly": "by week", "monthly": "by month"}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
-    fields = {name: value for name, value in request.query_params.items() if value}
-    unit = fields.pop("unit", "weekly")
+    fields = pages.known_query(request, StatsQuery)
+    unit = request.query_params.get("unit", "")
     unit = unit if unit in UNITS else "weekly"
     services = of_request(request)
-    query = http.convert(fields, StatsQuery)
-    days = wanted_days(query, unit, services.clock().date())
+    error = None
+    try:
+        days = wanted_days(http.convert(fields, StatsQuery), unit, services.clock().date())
+    except AppError as refused:  # the form stays, with the usual days
+        error, fields = refused, {}
+        days = wanted_days(StatsQuery(), unit, services.clock().date())
     found = await find_stats(services, visitor.id, days, unit)
+    if not found and not fields:  # nothing lately: the latest days that have something
+        last = await find_last_day(services, visitor.id)
+        if last is not None:
+            days = wanted_days(StatsQuery(), unit, last)
+            found = await find_stats(services, visitor.id, days, unit)
     return pages.page(
         request,
         "statistics/statistics.html",
+        status=error.status if error else 200,
+        error=error,
         unit=unit,
         units=UNITS,
         dates=(days[0], days[-1]),

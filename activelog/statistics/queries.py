@@ -145,3 +145,9 @@ async def request(
         "args": Jsonb(args | logs.origin()),
     }
     await database.execute(conn, _SQL["request"], params)
+
+
+async def last_day(conn: Conn, user_id: int) -> date | None:
+    """Of a person's activities."""
+    found: date | None = await database.value(conn, _SQL["last_day"], {"user_id": user_id})
+    return found

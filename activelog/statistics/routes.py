@@ -85,6 +85,11 @@ async def find_stats(
         return add_up(await queries.days(conn, user_id, days), unit)
 
 
+async def find_last_day(services: Services, user_id: int) -> date | None:
+    async with services.pool.connection() as conn:
+        return await queries.last_day(conn, user_id)
+
+
 def wanted_days(query: StatsQuery, unit: str, today: date) -> list[date]:
     """From the first day of the week or month in which the range begins to its last day."""
     usual = today - timedelta(days=_USUAL_DAYS[unit] - 1)

@@ -10,7 +10,7 @@ from activelog.report import Totals, TypeTotals, change
 
 _TALLEST = 88  # pixels of a bar
 
-_SAME = {"": "", "new since": "new this week", "as in": "as last week"}
+_SAME = {"": "", "none in": "none last week", "as in": "as last week"}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ SELECT nullif(computed_until, '-infinity') FROM stats_progress
 -- name: first_day
 SELECT min((activity_date AT TIME ZONE 'UTC')::date) FROM activities WHERE deleted_at IS NULL
 
+-- name: last_day
+-- Of a person's activities.
+SELECT (activity_date AT TIME ZONE 'UTC')::date FROM activities
+WHERE user_id = %(user_id)s AND deleted_at IS NULL ORDER BY activity_date DESC LIMIT 1
+
 -- name: take_stale
 -- A page of marks, taken away; it waits for changes that are on their way.
 WITH page AS (

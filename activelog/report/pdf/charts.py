@@ -45,7 +45,7 @@ def draw_lines(canvas: Canvas, x: float, y: float, width: float, lines: Lines) -
         values = [*lines.values, *lines.before]
         top = _axes(canvas, x, y, width, f"{lines.title}, {lines.unit}", values)
         left, bottom, plot = _plot(x, y, width)
-        step = plot / max(1, len(lines.labels) - 1)
+        step = plot / max(1, len(lines.labels) - 1, len(lines.before) - 1)
         for series, colour, thickness in ((lines.before, PAST, 0.4), (lines.values, ACCENT, 0.8)):
             scale = (HEIGHT - _TITLE - _LABELS) / top
             points = [
