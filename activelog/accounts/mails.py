@@ -64,11 +64,13 @@ DELETION = MailKind(
 MAILS = (WELCOME, VERIFICATION, ALREADY_REGISTERED, PASSWORD_RESET, DELETION)
 
 
-async def write_verification(services: Services, conn: Conn, user_id: int) -> None:
+async def write_verification(services: Services, conn: Conn, user_id: int) -> str:
+    """The token that the mail's link has."""
     verification_id = uuid4()
-    token_hash = auth.hash_token(verification_token(services, verification_id))
-    await queries.add_verification(conn, verification_id, user_id, token_hash)
+    token = verification_token(services, verification_id)
+    await queries.add_verification(conn, verification_id, user_id, auth.hash_token(token))
     await services.outbox.write(conn, VERIFICATION, user_id, str(verification_id))
+    return token
 
 
 async def request_reset(services: Services, conn: Conn, email: str) -> None:

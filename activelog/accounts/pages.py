@@ -1,5 +1,7 @@
 """Register, verify, sign in and out; and one's account: mails, everything as a ZIP, deletion."""
 
+from urllib.parse import urlsplit
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -7,6 +9,7 @@ from activelog import http, mail
 from activelog.accounts import queries, quotas, routes
 from activelog.accounts.model import ForgotPassword, Register, ResetPassword, SignIn
 from activelog.base.errors import AppError
+from activelog.base.settings import Folder
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.mail import LISTS
@@ -20,6 +23,9 @@ _THINGS: dict[quotas.Thing, str] = {
 }
 
 
+_LOOPBACK = ("127.0.0.1", "::/64", "local")
+
+
 async def home(request: Request) -> Response:
     signed_in = await pages.visitor_of(request) is not None
     return RedirectResponse("/activities" if signed_in else "/sign-in", 302)
@@ -31,12 +37,20 @@ async def register_form(request: Request) -> Response:
 
 async def register(request: Request, form: Form) -> Response:
     try:
-        _, email = await routes.start(request, http.convert(form, Register))
+        pending, email, token = await routes.start(request, http.convert(form, Register))
     except AppError as error:
         return pages.page(
             request, "accounts/register.html", status=error.status, form=form, error=error
         )
-    return pages.page(request, "accounts/registered.html", email=email)
+    shown = token if _has_no_mailbox(request) and pending.owner_id is None else None
+    return pages.page(request, "accounts/registered.html", email=email, token=shown)
+
+
+def _has_no_mailbox(request: Request) -> bool:
+    """On one's own machine, without a relay, mails go into a folder that no mailbox shows."""
+    settings = of_request(request).settings
+    is_here = urlsplit(settings.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+    return is_here and isinstance(settings.mail, Folder) and http.client_host(request) in _LOOPBACK
 
 
 async def sign_in_form(request: Request) -> Response:

@@ -52,7 +52,7 @@ GRACE_DAYS = 30
 async def register(request: Request, body: Register) -> Response:
     """Starts an account: a welcome mail and one with a verification link go to the address. The
     answer is the same for an address that has an account already; its owner gets a note."""
-    pending, email = await start(request, body)
+    pending, email, _ = await start(request, body)
     services = of_request(request)
     token, expires = auth.make_token(
         services.settings.secret, "registration", str(pending.user_id), services.clock()
@@ -60,8 +60,8 @@ async def register(request: Request, body: Register) -> Response:
     return http.json(Registered("verification email queued", email, token, expires), 202)
 
 
-async def start(request: Request, body: Register) -> tuple[Pending, str]:
-    """The registration, and the address as it is kept."""
+async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
+    """The registration, the address as it is kept, and the token that is mailed to it."""
     services = of_request(request)
     email, name = clean_email(body.email), clean_name(body.name)
     check_password(body.password, name, *email.split("@"))
@@ -75,8 +75,8 @@ async def start(request: Request, body: Register) -> tuple[Pending, str]:
     async with database.transaction(services.pool) as conn:
         pending = await queries.register(conn, email, name, password_hash)
         await services.outbox.write(conn, mails.WELCOME, pending.user_id)
-        await mails.write_verification(services, conn, pending.user_id)
-    return pending, email
+        token = await mails.write_verification(services, conn, pending.user_id)
+    return pending, email, token
 
 
 async def resend_verification(request: Request) -> Response:

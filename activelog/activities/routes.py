@@ -13,6 +13,7 @@ from activelog.activities.model import Activity, ActivityPage, Change, ListQuery
 from activelog.base import logs
 from activelog.base.date_ranges import Selection, parse_time_range
 from activelog.base.errors import AppError
+from activelog.database import Conn
 from activelog.http import Endpoint
 from activelog.services import Services, of_request
 
@@ -23,7 +24,17 @@ async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
     services, wanted = of_request(request), (user_id, clean(body), logs.request_id())
     await quotas.take_activity(services, user_id)
-    activity = await services.batch(queries.create, wanted)
+
+    async def create_one(conn: Conn) -> Response:
+        [activity] = await queries.create(conn, [wanted])
+        return _created(activity)
+
+    if "idempotency-key" in request.headers:
+        return await http.once(request, user_id, body, create_one)
+    return _created(await services.batch(queries.create, wanted))
+
+
+def _created(activity: Activity) -> Response:
     return http.json(activity, 201, {"Location": f"/api/v1/activities/{activity.id}"})
 
 
@@ -80,7 +91,7 @@ def _changed(current: Activity, change: Change) -> NewActivity:
 
 
 ENDPOINTS = [
-    Endpoint("POST", "/api/v1/activities", create, {201: Activity}, errors=(409,)),
+    Endpoint("POST", "/api/v1/activities", create, {201: Activity}, errors=(409,), idempotent=True),
     Endpoint("GET", "/api/v1/activities", page, {200: ActivityPage}),
     Endpoint("GET", "/api/v1/activities/{activity_id}", show, {200: Activity}),
     Endpoint("PATCH", "/api/v1/activities/{activity_id}", change, {200: Activity}),

@@ -26,6 +26,11 @@ def counted(number: float, noun: str) -> str:
     return f"{number:,.10g} {one if number == 1 else noun}"
 
 
+def exact(number: float) -> str:
+    """To the metre, without zeros at the end: `1234.567`, `1000000`."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
+
+
 def sentence(text: str) -> str:
     """With a capital at its beginning; the rest stays as it is."""
     return text[:1].upper() + text[1:]

@@ -38,7 +38,7 @@ async def request_pdf(request: Request, visitor: Visitor, form: Form) -> Respons
     return pages.back(request, "/exports", _STARTED)
 
 
-async def request_everything(request: Request, visitor: Visitor) -> Response:
+async def request_everything(request: Request, visitor: Visitor, form: Form) -> Response:
     await routes.request_everything(request, visitor.id)
     return pages.back(request, "/exports", _STARTED)
 

@@ -75,7 +75,7 @@ class Page:
             if name == "visitor":
                 arguments[name] = visitor
             elif name == "form":
-                arguments[name] = http.form(await http.read_body(request))
+                arguments[name] = _once(request, http.form(await http.read_body(request)))
             else:
                 arguments[name] = http.path_value(str(request.path_params[name]), kind)
         return arguments
@@ -86,6 +86,13 @@ class Page:
         if self.method == "POST" and came_from and error.status != 403:
             return back(request, came_from, error.message, kind="error")
         return problem(request, error)
+
+
+def _once(request: Request, form: Form) -> Form:
+    """A form that is sent twice, by a double click, acts once: its key counts as the header."""
+    if key := form.pop("once", ""):
+        request.scope["headers"].append((b"idempotency-key", key.encode("ascii", "replace")))
+    return form
 
 
 async def visitor_of(request: Request) -> Visitor | None:

@@ -1,6 +1,7 @@
 """Server-rendered pages: Jinja2 over templates/pages, one stylesheet, one script, nothing from
 outside, and a Content-Security-Policy that allows nothing else."""
 
+import secrets
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from activelog.base import resources
 from activelog.base.errors import AppError
-from activelog.base.formatting import counted, duration, sentence
+from activelog.base.formatting import counted, duration, exact, sentence
 
 _POLICY = "; ".join(
     [
@@ -50,6 +51,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "duration": duration,
         "counted": counted,
+        "exact": exact,
         "program": _program,
         "sentence": sentence,
         "ago": _ago,
@@ -57,6 +59,9 @@ def _environment() -> jinja2.Environment:
         "label_every": _label_every,
     }
     environment.globals["asset"] = _asset_url
+    environment.globals["once"] = (
+        secrets.token_urlsafe
+    )  # a key for each form: sent twice, it acts once
     return environment
 
 

@@ -1,12 +1,14 @@
 """Pages without a browser: what they refuse, and where they lead."""
 
+import re
 from typing import Any
 
+import httpx
 import pytest
 
 from activelog import http
 from tests.activities.test_photos import picture
-from tests.conftest import User, World
+from tests.conftest import PASSWORD, User, World
 
 
 def browse(world: World, user: User) -> dict[str, str]:
@@ -118,3 +120,59 @@ async def test_behind_https_forms_and_cookies_keep_to_it(with_settings: Any) -> 
         assert done.status_code == 303
         assert "secure" in done.headers["Set-Cookie"].lower()
         assert "max-age=0" in done.headers["Set-Cookie"].lower()
+
+
+async def test_a_form_that_is_sent_twice_acts_once(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    page = (await world.http.get("/activities")).text
+    key = re.search(r'name="once" value="([\w-]+)"', page)
+    assert key is not None
+    form = {"activity_type": "run", "duration_minutes": "30", "activity_date": "2024-01-01T06:30"}
+    for _ in range(2):
+        answer = await world.http.post("/activities", data=form | {"once": key[1]}, headers=ours)
+        assert answer.status_code == 303
+    await world.http.post("/activities", data=form | {"once": "another key"}, headers=ours)
+    assert await world.value("SELECT count(*) FROM activities") == 2
+    for _ in range(2):
+        await world.http.post("/exports/csv", data={"once": "a key of exports"}, headers=ours)
+    assert await world.value("SELECT count(*) FROM exports") == 1
+
+
+async def test_saving_a_form_changes_nothing_that_was_not_changed(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    for kilometres in (1234.567, 1_000_000, 0.001):
+        activity = await ada.log(distance_km=kilometres)
+        page = (await world.http.get(f"/activities/{activity['id']}")).text
+        shown = re.search(r'name="distance_km"[^>]*value="([^"]*)"', page)
+        assert shown is not None
+        form = {"activity_type": "running", "duration_minutes": "45",
+                "activity_date": "2024-01-15T06:30:00", "distance_km": shown[1]}  # fmt: skip
+        await world.http.post(f"/activities/{activity['id']}", data=form, headers=ours)
+        saved = (await ada.get(f"/api/v1/activities/{activity['id']}")).json()
+        assert saved["distance_km"] == kilometres
+
+
+async def test_a_filter_without_hits_is_no_beginning(world: World) -> None:
+    ada = await world.user()
+    browse(world, ada)
+    await ada.log()
+    assert "No activities like that" in (await world.http.get("/activities?tag=nothing")).text
+
+
+async def test_locally_without_a_relay_the_link_is_shown(with_settings: Any) -> None:
+    for base_url, host, is_shown in (
+        ("http://127.0.0.1:8000", "127.0.0.1", True),
+        ("http://127.0.0.1:8000", "203.0.113.7", False),
+        ("https://activelog.example", "127.0.0.1", False),
+    ):
+        async with with_settings(base_url=base_url) as world:
+            transport = httpx.ASGITransport(world.app, client=(host, 1))
+            async with httpx.AsyncClient(transport=transport, base_url=base_url) as browser:
+                form = {"email": f"a{is_shown}{host}@example.com", "name": "Ada"}
+                page = await browser.post(
+                    "/register", data=form | {"password": PASSWORD}, headers={"Origin": base_url}
+                )
+                assert page.status_code == 200, page.text
+                assert ("/verify-email?token=" in page.text) == is_shown
