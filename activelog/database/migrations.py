@@ -10,7 +10,7 @@ file and refuses one that was edited afterwards.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -94,6 +94,15 @@ def code_files() -> list[Path]:
     return [path for path in files if path.exists()]
 
 
+def missing(applied: Mapping[str, str]) -> list[str]:
+    """What a ledger of names and checksums lacks of this version: also functions, triggers and
+    views, when a migration was cut off before them."""
+    files = [path.name for path in migration_files() if path.name not in applied]
+    if _is_behind(applied):
+        return files
+    return files + [_name(path) for path in code_files() if not _is_current(path, applied)]
+
+
 def _applied(conn: psycopg.Connection) -> dict[str, str]:
     return dict(conn.execute(_APPLIED).fetchall())
 
@@ -129,13 +138,13 @@ def _take_along(conn: psycopg.Connection) -> list[str]:
     return [_FROM_BEFORE]
 
 
-def _is_behind(applied: dict[str, str]) -> bool:
+def _is_behind(applied: Mapping[str, str]) -> bool:
     """Whether a newer version was here already: its functions stay."""
     known = {path.name for path in migration_files()}
     return any("/" not in name and name not in known for name in applied)
 
 
-def _is_current(path: Path, applied: dict[str, str]) -> bool:
+def _is_current(path: Path, applied: Mapping[str, str]) -> bool:
     return applied.get(_name(path)) == _checksum(path)
 
 

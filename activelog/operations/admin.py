@@ -28,6 +28,7 @@ from activelog.operations.model import (
     Schedule,
     Slot,
     Suppressed,
+    Trouble,
     Worker,
 )
 from activelog.queue.queries import queue_names
@@ -138,6 +139,11 @@ async def runs(conn: Conn) -> list[Run]:
 async def mails(conn: Conn, state: str | None, before: int | None, limit: int) -> list[Mail]:
     params = {"state": state, "before": before, "limit": limit}
     return await database.many(conn, _SQL["mails"], params, Mail)
+
+
+async def troubles(conn: Conn) -> list[Trouble]:
+    """What is wrong now, the worst first."""
+    return await database.many(conn, _SQL["troubles"], {}, Trouble)
 
 
 async def suppressed(conn: Conn) -> list[Suppressed]:

@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -104,6 +105,47 @@ class Worker:
     @property
     def running(self) -> list[tuple[int, str]]:
         return list(zip(self.job_ids, self.tasks, strict=True))
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that is wrong now; `kind` is a key of TROUBLES."""
+
+    kind: str
+    subject: str
+    count: int
+
+    def sentence(self) -> str:
+        return TROUBLES[self.kind][0].format(subject=self.subject, count=self.count)
+
+    def link(self) -> str:
+        """Where it shows."""
+        return TROUBLES[self.kind][1].format(subject=quote(self.subject, safe=""))
+
+
+# What is wrong and what to do, and the page that shows it.
+TROUBLES = {
+    "no worker": (
+        "No worker is alive: nothing is being done. Start one with “procrastinate worker”.",
+        "/admin/jobs?status=todo",
+    ),
+    "nobody takes": (
+        "Jobs of {subject} wait, and no worker that is alive knows this task and takes its queue.",
+        "/admin/jobs?status=todo&task={subject}",
+    ),
+    "paused": (
+        "The queue {subject} is paused, and {count:,} jobs wait in it: resume it below.",
+        "/admin/jobs?status=todo&queue={subject}",
+    ),
+    "deaths": (
+        "Workers died {count:,} times while they ran {subject}: did the machine run out of memory?",
+        "/admin/jobs?task={subject}",
+    ),
+    "schedule": (
+        "The last run of the schedule {subject} failed: look at its error, and run it again.",
+        "/admin/schedules",
+    ),
+}
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,14 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         slots = await admin.slots(conn, "day", days_back) if by_day else hours
         workers = await admin.workers(conn)
         failures = await admin.failures(conn)
+        troubles = await admin.troubles(conn)
     return pages.page(
         request,
         "operations/overview.html",
         queues=queues,
         workers=workers,
         failures=failures,
+        troubles=troubles,
         by_day=by_day,
         charts=list(_charts(slots, "{:%-d}" if by_day else "{:%H}h")),
         last_day=_sums(hours[-24:]),

@@ -66,7 +66,9 @@ class Size:
 
 @dataclass(frozen=True)
 class Readiness:
-    migrations: int
+    """`migrations`: the ledger, checksums by name."""
+
+    migrations: dict[str, str]
     has_worker: bool
 
 

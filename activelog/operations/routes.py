@@ -10,7 +10,7 @@ from starlette.routing import Route
 from activelog import database, http
 from activelog.base import auth
 from activelog.base.errors import AppError
-from activelog.database.migrations import migration_files
+from activelog.database.migrations import missing
 from activelog.operations import queries
 from activelog.operations.metrics import expose, measure
 from activelog.services import Services, of_request
@@ -60,10 +60,10 @@ async def _database(services: Services) -> tuple[list[str], bool]:
     except Exception as error:
         away = f"database: away ({type(error).__name__}): does it run, and is its URL right?"
         return [away, "migrations: unknown", "worker: unknown"], False
-    missing = len(migration_files()) - found.migrations
-    migrations = f"{missing} to apply: run activelog migrate" if missing > 0 else "ok"
+    lacking = missing(found.migrations)
+    migrations = f"{len(lacking)} to apply: run activelog migrate" if lacking else "ok"
     worker = "ok" if found.has_worker else "none is alive: run procrastinate worker"
-    return ["database: ok", f"migrations: {migrations}", f"worker: {worker}"], missing <= 0
+    return ["database: ok", f"migrations: {migrations}", f"worker: {worker}"], not lacking
 
 
 async def _storage(services: Services) -> tuple[str, bool]:

@@ -83,6 +83,9 @@ class Heartbeat:
             except psycopg.Error as error:
                 logger.warning("No heartbeat: %s", str(error).strip())
                 self._stopped.wait(INTERVAL)
+            except Exception:  # a thread that died would leave a worker that nobody rescues
+                logger.exception("No heartbeat")
+                self._stopped.wait(INTERVAL)
 
     def _beat(self, conn: psycopg.Connection) -> bool:
         """Returns when stopped (True) or when the worker's row is gone (False)."""

@@ -279,6 +279,32 @@ WHERE (%(state)s::text IS NULL OR m.state = %(state)s)
   AND (%(before)s::bigint IS NULL OR m.id < %(before)s)
 ORDER BY m.id DESC LIMIT %(limit)s
 
+-- name: troubles
+-- What is wrong now: kinds of trouble, what they are about, how many. Each is asked by an index.
+SELECT 'no worker' AS kind, '' AS subject, 0::bigint AS count
+WHERE NOT EXISTS (SELECT FROM alive_workers())
+UNION ALL
+SELECT 'nobody takes', t.task, 1 FROM (
+    SELECT DISTINCT j.task_name::text AS task FROM (
+        SELECT task_name, queue_name FROM procrastinate_jobs
+        WHERE status = 'todo' AND scheduled_at IS NULL AND lock IS NULL ORDER BY id LIMIT 1000
+    ) AS j
+    WHERE EXISTS (SELECT FROM alive_workers()) AND NOT EXISTS (
+        SELECT FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
+        WHERE o.tasks IS NULL OR (j.task_name = ANY (o.tasks)
+                                  AND (o.queues IS NULL OR j.queue_name = ANY (o.queues))))
+) AS t
+UNION ALL
+SELECT 'paused', p.queue_name, d.waiting FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
+UNION ALL
+SELECT 'deaths', task_name, sum(count)::bigint FROM job_activity
+WHERE event = 'died' AND hour > now() - interval '1 hour' AND hour < 'infinity' GROUP BY task_name
+UNION ALL
+SELECT 'schedule', r.task_name, 1 FROM schedule_ticks t CROSS JOIN LATERAL (
+    SELECT task_name, outcome FROM schedule_runs s
+    WHERE s.task_name = t.task_name AND s.outcome IS NOT NULL ORDER BY s.id DESC LIMIT 1) AS r
+WHERE r.outcome = 'failed'
+
 -- name: suppressed
 SELECT address, answer, created_at, until FROM suppressed_addresses
 WHERE until > now() ORDER BY created_at DESC LIMIT 100

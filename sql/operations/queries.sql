@@ -47,7 +47,7 @@ WHERE state IN ('queued', 'sending') AND claimed_at IS NOT NULL
 
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.
-SELECT (SELECT count(*) FROM schema_migrations WHERE name NOT LIKE '%%/%%')::integer AS migrations,
+SELECT (SELECT jsonb_object_agg(name, checksum) FROM schema_migrations) AS migrations,
        EXISTS (SELECT FROM alive_workers()) AS has_worker
 
 -- name: clock

@@ -102,7 +102,7 @@ async def test_after_a_restart_no_request_fails_for_a_connection_that_was_dead(
     ada = await world.user()
     await ada.log()
     await world.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     for _ in range(5):
