@@ -81,7 +81,8 @@ INSTALLED_AS = {"PIL": "pillow", "fontTools": "fonttools", "fpdf": "fpdf2", "jwt
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["embedded"] + extras["fit"]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    wanted = project["dependencies"] + extras["embedded"] + extras["fit"] + build
     declared = {re.split(r"[\[<>=;]", one)[0] for one in wanted}
     imported = set()
     for path in (ROOT / "activelog").rglob("*.py"):

@@ -12,6 +12,8 @@ _EMPTY = ("", "--", "-", "none", "null", "n/a")
 _GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _CLOCK = re.compile(r"\d+(?::\d{1,2}){1,2}(?:[.,]\d+)?")
 _ISO = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", re.IGNORECASE)
+_QUOTED = re.compile(r"(?:(\d+)\s*h\s*)?(\d+)\s*['′’]\s*(?:(\d+)\s*(?:[\"″”]|'')?)?")
+_FRENCH = re.compile(r"(\d{1,3})\s?[hH]\s?(\d\d)")  # 1h30
 _WORDS = re.compile(r"(?:(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?\s*)+")
 _WORD = re.compile(r"(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)")
 # The words of all languages for hours, minutes and seconds begin with these letters.
@@ -31,11 +33,11 @@ def number(text: str, *, comma: bool | None = None) -> float | None:
     thousands; when it is not known, three digits behind a comma are thousands. Raises AppError."""
     if is_empty(text):
         return None
-    cleaned = re.sub(r"[\s\u00a0\u202f'’]", "", text)
+    cleaned = re.sub(r"(?<=\d)[\s\u00a0\u202f'’](?=\d{3}(?!\d))", "", text.strip())
     if "," in cleaned and "." in cleaned:
         thousands = "," if cleaned.rindex(",") < cleaned.rindex(".") else "."
         cleaned = cleaned.replace(thousands, "")
-    elif (comma is None and _GROUPED.fullmatch(cleaned) and "," in cleaned) or comma is False:
+    elif comma is not True and _GROUPED.fullmatch(cleaned) and "," in cleaned:
         cleaned = cleaned.replace(",", "")
     elif comma and _GROUPED.fullmatch(cleaned) and cleaned.count(".") > 0:
         cleaned = cleaned.replace(".", "")
@@ -84,19 +86,28 @@ def is_clock(text: str) -> bool:
 
 
 def is_duration(text: str) -> bool:
-    """Of texts that say their unit: `1:02:03`, `1h 6min`, `PT1H`."""
+    """Of texts that say their unit: `1:02:03`, `1h 6min`, `1h30`, `45'30"`, `PT1H`."""
     text = text.strip()
-    return bool(is_clock(text) or (text and _ISO.fullmatch(text)) or _words_of(text))
+    if not text:
+        return False
+    forms = (_CLOCK, _QUOTED, _FRENCH, _ISO)
+    return any(form.fullmatch(text) for form in forms) or bool(_words_of(text))
 
 
 def seconds_of(text: str, unit: float = 60, *, comma: bool | None = None) -> float | None:
     """Of `45:00`, `1:02:03`, `00:45:00.5`, `1h 6min`, `PT1H30M`, or of a number of units of so many
     seconds. None for an empty cell. Raises AppError."""
-    text = text.strip().strip('"')
+    text = text.strip()
+    text = text.strip('"') if text.startswith('"') else text
     if is_empty(text):
         return None
     if _CLOCK.fullmatch(text):
         return _clock_seconds(text)
+    if quoted := _QUOTED.fullmatch(text):
+        h, m, s = (int(part or 0) for part in quoted.groups())
+        return float(h * 3600 + m * 60 + s)
+    if french := _FRENCH.fullmatch(text):
+        return float(int(french[1]) * 3600 + int(french[2]) * 60)
     if (found := _ISO.fullmatch(text)) and any(found.groups()):
         hours, minutes, seconds = (float(part or 0) for part in found.groups())
         return hours * 3600 + minutes * 60 + seconds

@@ -9,6 +9,7 @@ from activelog.base.errors import AppError, Permanent
 from activelog.imports import words
 from activelog.imports.cells import is_clock, is_duration, is_empty, number, seconds_of
 from activelog.imports.dates import clock_time, looks_like_date
+from activelog.imports.kinds import is_known
 from activelog.imports.words import plain
 
 # The meanings, those that a person may name in `columns=` first.
@@ -34,8 +35,13 @@ _TIME_UNITS: dict[str, float] = {
     }.items()
     for name in names.split()
 }
+METRES = {"km": 1000.0, "mi": 1609.344, "m": 1.0, "yd": 0.9144}
 _SPEED_UNITS = {"mph": "mi", "mih": "mi", "kmh": "km", "kph": "km", "ms": "m"}
 _PACE_UNITS = {"minkm": "km", "km": "km", "minmi": "mi", "minmile": "mi", "mi": "mi", "mile": "mi"}
+_CELL_UNIT = re.compile(
+    r"([\d.,\s'’]*\d)\s*(km|kms|k|mi|miles?|m|met(?:er|re)s?|yds?|yards?)\.?", re.IGNORECASE
+)
+_CLOCK_FORM = re.compile(r"\b(?:h{1,2}:mm|mm:ss|m:ss)\b", re.IGNORECASE)
 _IN_NAME = re.compile(r"[(\[]([^)\]]*)[)\]]")
 
 
@@ -59,9 +65,18 @@ class Columns:
     speed_unit: str = ""
     pace_unit: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)  # by meaning
+    parts: Mapping[int, float] = field(default_factory=dict)  # seconds by place: hours, minutes, …
+    are_hours_first: bool | None = None  # `Duration (h:mm)`
 
     def __contains__(self, meaning: str) -> bool:
         return meaning in self.places
+
+    @property
+    def pace_factor(self) -> float:
+        """By which a distance in its unit is one in the pace's."""
+        if self.distance_unit and self.pace_unit:
+            return METRES[self.distance_unit] / METRES[self.pace_unit]
+        return 1
 
 
 def named(name: str) -> tuple[str, str]:
@@ -79,33 +94,38 @@ def find_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Colu
     places: dict[str, int] = {}
     options = [(place, meaning) for place, name in enumerate(header)
                for meaning in _meanings().get(named(name)[0], ())]  # fmt: skip
-    ranked = sorted(options, key=lambda one: (_rank(one[1]), one[0]))
+    ranked = sorted(options, key=lambda one: (*_rank(one[1], named(header[one[0]])[0]), one[0]))
     for place, meaning in ranked:
         if meaning not in places and place not in places.values():
             cells = [row[place] for row in sample if place < len(row) and not is_empty(row[place])]
             if _suits(meaning, cells):
                 places[meaning] = place
-    return _with_units(header, _settle_times(places, sample))
+    return _with_units(header, _settle_times(header, places, sample))
 
 
 def chosen_columns(header: Sequence[str], text: str) -> Columns:
     """Of `date=Datum,distance=Km`. Raises Permanent for a name that the header does not have."""
     places: dict[str, int] = {}
-    names = {plain(name): place for place, name in reversed(list(enumerate(header)))}
+    backwards = list(reversed(list(enumerate(header))))
+    names = {plain(name): place for place, name in backwards}
+    exact = {name: place for place, name in backwards}
     for choice in text.split(","):
         meaning, _, name = choice.partition("=")
         if meaning.strip() not in CHOICES:
             raise Permanent(f"columns: {meaning.strip()!r} is none of {', '.join(CHOICES)}")
         if plain(name) not in names:
             raise Permanent(f"columns: the file has no column {name.strip()!r}")
-        places[meaning.strip()] = names[plain(name)]
+        places[meaning.strip()] = exact.get(name.strip(), names[plain(name)])
     return _with_units(header, places)
 
 
-def _rank(meaning: str) -> int:
-    """What a file cannot do without chooses first."""
+def _rank(meaning: str, name: str) -> tuple[int, bool, int]:
+    """What a file cannot do without chooses first; a name that may mean something else comes behind
+    those that cannot, and of these the one that columns.toml has first."""
     order = ("exercise", "date", "moving", "distance", "pace", "speed", "duration", "start", "type")
-    return order.index(meaning) if meaning in order else len(order)
+    place = order.index(meaning) if meaning in order else len(order)
+    names = words.listed(words.load("columns")[meaning])
+    return place, len(_meanings()[name]) > 1, names.index(name)
 
 
 def _suits(meaning: str, cells: Sequence[str]) -> bool:
@@ -122,8 +142,20 @@ def _is_number(text: str) -> bool:
         return False
 
 
+def split_unit(text: str) -> tuple[str, str]:
+    """A cell like `6.2 mi`: its number, and km, mi, m, yd or nothing."""
+    found = _CELL_UNIT.fullmatch(text.strip())
+    if found is None:
+        return text.strip(), ""
+    return found[1], "km" if found[2].lower() == "k" else unit_named(found[2])
+
+
+def unit_named(text: str) -> str:
+    return _DISTANCE_UNITS.get(plain(text), "")
+
+
 def _is_distance(text: str) -> bool:
-    return _is_number(re.sub(r"(?i)\s*(km|mi|miles|m)$", "", text.strip()))
+    return _is_number(split_unit(text)[0])
 
 
 def _is_time(text: str) -> bool:
@@ -145,23 +177,28 @@ _TESTS = {
     "speed": _is_number,
     "stride": _is_number,
     "cadence": _is_number,
+    "exercise": lambda text: not is_known(text),
+    "unit": lambda text: bool(unit_named(text)),
     "steps": _is_number,
     "temperature": _is_number,
     "calories": _is_number,
 }
 
 
-def _settle_times(places: dict[str, int], sample: Sequence[Sequence[str]]) -> dict[str, int]:
+def _settle_times(
+    header: Sequence[str], places: dict[str, int], sample: Sequence[Sequence[str]]
+) -> dict[str, int]:
     """`Time` is a duration or the time of day: the latter with AM and PM, or when distance times
     pace says that nothing took so long."""
     place = places.get("duration")
     if place is None or "start" in places:
         return places
     cells = [row[place] for row in sample if place < len(row) and not is_empty(row[place])]
-    is_clock_time = bool(cells) and all(_is_clock_time(text) for text in cells)
-    if is_clock_time and not all(map(is_duration, cells)):
+    with_halves = sum(_is_clock_time(text) and not is_duration(text) for text in cells)
+    if with_halves * 2 > len(cells):
         return _moved(places, "duration", "start")
-    if "pace" in places and "distance" in places and _contradict(places, sample):
+    factor = _with_units(header, places).pace_factor
+    if "pace" in places and "distance" in places and _contradict(places, sample, factor):
         return _moved(places, "duration", "start")
     return places
 
@@ -170,7 +207,9 @@ def _moved(places: dict[str, int], old: str, new: str) -> dict[str, int]:
     return {new if meaning == old else meaning: place for meaning, place in places.items()}
 
 
-def _contradict(places: Mapping[str, int], sample: Sequence[Sequence[str]]) -> bool:
+def _contradict(places: Mapping[str, int], sample: Sequence[Sequence[str]], factor: float) -> bool:
+    """Whether most rows took another time than distance times pace; `factor` makes the distance's
+    unit the pace's."""
     wrong = right = 0
     for row in sample:
         try:
@@ -180,8 +219,8 @@ def _contradict(places: Mapping[str, int], sample: Sequence[Sequence[str]]) -> b
         except (AppError, IndexError):
             continue
         if took and pace and distance:
-            share = took / (pace * distance)
-            if any(0.7 < share * factor < 1.4 for factor in (1, 60, 1 / 60)):
+            share = took / (pace * distance * factor)
+            if any(0.7 < share * times < 1.4 for times in (1, 60, 1 / 60)):
                 right += 1
             else:
                 wrong += 1
@@ -193,12 +232,17 @@ def _with_units(header: Sequence[str], places: dict[str, int]) -> Columns:
     said = [_TIME_UNITS[units[meaning]] for meaning in ("duration", "moving")
             if units.get(meaning) in _TIME_UNITS]  # fmt: skip
     seconds = dict.fromkeys(("duration", "moving"), float(said[0])) if said else {}
+    parts = {place: _TIME_UNITS[name] for place, header_name in enumerate(header)
+             if (name := named(header_name)[0]) in _TIME_UNITS and name != "ms"}  # fmt: skip
+    clock = _CLOCK_FORM.search(header[places["duration"]]) if "duration" in places else None
     return Columns(
         places,
         _DISTANCE_UNITS.get(units.get("distance", ""), ""),
         _SPEED_UNITS.get(units.get("speed", ""), ""),
         _PACE_UNITS.get(units.get("pace", ""), ""),
         seconds,
+        parts if len(set(parts.values())) > 1 else {},
+        clock[0].lower().startswith("h") if clock else None,
     )
 
 

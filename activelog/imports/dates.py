@@ -33,8 +33,14 @@ _MONTH_FIRST = re.compile(
 _YEAR_FIRST = re.compile(
     r"(?P<year>\d{4})[.,]?\s+(?P<month>[^\W\d_]{3,})\.?\s+(?P<day>\d{1,2})(?!\d)\.?"
 )
-_TIME = re.compile(r"(?<!\d)(\d{1,2})[:.](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?(?!\d)")
-_OFFSET = re.compile(r"\(?([+\-])(\d\d):?(\d\d)?\)?$")
+_TIME = re.compile(r"(?<!\d)(\d{1,2})[:.hH](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?(?!\d)")
+_HOUR = re.compile(r"(?<!\d)(\d{1,2})()()\s?(?=[ap]\.?m)", re.IGNORECASE)  # 7pm
+_OFFSET = re.compile(r"(?<![\d\w])(?:GMT|UTC)?\s?\(?([+\-])(\d\d):?(\d\d)?\)?")
+_ZONES = {
+    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+    "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "BST": 1, "JST": 9,
+    "AEST": 10, "AEDT": 11,
+}  # fmt: skip
 _EPOCH = re.compile(r"\d{10}(?:\d{3})?")
 
 
@@ -107,11 +113,12 @@ def _is_month(word: str) -> bool:
 
 
 def _clock(text: str) -> tuple[tuple[int, int, int], bool]:
-    found = _TIME.search(text)
+    found = _TIME.search(text) or _HOUR.search(text)
     if found is None:
         return (0, 0, 0), False
     hour, minute, second = (int(part or 0) for part in found.groups())
-    around = plain(text[: found.start()]), plain(text[found.end() :])
+    before, behind = text[: found.start()], text[found.end() :].replace(". m", ".m")
+    around = [plain(word) for word in (*before.split()[-1:], *behind.split()[:1])]
     half = next((_halves()[word] for word in around if word in _halves()), None)
     if half is not None and hour <= 12:
         hour = hour % 12 + half
@@ -121,9 +128,11 @@ def _clock(text: str) -> tuple[tuple[int, int, int], bool]:
 def _offset(text: str) -> timedelta | None:
     if text.endswith(("Z", "UTC", "GMT")):
         return timedelta(0)
-    found = _OFFSET.search(text)
-    if found is None or ":" not in text[: found.start()]:
-        return None
+    clock = _TIME.search(text) or _HOUR.search(text)
+    found = _OFFSET.search(text, clock.end()) if clock else None
+    if found is None:
+        words = re.findall(r"[A-Z]{3,4}", text)
+        return next((timedelta(hours=_ZONES[word]) for word in words if word in _ZONES), None)
     offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
     return -offset if found[1] == "-" else offset
 
@@ -131,7 +140,10 @@ def _offset(text: str) -> timedelta | None:
 def _moment(parts: _Parts, order: Order, languages: frozenset[str]) -> datetime | None:
     a, b, c = parts.numbers
     if parts.month:
-        months = {_month_in(language, parts.month) for language in languages} - {None}
+        # A whole name before the beginning of one: `mar` is March in most languages, and begins
+        # November in Finnish.
+        whole = {_languages()[one]["months"].get(parts.month) for one in languages} - {None}
+        months = whole or {_month_in(language, parts.month) for language in languages} - {None}
         if len(months) != 1:
             return None
         day, month, year = a, months.pop() or 0, c
@@ -186,7 +198,7 @@ def looks_like_date(text: str) -> bool:
 
 def clock_time(text: str) -> tuple[int, int, int] | None:
     """Of a cell that holds a time of day only."""
-    return _clock(text)[0] if _TIME.search(text) else None
+    return _clock(text)[0] if _TIME.search(text) or _HOUR.search(text) else None
 
 
 @dataclass

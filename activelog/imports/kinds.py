@@ -18,6 +18,10 @@ def _parts() -> list[tuple[str, str]]:
     return [(part, kind) for kind, parts in listed.items() for part in words.listed(parts)]
 
 
+def is_known(text: str) -> bool:
+    return plain(text) in _names() or any(part in plain(text) for part, _ in _parts())
+
+
 def activity_kind(text: str) -> str:
     """One of ours where we know the name, else the name itself in small letters."""
     name = plain(text)

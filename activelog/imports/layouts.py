@@ -102,9 +102,21 @@ def _strava(names: list[str], header: Sequence[str], sample: list[list[str]]) ->
     if names[:4] == _STRAVA_NAMES and names[5:7] == ["elapsed time", "distance"]:
         columns = Columns(places | {"distance": 6}, "km", seconds=seconds)
         return Layout("strava", columns, metre_kinds=frozenset({"swim"}))
+    if _is_old_strava(names, sample):
+        columns = Columns(places | {"distance": 6}, "km", seconds=seconds)
+        return Layout("strava", columns, metre_kinds=frozenset({"swim"}), is_english=False)
     if "activity id" in names and "activity date" in names:
         return _trimmed_strava(header, sample)
     return None
+
+
+def _is_old_strava(names: list[str], sample: list[list[str]]) -> bool:
+    """In any language: an id, a date, and seconds before the distance; and the track's file."""
+    return len(names) >= 8 and bool(sample) and all(
+        len(cells) > 7 and cells[0].isdigit() and looks_like_date(cells[1]) and cells[5].isdigit()
+        and any(text.startswith("activities/") for text in cells[7:] if text)
+        for cells in sample[:5]
+    )  # fmt: skip
 
 
 def _trimmed_strava(header: Sequence[str], sample: list[list[str]]) -> Layout:

@@ -4,26 +4,28 @@ Two passes ask all rows how they are to be read (decimal marks, dates, durations
 third one reads them. All of it in constant memory.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
+from typing import Any
 
 from activelog.base.errors import AppError
 from activelog.imports import cells
 from activelog.imports.cells import Decimals
+from activelog.imports.columns import METRES, split_unit, unit_named
 from activelog.imports.dates import DateReader, DateSurvey, clock_time
 from activelog.imports.kinds import activity_kind
 from activelog.imports.layouts import Layout
-from activelog.imports.model import Choices, Draft, Refused, Unit
+from activelog.imports.model import Choices, Draft, Question, Refused, Unit
 from activelog.imports.table import Row, Table
 from activelog.imports.units import Measured, Units, UnitSurvey
 
 _NUMBERS = ("distance", "duration", "moving", "calories", "speed", "stride", "cadence", "steps",
             "temperature")  # fmt: skip
-_UNIT = re.compile(r"(?i)\s*(?:km|mi|miles|m|yd)$")  # in a cell
+_MOST_KILOMETRES = 300  # more than that in a column without a unit are metres
 _KEPT = 1000  # rows of which medians are taken
 
 
@@ -36,7 +38,8 @@ class Reader:
     dates: DateReader
     commas: dict[str, bool | None]  # by meaning: whether a lone comma is a decimal one
     duration_unit: float = 60  # seconds, of durations that are plain numbers
-    hours_first: bool = False  # `1:30` is an hour and a half
+    clock_factor: float = 1  # of `1:30`: 60 when it is an hour and a half
+    long_clock_factor: float = 1  # of `43:10:00`: 1/60 when a spreadsheet took minutes for hours
     units: Units = field(default_factory=lambda: Units("km", ""))
     remarks: tuple[str, ...] = ()
 
@@ -61,19 +64,23 @@ class Reader:
         end comes first, since each has a duration of its own."""
         if "exercise" in self.layout.columns and (end := self.text(row, "end").strip()):
             return self._until(row, end)
+        if self.layout.columns.parts:
+            return self._sum_of_parts(row)
         found = self._duration(row, "moving") or self._duration(row, "duration")
         if found is not None:
             return found
         if end := self.text(row, "end").strip():
             return self._until(row, end)
-        pace, distance = self.pace(row), self.number(row, "distance")
-        return pace * distance if pace and distance else None
+        pace, distance = self.pace(row), self._distance(row)
+        return pace * distance * self.layout.columns.pace_factor if pace and distance else None
 
     def pace(self, row: Row) -> float | None:
-        text = self.text(row, "pace").split("/")[0].strip()
-        return (
-            cells.seconds_of(text.split()[0]) if text and cells.is_clock(text.split()[0]) else None
-        )
+        words = self.text(row, "pace").split("/")[0].split()
+        if not words or not cells.is_clock(words[0]):
+            return None
+        found = cells.seconds_of(words[0]) or 0
+        # Nobody needs an hour for a unit: a spreadsheet took minutes for hours.
+        return found / 60 if found >= 3600 else found
 
     def measured(self, row: Row) -> Measured:
         number = self._optional
@@ -90,11 +97,29 @@ class Reader:
             text = cells.cell(row.cells, layout.kilometres)
             found = cells.number(text, comma=self.commas.get("kilometres"))
             return None if found is None else found * (1 if self.kind(row) == "swim" else 1000)
-        return None if self._distance(row) is None else self.units.metres(self.measured(row))
+        distance = self._distance(row)
+        if distance is None:
+            return None
+        unit = split_unit(self.text(row, "distance"))[1] or unit_named(self.text(row, "unit"))
+        return distance * METRES[unit] if unit else self.units.metres(self.measured(row))
 
     def _distance(self, row: Row) -> float | None:
-        text = _UNIT.sub("", self.text(row, "distance").strip())
+        text = split_unit(self.text(row, "distance"))[0]
         return cells.number(text, comma=self.commas.get("distance"))
+
+    def kilometres(self, row: Row) -> float | None:
+        """What the distance is likely to be, before the unit is known: to judge durations by."""
+        distance = self._distance(row)
+        unit = split_unit(self.text(row, "distance"))[1] or self.layout.columns.distance_unit
+        if distance is None or unit:
+            return None if distance is None else distance * METRES[unit] / 1000
+        return distance / 1000 if distance > _MOST_KILOMETRES else distance
+
+    def _sum_of_parts(self, row: Row) -> float | None:
+        found = [(cells.number(cells.cell(row.cells, place)), unit)
+                 for place, unit in self.layout.columns.parts.items()]  # fmt: skip
+        known = [amount * unit for amount, unit in found if amount is not None]
+        return sum(known) if known else None
 
     def _optional(self, row: Row, meaning: str) -> float | None:
         try:
@@ -106,9 +131,10 @@ class Reader:
         unit = self.layout.columns.seconds.get(meaning, self.duration_unit)
         text = self.text(row, meaning)
         found = cells.seconds_of(text, unit, comma=self.commas.get(meaning))
-        if found and self.hours_first and text.count(":") == 1:
-            return found * 60
-        return found
+        if found is None:
+            return None
+        factors = {1: self.clock_factor, 2: self.long_clock_factor}
+        return found * factors.get(text.count(":"), 1)
 
     def _until(self, row: Row, end: str) -> float | None:
         begin = self.moment(row)
@@ -161,38 +187,97 @@ def _file_comma(table: Table, layout: Layout, decimals: dict[str, Decimals]) -> 
     return False if layout.is_english else None
 
 
+@dataclass
+class _Durations:
+    """Of a column: kilometres an hour that each way of reading makes, and what has no distance."""
+
+    plain: list[float] = field(default_factory=list)  # as minutes
+    short: list[float] = field(default_factory=list)  # 1:30 as minutes and seconds
+    long: list[float] = field(default_factory=list)  # 1:30:00
+    numbers: list[float] = field(default_factory=list)
+    first_parts: list[int] = field(default_factory=list)  # of short ones
+    has_seconds: bool = False  # of long ones
+    unmeasured: str = ""  # a short one without a distance
+
+
 def _survey_durations(table: Table, reader: Reader) -> Reader:
     """Whether plain numbers are minutes, hours or seconds, and `1:30` minutes or hours: what makes
-    speeds that people have."""
-    plain: list[float] = []
-    short: list[float] = []
-    is_short_only = True
+    speeds that people have. Raises Question where nothing tells."""
+    columns = reader.layout.columns
+    if columns.parts:
+        return reader
+    if columns.are_hours_first is not None:
+        return replace(reader, clock_factor=60 if columns.are_hours_first else 1)
+    found = _Durations()
     for row in _rows(table):
-        text = reader.text(row, "duration").strip()
-        if text.count(":") == 2:
-            is_short_only = False
-        try:
-            distance, seconds = reader._distance(row), reader.seconds(row)
-        except AppError:
-            continue
-        if distance and seconds and len(plain) + len(short) < _KEPT:
-            (short if ":" in text else plain).append(distance / seconds * 3600)
-    if short and is_short_only and median(short) > 60:
-        reader = replace(reader, hours_first=True, remarks=(
-            *reader.remarks, "durations like 1:30 were read as hours and minutes"))  # fmt: skip
-    has_unit = "duration" in reader.layout.columns.seconds
-    if plain and not has_unit:
-        unit, name = _plausible_unit(median(plain))
-        if unit != 60:
-            remark = f"durations without a unit were read as {name}, for the speeds that they make"
-            reader = replace(reader, duration_unit=unit, remarks=(*reader.remarks, remark))
+        with suppress(AppError):
+            _add_duration(found, reader, row)
+    reader = _settle_short(reader, found)
+    if found.long and not found.has_seconds and median(found.long) < 1.2:
+        reader = _with_remark(reader, "durations like 43:10:00 were read as minutes and seconds",
+                              long_clock_factor=1 / 60)  # fmt: skip
+    return reader if "duration" in columns.seconds else _settle_plain(reader, found)
+
+
+def _add_duration(found: _Durations, reader: Reader, row: Row) -> None:
+    text = reader.text(row, "duration").strip() or reader.text(row, "moving").strip()
+    seconds, kilometres = reader.seconds(row), reader.kilometres(row)
+    if not seconds or len(found.numbers) + len(found.first_parts) + len(found.long) > _KEPT:
+        return
+    speeds = [kilometres / seconds * 3600] if kilometres else []
+    if text.count(":") == 2:
+        found.long += speeds
+        found.has_seconds |= not text.endswith(":00")
+    elif text.count(":") == 1:
+        found.short += speeds
+        found.first_parts.append(int(text.split(":")[0]))
+        found.unmeasured = found.unmeasured or ("" if kilometres else text)
+    elif ":" not in text and not cells.is_duration(text):
+        found.plain += speeds
+        found.numbers.append(seconds / 60)
+
+
+def _settle_short(reader: Reader, found: _Durations) -> Reader:
+    if not found.first_parts or found.long or max(found.first_parts) > 23:
+        return reader
+    hours = "durations like 1:30 were read as hours and minutes"
+    if found.short and median(found.short) > 45:
+        if median(found.short) / 60 < 2:
+            raise Question("the column of durations looks like times of day: say which column is"
+                           " what, like columns=date=Date,start=Time,duration=...")  # fmt: skip
+        return _with_remark(reader, hours, clock_factor=60)
+    if not found.short and max(found.first_parts) < 10:
+        raise Question(
+            f"durations like {found.unmeasured} may be minutes or hours: name the column"
+            " Duration (h:mm) or Duration (mm:ss)"
+        )
     return reader
 
 
-def _plausible_unit(speed_of_minutes: float) -> tuple[float, str]:
-    if speed_of_minutes > 100:
-        return 3600, "hours"
-    return (1, "seconds") if speed_of_minutes < 0.9 else (60, "minutes")
+def _settle_plain(reader: Reader, found: _Durations) -> Reader:
+    if not found.numbers:
+        return reader
+    unit, name = _plausible_unit(found)
+    if unit == 60:
+        return reader
+    remark = f"durations without a unit were read as {name}, for the speeds that they make"
+    return _with_remark(reader, remark, duration_unit=unit)
+
+
+def _plausible_unit(found: _Durations) -> tuple[float, str]:
+    units = ((60.0, "minutes"), (3600.0, "hours"), (1.0, "seconds"), (86400.0, "days"),
+             (0.001, "milliseconds"))  # fmt: skip
+    if found.plain:
+        speed = median(found.plain)
+        return next((one for one in units if 1 <= speed * 60 / one[0] <= 60), units[0])
+    usual = median(found.numbers)
+    if usual >= 600:
+        return units[2]
+    return units[1] if usual < 5 else units[0]
+
+
+def _with_remark(reader: Reader, remark: str, **changes: Any) -> Reader:
+    return replace(reader, remarks=(*reader.remarks, remark), **changes)
 
 
 def _with_units(table: Table, reader: Reader, dates: DateSurvey) -> Reader:
@@ -201,13 +286,14 @@ def _with_units(table: Table, reader: Reader, dates: DateSurvey) -> Reader:
         return reader
     if layout.is_own or (columns.distance_unit == "m" and layout.name == "strava"):
         return replace(reader, units=Units("km" if layout.is_own else "m", ""))
-    if reader.choices.units:
-        said = Units(reader.choices.units, "you said so")
-        metre_kinds = _surveyed(table, reader, dates).metre_kinds if layout.name == "garmin" else ()
-        return replace(reader, units=replace(said, metre_kinds=frozenset(metre_kinds)))
     if columns.distance_unit:
-        known = Units(columns.distance_unit, "the header says so", metre_kinds=layout.metre_kinds)
-        return replace(reader, units=known)
+        said = Units(columns.distance_unit, "the header says so", is_said=True,
+                     metre_kinds=layout.metre_kinds)  # fmt: skip
+        return replace(reader, units=said)
+    if reader.choices.units:
+        metre_kinds = _surveyed(table, reader, dates).metre_kinds if layout.name == "garmin" else ()
+        chosen = Units(reader.choices.units, "you said so", metre_kinds=frozenset(metre_kinds))
+        return replace(reader, units=chosen)
     if by_speed := _unit_by_speed(table, reader):
         return replace(reader, units=by_speed)
     return replace(reader, units=_surveyed(table, reader, dates))
@@ -300,7 +386,7 @@ def read_drafts(table: Table, reader: Reader) -> Iterator[Draft | Refused]:
 def _draft(reader: Reader, row: Row) -> Draft | Refused:
     try:
         seconds, metres = reader.seconds(row), reader.metres(row)
-        if seconds is None and not metres:
+        if not seconds and not metres:
             return Refused(row.line, "has neither a duration nor a distance", row.says)
         return Draft(
             row.line,
@@ -317,6 +403,13 @@ def _draft(reader: Reader, row: Row) -> Draft | Refused:
         return Refused(row.line, str(error), row.says)
     except (ValueError, OverflowError):
         return Refused(row.line, "has a value that cannot be read", row.says)
+
+
+def _joined_seconds(workout: float | None, row: float | None) -> float | None:
+    """Each row says the workout's time, or the time of its own set."""
+    if workout is None or row is None:
+        return row if workout is None else workout
+    return workout if workout == row else workout + row
 
 
 def _calories(reader: Reader, row: Row) -> int | None:
@@ -359,6 +452,6 @@ def _joined(workout: Draft, row: Draft) -> Draft:
     return replace(
         workout,
         metres=(workout.metres or 0) + (row.metres or 0),
-        seconds=workout.seconds if workout.seconds is not None else row.seconds,
+        seconds=_joined_seconds(workout.seconds, row.seconds),
         notes=workout.notes or row.notes,
     )

@@ -21,11 +21,12 @@ from activelog.imports.layouts import find_layout
 from activelog.imports.model import Choices, Draft, Found, Refused
 from activelog.imports.reading import Reader, make_reader, read_drafts
 from activelog.imports.table import LONGEST_FILE, Row, Table, open_table, unpacked
-from activelog.imports.units import fastest, is_too_fast
+from activelog.imports.units import fastest, is_too_fast, is_too_slow
 
 _LOOKED_AT = 1 << 20  # bytes of a table, before it is accepted
 _MOST_ENTRIES = 100_000
 _CHUNK = 1 << 18
+_TABLES = ("activities.csv", "cardioactivities.csv")  # in ZIPs: Strava's and ours, RunKeeper's
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -157,10 +158,12 @@ def _doubts(draft: Draft, now: datetime) -> Iterator[str]:
             f"{draft.metres / 1000:,.2f} km make {speed:,.0f} km/h, more than the"
             f" {fastest(draft.kind)} of {draft.kind}: are the distance and its unit right?"
         )
+    if is_too_slow(draft.kind, draft.metres or 0, draft.seconds):
+        yield "that is slower than anybody goes: are the duration and the distance right?"
     if draft.seconds is None:
         yield "the file says no duration: it was taken for 0 minutes"
-    elif draft.seconds > 7 * 86400:
-        yield f"it lasted {draft.seconds / 86400:.0f} days"
+    elif draft.seconds > 86400:
+        yield f"it lasted {draft.seconds / 3600:,.0f} hours"
     yield from _odd_time(draft.moment, now)
 
 
@@ -235,7 +238,7 @@ def _zip_kind(archive: zipfile.ZipFile) -> str:
 def _activities(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
     """The table of an archive of Strava's, or of ours."""
     names = [entry for entry in archive.infolist()
-             if entry.filename.rpartition("/")[2].lower() == "activities.csv"]  # fmt: skip
+             if entry.filename.rpartition("/")[2].lower() in _TABLES]  # fmt: skip
     return min(names, key=lambda entry: entry.filename.count("/"), default=None)
 
 
@@ -266,7 +269,8 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Any) -> No
 def _all_tracks(archive: zipfile.ZipFile) -> Iterator[Draft | Refused]:
     number, size = 0, 0
     for entry in archive.infolist():
-        if not tracks.reader_of(entry.filename):
+        name = entry.filename.rpartition("/")[2]
+        if not tracks.reader_of(name) or name.startswith("._"):  # what a Mac adds
             continue
         size += entry.file_size
         if size > LONGEST_FILE:

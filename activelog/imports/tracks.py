@@ -128,6 +128,8 @@ class _Gpx(_Handler):
             return
         if self.before:
             place, then = self.before
+            if self.time and then and self.time < then:
+                return  # out of order
             metres = _metres(place, self.point)
             seconds = abs((self.time - then).total_seconds()) if self.time and then else None
             if metres > _JUMP * max(seconds or 1, 1) and metres > 1000:
@@ -145,7 +147,7 @@ def _gpx_draft(number: int, track: _Track) -> Draft | Refused:
         return Refused(number, f"the track {why}", track.title)
     doubts = (f"{track.jumps} jumps between points were not counted",) if track.jumps else ()
     kind = activity_kind(_GPX_TYPES.get(track.kind, track.kind.replace("_", " ")))
-    seconds = (track.last - track.first).total_seconds()
+    seconds = (track.last - track.first).total_seconds() or None
     return Draft(number, kind, track.first, seconds, track.metres, track.title, track.notes,
                  doubts=doubts)  # fmt: skip
 
@@ -162,7 +164,7 @@ class _Lap:
 
     @property
     def way(self) -> float:
-        if self.metres is not None:
+        if self.metres:
             return self.metres
         return self.points[1] - self.points[0] if self.points else 0
 
@@ -227,7 +229,8 @@ class _Tcx(_Handler):
         if start is None:
             return Refused(self.count, "the activity has no time", self.sport)
         return Draft(
-            self.count, activity_kind(self.sport), start, self.totals.seconds, self.totals.metres,
+            self.count, activity_kind(self.sport), start, self.totals.seconds or None,
+            self.totals.metres,
             notes=self.notes, calories=round(self.totals.calories) or None,
         )  # fmt: skip
 
@@ -303,7 +306,7 @@ def _moment(text: str) -> datetime | None:
 
 def _float(text: str) -> float | None:
     with suppress(ValueError):
-        value = float(text.strip())
+        value = float(text.strip().replace(",", "."))
         return value if math.isfinite(value) else None
     return None
 

@@ -11,15 +11,27 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
+from activelog.imports.columns import METRES
 from activelog.imports.model import Question, Unit
 
-METRES = {"km": 1000.0, "mi": 1609.344, "m": 1.0, "yd": 0.9144}
 Scale = Literal["account", "metres"]
 _NAMES = {"km": "kilometres", "mi": "miles", "m": "metres", "yd": "yards"}
 _KEPT_PACES = 1000
 # Kilometres an hour that nobody keeps up; a type that is not here may do anything.
-FASTEST = {"running": 30, "walk": 14, "hike": 14, "swim": 9, "ride": 90, "strength": 30, "yoga": 30}
-_FASTEST_OF_ALL = 350
+FASTEST = {
+    "": 45,
+    "workout": 45,
+    "running": 30,
+    "walk": 14,
+    "hike": 14,
+    "swim": 9,
+    "ride": 90,
+    "strength": 30,
+    "yoga": 30,
+}
+_FASTEST_OF_ALL = 120
+_SLOWEST = 0.8  # of those who move at all, for ten minutes
+_MOVING = ("running", "ride", "walk", "hike", "swim")
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,11 @@ def is_too_fast(kind: str, metres: float, seconds: float | None) -> bool:
     return bool(seconds) and metres / (seconds or 1) * 3.6 > fastest(kind)
 
 
+def is_too_slow(kind: str, metres: float, seconds: float | None) -> bool:
+    moves = kind in _MOVING and metres > 0 and (seconds or 0) > 600
+    return moves and metres / (seconds or 1) * 3.6 < (0.3 if kind == "swim" else _SLOWEST)
+
+
 @dataclass(frozen=True)
 class Units:
     """`account` is the unit of distances, `why` the reason; kinds that count in metres have them
@@ -70,11 +87,12 @@ class Units:
     account: str  # a key of METRES
     why: str
     is_assumed: bool = False
+    is_said: bool = False  # by the header: no pace says otherwise
     metre_kinds: frozenset[str] = frozenset()
 
     def metres(self, row: Measured) -> float:
         scale = row.scale()
-        if scale is None or self.account in ("m", "yd"):
+        if scale is None or self.is_said or self.account in ("m", "yd"):
             scale = "metres" if row.kind in self.metre_kinds else "account"
         if scale == "account":
             return row.distance * METRES[self.account]
@@ -128,9 +146,9 @@ class UnitSurvey:
                     f" {self.reasons['mi']}): say units=km or units=mi"
                 )
             return Units(unit, self.reasons[unit], metre_kinds=metre_kinds)
-        for unit, why in (*self._weak(), *hints):
-            return Units(unit, why, True, metre_kinds)
-        return Units("km", "nothing in the file tells; kilometres were assumed", True, metre_kinds)
+        nothing: tuple[Unit, str] = ("km", "nothing in the file tells; kilometres were assumed")
+        unit, why = next(iter((*self._weak(), *hints)), nothing)
+        return Units(unit, why, is_assumed=True, metre_kinds=metre_kinds)
 
     def _vote(self, unit: Unit, row: Measured, walked: float, line: int) -> None:
         self.votes[unit] += 1

@@ -298,3 +298,124 @@ def test_a_broken_fix_is_no_way() -> None:
     good, _, _ = read(text)
     assert good[0].values.distance_km == pytest.approx(1.001, abs=0.002)
     assert "jumps" in good[0].doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Date,Time,Duration,Miles\n2024-05-22,6:30,45:00,5\n", 45),
+        ("Date,Time,Elapsed Time,Km\n2024-05-22,06:30,45:00,8\n", 45),
+        ("Datum;Zeit;Dauer;km\n22.05.2024;06:30;0:45:00;8\n", 45),
+        ("Date,Type,Distance (m),Time\n2024-05-22,Run,5000,25:00\n", 25),
+        ("Date,Type,Distance,Time\n2024-05-22,Row,5000,20:30\n", 20),
+        ("Date,Type,Distance,Duration\n2024-05-22,Walk,2100,1800\n", 30),
+        ("Date,Sport,Hours,Minutes,Seconds,Distance (km)\n2024-05-13,Run,1,10,30,12\n", 70),
+        ("Date,Activity,Duration (h:mm)\n2024-05-22,Yoga,1:30\n", 90),
+        ("Date,Activity,Duration\n2024-05-22,Gym,1.5\n", 90),
+        ("Date,Activity,Duration\n2024-05-22,Gym,3600\n", 60),
+        ("Date,Type,Km,Duration\n2024-05-22,Ride,30,1h30\n", 90),
+        ("Date,Km,Duration\n2024-05-22,8,43:10:00\n", 43),
+        ("Date,Km,Duration\n2024-05-22,10,0.0347222\n", 50),
+        ("Date,Km,Duration\n2024-05-22,8,45'30\"\n", 46),
+        ("Date,Distance (km),Pace (min/mi)\n2024-05-22,10,8:03\n", 50),
+        ("Date,Distance,Pace\n2024-05-22,10,05:12:00\n", 52),
+    ],
+)
+def test_durations_are_those_that_people_have(text: str, expected: int) -> None:
+    good, refused, _ = read(text)
+    assert not refused
+    assert good[0].values.duration_minutes in (expected, expected + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Date,Duration,Distance\n2024-05-22,60:00,6.2 mi\n", 9.978),
+        ("Date,Duration,Distance (Miles)\n2024-05-22,60:00,10 km\n", 10),
+        ("Date,Type,Duration,Distance\n2024-05-22,Rowing,10:00,2000m\n", 2),
+        ("Date,Duration,Distance\n2024-05-22,60:00,10k\n", 10),
+        ("Date,Duration,Distance,Distance Unit\n2024-05-22,30:00,2,mi\n", 3.219),
+        (
+            'Date,Type,Km,Duration\n2024-05-22,Ride,"7,5",0:20:00\n2024-05-23,Ride,20.5,1:10:00\n',
+            7.5,
+        ),
+        ("Date,Distance (km),Duration,Pace\n2024-05-22,10.1,50:00,05:00:00\n", 10.1),
+    ],
+)
+def test_distances_in_the_unit_that_they_say(text: str, expected: float) -> None:
+    assert kilometres(text)[0] == expected
+    if "Miles" not in text and "km)" in text:
+        assert kilometres(text, units="mi")[0] == expected  # the header has said it
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Jan 5, 2025 5:04 PM UTC", "2025-01-05 17:04"),
+        ("Jan 5, 2025 5:04 PM EST", "2025-01-05 22:04"),
+        ("Jan 5, 2025 5:04 PM -0500", "2025-01-05 22:04"),
+        ("2025-01-05 06:10 (PST)", "2025-01-05 14:10"),
+        ("Sun Jan 5 2025 10:00:00 GMT+0200 (CEST)", "2025-01-05 08:00"),
+        ("12 Mar 2021", "2021-03-12 00:00"),
+        ("2024-05-23 7h05", "2024-05-23 07:05"),
+    ],
+)
+def test_moments_with_halves_and_zones(date: str, expected: str) -> None:
+    good, refused, _ = read(f'Date,Duration\n"{date}",30:00\n')
+    assert not refused
+    assert f"{good[0].values.activity_date.astimezone(UTC):%Y-%m-%d %H:%M}" == expected
+
+
+def test_the_date_beats_other_dates() -> None:
+    good, _, _ = read("Created,Date,Duration,Km\n2026-01-01,2024-05-22,45:00,8\n")
+    assert good[0].values.activity_date.year == 2024
+
+
+def test_durations_that_nothing_tells_are_a_question() -> None:
+    with pytest.raises(Question, match="h:mm"):
+        read("Date,Activity,Duration\n2024-05-22,Yoga,1:30\n")
+
+
+def test_what_is_slower_than_anybody_is_doubtful() -> None:
+    good, _, _ = read("Date,Type,Km,Duration\n2024-05-22,Run,5,12:00:30\n")
+    assert "slower" in good[0].doubts[0]
+
+
+def test_sets_of_one_day_add_up_and_runs_are_no_exercises() -> None:
+    sets = "Date,Exercise,Category,Weight,Reps,Distance,Time\n"
+    sets += "2024-05-22,Bench,Chest,60,8,,\n2024-05-22,Plank,Core,,,,0:20:00\n"
+    sets += "2024-05-22,Bike,Cardio,,,10,0:10:00\n"
+    assert minutes(sets) == [30]
+    runs = "Date,Exercise,Duration,Distance (km)\n2024-05-22,Running,50:00,10\n"
+    runs += "2024-05-22,Walking,30:00,3\n"
+    good, _, _ = read(runs)
+    assert [row.values.activity_type for row in good] == ["running", "walk"]
+
+
+def test_strava_without_a_second_distance_in_any_language() -> None:
+    header = "Aktivitäts-ID,Aktivitätsdatum,Name,Aktivitätsart,Beschreibung,Verstrichene Zeit,Distanz,Relative,Pendeln,Ausrüstung,Dateiname"  # noqa: E501
+    rows = '1001,"15.01.2024, 06:30:00",A,Lauf,,1800,"5,02",,false,,activities/1.gpx\n'
+    rows += '1002,"16.01.2024, 06:30:00",B,Schwimmen,,1800,"1.500",,false,,activities/2.gpx\n'
+    good, refused, source = read(f"{header}\n{rows}")
+    assert (source.name, refused) == ("strava", [])
+    assert [(row.values.duration_minutes, row.values.distance_km) for row in good] == [
+        (30, 5.02),
+        (30, 1.5),
+    ]
+
+
+def test_points_out_of_order_and_laps_that_lie() -> None:
+    points = "".join(
+        f'<trkpt lat="{47 + n / 1000}" lon="8"><time>2024-01-01T10:0{n}:00Z</time></trkpt>'
+        for n in (0, 1, 2, 5, 4, 3, 6)
+    )
+    [row], _, _ = read(f"<gpx><trk><trkseg>{points}</trkseg></trk></gpx>")
+    assert row.values.distance_km == pytest.approx(0.667, abs=0.002)
+    lap = "<TotalTimeSeconds>1800,5</TotalTimeSeconds><DistanceMeters>0</DistanceMeters>"
+    track = "".join(
+        f"<Trackpoint><DistanceMeters>{n}</DistanceMeters></Trackpoint>" for n in (0, 900, 2000)
+    )
+    text = "<TrainingCenterDatabase><Activity Sport='Running'><Id>2024-01-01T10:00:00Z</Id>"
+    text += f"<Lap StartTime='2024-01-01T10:00:00Z'>{lap}<Track>{track}</Track></Lap></Activity>"
+    [row], _, _ = read(text + "</TrainingCenterDatabase>")
+    assert (row.values.duration_minutes, row.values.distance_km) == (30, 2)
