@@ -15,6 +15,7 @@ from activelog.services import Services
 Thing = Literal["activities", "photo_bytes", "export_bytes", "imports_today"]
 
 _REMEMBERED_SECONDS = 600.0
+_FULL_SECONDS = 5.0  # whoever tries again at once is not counted again
 _MOST_REMEMBERED = 10_000
 _FULL: dict[Thing, str] = {
     "activities": "you keep {} activities, and that is the limit; delete some that you do not need",
@@ -41,14 +42,22 @@ async def take_activity(services: Services, user_id: int) -> None:
     knows how much room there was, and takes off what it has logged."""
     now, quotas = time.monotonic(), services.settings.quotas
     until, room = services.activity_room.get(user_id, (0.0, 0))
+    if room < 1 and now < until:
+        raise _full(quotas, "activities")
     if now > until or room < 1:
         room = quotas.activities - await services.batch(_activities, user_id)
         if room < 1:
+            services.activity_room[user_id] = now + _FULL_SECONDS, 0
             raise _full(quotas, "activities")
         until = now + _REMEMBERED_SECONDS
         if len(services.activity_room) >= _MOST_REMEMBERED:
             services.activity_room.clear()
     services.activity_room[user_id] = until, room - 1
+
+
+def forget(services: Services, user_id: int) -> None:
+    """There may be room again."""
+    services.activity_room.pop(user_id, None)
 
 
 def shown(thing: Thing, amount: int) -> str:

@@ -13,6 +13,7 @@ from activelog.activities import queries
 from activelog.activities.model import Photo, Photos
 from activelog.base.errors import AppError, JobError
 from activelog.base.pictures import NotAPicture, Picture, clean_picture
+from activelog.base.processes import TooCostly
 from activelog.database import Conn
 from activelog.http import Endpoint, files
 from activelog.services import Services, of_request
@@ -112,8 +113,10 @@ async def _clean(services: Services, user_id: int, path: Path) -> Picture:
         )
     except NotAPicture as error:
         raise AppError("invalid request", str(error)) from None
-    except JobError as error:
+    except TooCostly as error:
         raise AppError("invalid request", f"the picture cannot be read: {error}") from None
+    except JobError:
+        raise AppError("unavailable", "try again in a moment", 503, retry_after=5) from None
 
 
 ENDPOINTS = [

@@ -68,9 +68,11 @@ async def change(request: Request, user_id: int, activity_id: int, body: Change)
 
 async def delete(request: Request, user_id: int, activity_id: int) -> Response:
     """Deletes an activity."""
-    async with of_request(request).pool.connection() as conn:
+    services = of_request(request)
+    async with services.pool.connection() as conn:
         if not await queries.delete(conn, activity_id, user_id):
             raise AppError.not_found("activity")
+    quotas.forget(services, user_id)
     return Response(status_code=204)
 
 

@@ -33,6 +33,10 @@ def die_with_parent(parent: int, how: signal.Signals) -> None:
         os._exit(1)
 
 
+class TooCostly(JobError):
+    """Work that wants more time or memory than there is for it."""
+
+
 class Offload:
     """`await offload(function, …, owner=user_id)`: a function of a module, with arguments that can
     be pickled, in a process of its own.
@@ -63,6 +67,7 @@ class Offload:
         better; and what `function` raises."""
         process = await self._begin(owner)
         work = asyncio.ensure_future(asyncio.to_thread(process.call, function, args, seconds))
+        work.add_done_callback(lambda done: self._end(owner, process, done))
         try:
             value: R = await asyncio.shield(work)
             return value
@@ -70,10 +75,7 @@ class Offload:
             while not work.done():  # its process may only be starting
                 process.kill()
                 await asyncio.wait([work], timeout=0.1)
-            work.exception()  # nobody asks for it
             raise
-        finally:
-            self._end(owner, process)
 
     def close(self) -> None:
         for process in self._all:
@@ -90,7 +92,12 @@ class Offload:
                 self._end(owner, turn.result())
             raise
 
-    def _end(self, owner: object, process: "_Process") -> None:
+    def _end(
+        self, owner: object, process: "_Process", work: "asyncio.Future[Any] | None" = None
+    ) -> None:
+        """Only when the thread is done with it: nobody else may have the process before."""
+        if work is not None and not work.cancelled():
+            work.exception()  # perhaps nobody asks for it
         self._free.append(process)
         self._at_work[owner] -= 1
         self._at_work += Counter()  # without zeros
@@ -130,7 +137,7 @@ class _Process:
         try:
             pipe.send((function, args))
             if not pipe.poll(seconds):
-                raise JobError(f"the work took longer than {seconds:.0f} seconds")
+                raise TooCostly(f"it takes longer than {seconds:.0f} seconds")
             is_good, value = pipe.recv()
         except (EOFError, OSError):
             self._drop()
@@ -181,7 +188,7 @@ def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool,
     try:
         return True, function(*args)
     except MemoryError:
-        return False, JobError("the work needs more memory than it may have")
+        return False, TooCostly("it needs more memory than it may have")
     except Exception as error:
         return False, error
 

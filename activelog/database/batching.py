@@ -14,6 +14,7 @@ from activelog.database import Conn, Pool, is_away
 
 _MOST = 100  # in one statement
 _AT_ONCE = 2  # statements of one query
+_ALONE = 10  # statements of one call each, after one of them held up the others
 # Seconds. What takes longer waits for somebody's lock: then its calls run each alone, and others
 # do not wait for it.
 _PATIENCE = 0.5
@@ -38,6 +39,7 @@ class Batcher:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._waiting: dict[Any, _Waiting] = {}
+        self._alone = asyncio.Semaphore(_ALONE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, query: Query[Ask, Answer], ask: Ask) -> Answer:
@@ -89,11 +91,15 @@ class Batcher:
                 _settle_all(wanted, error)
             else:
                 for one in wanted:
-                    self._start(self._run(query, [one]))
+                    self._start(self._run_alone(query, one))
         else:
             for (_, answer), value in zip(wanted, found, strict=True):
                 if not answer.done():
                     answer.set_result(value)
+
+    async def _run_alone(self, query: Query[Any, Any], one: _Call) -> None:
+        async with self._alone:
+            await self._run(query, [one])
 
 
 async def _ask(conn: Conn, query: Query[Any, Any], asks: Sequence[Any]) -> Sequence[Any]:
@@ -101,11 +107,16 @@ async def _ask(conn: Conn, query: Query[Any, Any], asks: Sequence[Any]) -> Seque
     if len(asks) == 1:
         return await query(conn, asks)
     loop = asyncio.get_running_loop()
-    timer = loop.call_later(_PATIENCE, lambda: asyncio.ensure_future(conn.cancel_safe()))
+    cancelling: list[asyncio.Task[None]] = []
+    timer = loop.call_later(
+        _PATIENCE, lambda: cancelling.append(asyncio.create_task(conn.cancel_safe()))
+    )
     try:
         return await query(conn, asks)
     finally:
         timer.cancel()
+        if cancelling:  # or it would cancel what the connection does next, for somebody else
+            await asyncio.shield(asyncio.wait(cancelling))
 
 
 def _settle_all(wanted: Sequence[_Call], error: Exception) -> None:

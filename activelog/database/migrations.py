@@ -48,6 +48,8 @@ def migrate(url: str) -> list[str]:
     MigrationError, also for a Postgres that is too old and for a role that may not create."""
     try:
         return _migrate(url)
+    except psycopg.errors.RaiseException as error:  # of a migration that cannot go on
+        raise MigrationError(str(error).splitlines()[0]) from None
     except psycopg.errors.InsufficientPrivilege as error:
         reason = str(error).splitlines()[0]
         raise MigrationError(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
@@ -38,7 +39,7 @@ async def download_csv(request: Request, user_id: int, query: CsvQuery) -> Respo
         return Response(None, 200, _headers(file_name), CONTENT_TYPES[query.suffix])
     async with AsyncExitStack() as stack:
         stack.enter_context(services.downloads(user_id))
-        if services.streams.locked():
+        if services.streams.locked() or _disk_is_full():
             message = "too many downloads at the moment; try again"
             raise AppError("busy", message, 503, retry_after=5)
         spool = _Spool(_chunks(services, selection, query))
@@ -57,6 +58,10 @@ async def _chunks(
     ):
         async for chunk in gzipped(chunks) if wanted.gzip else chunks:
             yield chunk
+
+
+def _disk_is_full() -> bool:
+    return shutil.disk_usage(tempfile.gettempdir()).free < _LONGEST
 
 
 class _Spool:
@@ -78,6 +83,8 @@ class _Spool:
         place = 0
         while await self._more(place):
             piece = os.pread(self._file.fileno(), _PIECE, place)
+            if not piece:
+                raise OSError("the file of the download is shorter than it was")
             place += len(piece)
             yield piece
 
@@ -85,6 +92,13 @@ class _Spool:
         self._writer.cancel()
         await asyncio.wait([self._writer])
         self._file.close()
+
+    def _append(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        while rest:  # of a disk that is nearly full it writes a part, and then raises
+            written = self._file.write(rest)
+            self._size += written
+            rest = rest[written:]
 
     async def _more(self, place: int) -> bool:
         """Waits until there is something behind `place`; False when nothing will come."""
@@ -99,8 +113,7 @@ class _Spool:
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    self._file.write(chunk)
-                    self._size += len(chunk)
+                    self._append(chunk)
                     if self._size > _LONGEST:
                         raise AppError("too large", "take an export in the background for so much")
                     self._grown.set()

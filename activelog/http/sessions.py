@@ -60,13 +60,20 @@ async def end_session(services: Services, session: SessionId) -> None:
 
 async def ask_for_endings(services: Services) -> None:
     """So that what ended in this process is over at once."""
+    async with services.endings.asking:
+        await _ask(services)
+
+
+async def _ask(services: Services) -> None:
     known = services.endings
-    if time.monotonic() - known.began_at > _ANEW:
-        known.forget(time.monotonic())
-    params = {"hours": auth.SESSION_HOURS, "since": known.newest}
+    is_anew = time.monotonic() - known.began_at > _ANEW
+    params = {"hours": auth.SESSION_HOURS, "since": None if is_anew else known.newest}
     async with services.pool.connection() as conn:
-        for row in await (await conn.execute(_SQL["endings"], params)).fetchall():
-            known.add(*row)
+        rows = await (await conn.execute(_SQL["endings"], params)).fetchall()
+    if is_anew:
+        known.forget(time.monotonic())
+    for row in rows:
+        known.add(*row)
     known.asked_at = time.monotonic()
 
 
@@ -90,7 +97,7 @@ async def _session(services: Services, token: str) -> SessionId:
     if time.monotonic() - known.asked_at > _ASKED_EVERY:
         async with known.asking:
             if time.monotonic() - known.asked_at > _ASKED_EVERY:
-                await ask_for_endings(services)
+                await _ask(services)
     if known.have(session):
         raise auth.unauthorized("the session is over; sign in again")
     return session

@@ -55,12 +55,15 @@ BEGIN
     PERFORM FROM mail_pace ORDER BY lane FOR UPDATE;
     _now := clock_timestamp();
     SELECT greatest(next_at, _now - interval '1 second') INTO _sent FROM mail_pace WHERE lane = 'all';
-    IF _turn IS NULL THEN
+    -- A turn that is missed, or that what was sent has overtaken, is taken anew, at the end: or all that
+    -- are late would come back together again and again.
+    IF _turn IS NULL OR (_lane <> 'critical' AND _sent > greatest(_turn, _now + make_interval(secs => _patience))) THEN
         SELECT * INTO _pace FROM mail_pace WHERE lane = _lane;
         IF NOT EXISTS (SELECT FROM mail_pace WHERE lane NOT IN ('all', _lane) AND next_at > _now) THEN
             _pace.share := 1;
         END IF;
-        _turn := greatest(_pace.next_at, _now - interval '1 second');
+        _turn := greatest(_pace.next_at, _now - interval '1 second',
+                          CASE WHEN _lane <> 'critical' THEN _sent END);
         UPDATE mail_pace SET next_at = _turn + make_interval(secs => 1 / (_per_second * _pace.share))
         WHERE lane = _lane;
     END IF;

@@ -82,7 +82,9 @@ ON CONFLICT (address) DO UPDATE
 -- name: most_are_refused
 -- Of the last mails that were sent or refused: then the relay or we are the fault, and no address.
 SELECT count(*) FILTER (WHERE state = 'failed') * 2 > count(*) AND count(*) >= 10 FROM (
-    SELECT state FROM mails WHERE state IN ('sent', 'failed') AND finished_at > now() - interval '1 hour'
+    SELECT state FROM mails
+    WHERE id > (SELECT max(id) - 10000 FROM mails)
+      AND state IN ('sent', 'failed') AND finished_at > now() - interval '1 hour'
     ORDER BY id DESC LIMIT 100
 ) AS latest
 

@@ -7,3 +7,9 @@ WHERE id IN (
       AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.status IN ('todo', 'doing')
                       AND j.args->>'user_id' = m.user_id::text)
     ORDER BY m.created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
+-- name: suppressed_addresses
+-- Long enough that a second refusal is known for one.
+DELETE FROM suppressed_addresses WHERE address IN (
+    SELECT address FROM suppressed_addresses WHERE until < %(now)s::timestamptz - interval '90 days'
+    ORDER BY until LIMIT %(page)s FOR UPDATE SKIP LOCKED)

@@ -10,3 +10,4 @@ ALTER TABLE mails ADD COLUMN turn_at timestamptz;
 
 -- An address is not given up for ever.
 ALTER TABLE suppressed_addresses ADD COLUMN until timestamptz NOT NULL DEFAULT now() + interval '30 days';
+CREATE INDEX suppressed_addresses_until ON suppressed_addresses (until);

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
+from activelog import database
 from activelog.database import Conn
+from activelog.database.batching import Batcher
 from tests.conftest import World
 
 HUNDREDTHS = "SELECT 100 / n FROM unnest(%s::integer[]) WITH ORDINALITY AS w (n, at) ORDER BY at"
@@ -82,3 +84,22 @@ async def test_nobody_waits_for_a_lock_on_somebody_elses_row(world: World) -> No
         assert not any(task.done() for task in waiting)
     await asyncio.wait_for(asyncio.gather(*waiting), 10)
     assert await world.value("SELECT count(*) FROM activities") == 9
+
+
+async def test_a_batch_that_is_slow_cancels_nobody_elses_statement(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends in the moment in which it is cancelled, and its connection goes on to somebody."""
+    monkeypatch.setattr("activelog.database.batching._PATIENCE", 0.05)
+
+    async def slow(conn: Conn, numbers: Sequence[float]) -> list[float]:
+        await conn.execute("SELECT pg_sleep(%s)", [max(numbers)])
+        return list(numbers)
+
+    async with database.make_pool(world.settings.database_url, max_size=1, application="t") as pool:
+        batch = Batcher(pool)
+        for delay in range(20):
+            seconds = 0.045 + delay / 2000
+            await asyncio.gather(*(batch(slow, seconds) for _ in range(4)), return_exceptions=True)
+            async with pool.connection() as conn:
+                await conn.execute("SELECT pg_sleep(0.01)")

@@ -1,3 +1,4 @@
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from typing import Any
 
@@ -191,3 +192,15 @@ async def test_a_person_follows_so_many_jobs_at_a_time(world: World) -> None:
         assert (await ada.get(f"{job['status_url']}/events")).status_code == 429
     await world.work()
     assert (await bob.get(f"{his['status_url']}/events")).status_code == 200
+
+
+async def test_a_file_that_the_disk_cut_breaks_the_download(world: World) -> None:
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"x" * 1000
+
+    spool = stream._Spool(chunks())
+    await spool.begun()
+    spool._file.truncate(10)
+    with pytest.raises(OSError, match="shorter"), anyio.fail_after(5):
+        assert [piece async for piece in spool.read()]
+    await spool.close()

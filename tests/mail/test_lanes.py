@@ -135,3 +135,20 @@ async def test_when_most_are_refused_no_address_is_given_up(world: World) -> Non
     await world.rows("UPDATE mails SET state = 'sent' WHERE dedup_key > '3'")
     async with world.pool.connection() as conn:
         assert not await queries.most_are_refused(conn)
+
+
+async def test_mails_that_missed_their_turns_take_new_ones_and_do_not_come_back_together(
+    settings: Settings,
+) -> None:
+    async with running(replace(settings, mails_per_second=5.0)) as world:
+        await reports(world, 40)
+        rows = await world.rows(
+            "INSERT INTO mails (kind, user_id, dedup_key, message_id, turn_at)"
+            " SELECT 'weekly_summary', id, '2024-01-07', '<x>', now() - interval '1 hour'"
+            " FROM users RETURNING id"
+        )
+        async with world.pool.connection() as conn:
+            turns = [await queries.take_turn(conn, one, "low", 5.0, 0.5) for (one,) in rows]
+        waiting = sorted(turn for turn in turns if turn > 0.5)
+        assert len(waiting) > 25
+        assert waiting[-1] - waiting[0] > 4  # one behind the other
