@@ -81,6 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     admin.add_argument("--revoke", action="store_true", help="no more")
     admin.set_defaults(run=_admin)
 
+    jobs = commands.add_parser("jobs", help="list, show, retry, cancel or delete jobs")
+    queues = commands.add_parser("queues", help="list, pause or resume queues")
+    if sys.argv[1:2] in (["jobs"], ["queues"]):  # what they need takes time to load
+        from activelog.operations import shell
+
+        shell.complete(jobs, queues)
+
     document = commands.add_parser("openapi", help="print the OpenAPI document")
     document.set_defaults(run=_openapi)
     return parser

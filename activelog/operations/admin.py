@@ -155,7 +155,7 @@ async def audit(conn: Conn) -> list[Noted]:
     return await database.many(conn, _SQL["audit"], {}, Noted)
 
 
-async def note(conn: Conn, user_id: int, action: str, subject: str) -> None:
+async def note(conn: Conn, user_id: int | None, action: str, subject: str) -> None:
     params = {"user_id": user_id, "action": action, "subject": subject}
     await database.execute(conn, _SQL["note"], params)
 

@@ -1,0 +1,110 @@
+"""`activelog jobs` and `activelog queues`: what the jobs page does, from the shell; with `--json`
+for programs. What is done is noted in the audit, like there."""
+
+import argparse
+import asyncio
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, get_args
+
+import msgspec
+
+from activelog import database
+from activelog.base.errors import AppError, CommandError
+from activelog.base.settings import Settings
+from activelog.database import Conn
+from activelog.operations import admin
+from activelog.operations.model import Action, JobFilter
+
+_SECONDS = 30  # that a search may take
+_FILTERS = ("status", "queue", "task", "text")
+
+
+def complete(jobs: argparse.ArgumentParser, queues: argparse.ArgumentParser) -> None:
+    """Their actions."""
+    actions = jobs.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the newest that match")
+    for name in _FILTERS:
+        listing.add_argument(f"--{name}")
+    listing.add_argument("--limit", type=int, default=50)
+    listing.set_defaults(act=_list)
+    showing = actions.add_parser("show", help="a job, its events and errors")
+    showing.add_argument("id", type=int)
+    showing.set_defaults(act=_show)
+    for action in get_args(Action):
+        doing = actions.add_parser(action.replace("_", "-"))
+        doing.add_argument("ids", type=int, nargs="+", metavar="id")
+        doing.set_defaults(act=_do, action=action)
+    actions = queues.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("list").set_defaults(act=_queues)
+    for name in ("pause", "resume"):
+        switching = actions.add_parser(name)
+        switching.add_argument("queue")
+        switching.set_defaults(act=_switch, action=name)
+    for parser in (jobs, queues):
+        parser.set_defaults(run=run)
+        parser.add_argument("--json", action="store_true", help="one object a line")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    try:
+        rows = asyncio.run(_run(arguments, Settings.from_env(os.environ)))
+    except (AppError, msgspec.ValidationError) as error:
+        raise CommandError(str(error)) from None
+    for row in rows:
+        print(json.dumps(row, default=str) if arguments.json else _line(row))
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings) -> Iterable[dict[str, Any]]:
+    async with (
+        database.make_pool(
+            settings.database_url, max_size=1, application="activelog", is_pooled=settings.is_pooled
+        ) as pool,
+        database.searching(pool, _SECONDS) as conn,
+    ):
+        found: list[dict[str, Any]] = await arguments.act(conn, arguments)
+        return found
+
+
+async def _list(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    fields = {name: value for name in _FILTERS if (value := getattr(arguments, name))}
+    wanted = msgspec.convert(fields, JobFilter)
+    return [asdict(job) for job in await admin.jobs(conn, wanted, arguments.limit)]
+
+
+async def _show(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    job = await admin.job(conn, arguments.id)
+    if job is None:
+        raise CommandError(f"there is no job {arguments.id}")
+    events = await admin.events(conn, job.id)
+    errors = await admin.errors(conn, job.id)
+    return [asdict(job), *map(asdict, events), *map(asdict, errors)]
+
+
+async def _do(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    done = await admin.act(conn, arguments.action, arguments.ids)
+    for job_id in arguments.ids:
+        await admin.note(conn, None, arguments.action, f"job {job_id}, from the shell")
+    if done < len(arguments.ids):
+        print(f"{len(arguments.ids) - done} of them are in another state, or gone")
+    return [{"action": arguments.action, "jobs": done}]
+
+
+async def _queues(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    return [asdict(queue) for queue in await admin.queues(conn)]
+
+
+async def _switch(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    switch = admin.pause if arguments.action == "pause" else admin.resume
+    await switch(conn, arguments.queue)
+    await admin.note(conn, None, arguments.action, f"queue {arguments.queue}, from the shell")
+    return [{"queue": arguments.queue, "paused": arguments.action == "pause"}]
+
+
+def _line(row: dict[str, Any]) -> str:
+    """For people: what there is, in one line."""
+    return "  ".join(
+        f"{name}={value}" for name, value in row.items() if value not in (None, "", [])
+    )

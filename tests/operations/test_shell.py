@@ -1,0 +1,35 @@
+"""Jobs and queues from the shell."""
+
+import json
+
+import pytest
+
+from tests import processes
+from tests.conftest import World
+
+pytestmark = pytest.mark.slow
+
+
+async def test_jobs_are_listed_shown_and_retried(world: World, environment: dict[str, str]) -> None:
+    def run(*arguments: str, code: int = 0) -> list[dict[str, object]]:
+        ended = processes.run("activelog", *arguments, env=environment)
+        assert ended.returncode == code, ended.stderr
+        return [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status)"
+        " VALUES ('low', 'noop', '{}', 'failed'), ('default', 'noop', '{}', 'todo')"
+    )
+    [failed] = run("jobs", "--json", "list", "--status", "failed")
+    assert (failed["task"], failed["queue"]) == ("noop", "low")
+    assert run("jobs", "--json", "show", str(failed["id"]))[0]["status"] == "failed"
+    assert run("jobs", "--json", "retry", str(failed["id"])) == [{"action": "retry", "jobs": 1}]
+    assert run("jobs", "--json", "list", "--status", "failed") == []
+    assert run("queues", "--json", "pause", "low") == [{"queue": "low", "paused": True}]
+    low = next(one for one in run("queues", "--json", "list") if one["queue"] == "low")
+    assert low["paused"] is True
+    assert "job" in await world.value("SELECT subject FROM audit ORDER BY id LIMIT 1")
+    wrong = processes.run("activelog", "jobs", "list", "--status", "odd", env=environment)
+    assert wrong.returncode == 1
+    assert "Traceback" not in wrong.stderr
+    assert processes.run("activelog", "jobs", "show", "99", env=environment).returncode == 1
