@@ -92,6 +92,17 @@ class Photo(msgspec.Struct):
     created_at: Moment
 
 
+@dataclass(frozen=True)
+class StoredPhoto:
+    """One whose object is in the storage already."""
+
+    id: UUID
+    object_key: str
+    width: int  # pixels
+    height: int
+    size: int  # bytes
+
+
 class Photos(msgspec.Struct):
     """Oldest first."""
 

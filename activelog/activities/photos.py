@@ -10,7 +10,7 @@ from starlette.responses import Response
 from activelog import database, http
 from activelog.accounts import quotas
 from activelog.activities import queries
-from activelog.activities.model import Photo, Photos
+from activelog.activities.model import Photo, Photos, StoredPhoto
 from activelog.base.errors import AppError, JobError
 from activelog.base.pictures import NotAPicture, Picture, clean_picture
 from activelog.base.processes import TooCostly
@@ -43,7 +43,8 @@ async def add(request: Request, user_id: int, activity_id: int) -> Response:
         async with database.transaction(services.pool) as conn:
             await queries.lock(conn, activity_id, user_id)  # others may be adding, too
             await _check_room(conn, user_id, activity_id)
-            added = await queries.add_photo(conn, photo_id, user_id, activity_id, key, picture)
+            photo = StoredPhoto(photo_id, key, picture.width, picture.height, len(picture.data))
+            added = await queries.add_photo(conn, user_id, activity_id, photo)
     except AppError:
         await services.storage.remove(key)
         raise

@@ -1,11 +1,11 @@
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
 from activelog import database
-from activelog.activities.model import Activity, Photo, Values
+from activelog.activities.model import Activity, Photo, StoredPhoto, Values
 from activelog.base.date_ranges import Selection
-from activelog.base.pictures import Picture
 from activelog.database import Conn
 
 _SQL = database.queries("activities")
@@ -49,19 +49,9 @@ async def delete(conn: Conn, activity_id: int, user_id: int) -> bool:
     return await database.execute(conn, _SQL["delete"], params) == 1
 
 
-async def add_photo(
-    conn: Conn, photo_id: UUID, user_id: int, activity_id: int, key: str, picture: Picture
-) -> Photo | None:
+async def add_photo(conn: Conn, user_id: int, activity_id: int, photo: StoredPhoto) -> Photo | None:
     """None when the activity is not there any more."""
-    params = {
-        "id": photo_id,
-        "user_id": user_id,
-        "activity_id": activity_id,
-        "object_key": key,
-        "width": picture.width,
-        "height": picture.height,
-        "size": len(picture.data),
-    }
+    params = asdict(photo) | {"user_id": user_id, "activity_id": activity_id}
     return await database.one(conn, _SQL["add_photo"], params, Photo)
 
 

@@ -12,7 +12,7 @@ from activelog import database, tickets
 from activelog.accounts import quotas
 from activelog.base.errors import AppError, Permanent
 from activelog.database import Conn
-from activelog.imports import queries
+from activelog.imports import photos, queries
 from activelog.imports.model import Choices, Found, Import, Refused
 from activelog.imports.queries import Similar
 from activelog.imports.source import Source, open_source
@@ -35,6 +35,8 @@ class Report:
     rejected: int = 0
     doubtful: int = 0
     skipped: int = 0  # for being similar
+    photos: int = 0
+    problems: list[str] = field(default_factory=list)  # with photos
     errors: list[dict[str, Any]] = field(default_factory=list)
     doubts: list[dict[str, Any]] = field(default_factory=list)
     similar: list[Similar] = field(default_factory=list)
@@ -79,7 +81,8 @@ class Report:
             "doubts": self.doubts,
             "similar": [msgspec.to_builtins(one) for one in self.similar],
             "units": self.source.units,
-            "remarks": list(self.source.remarks),
+            "photos": self.photos,
+            "remarks": [*self.source.remarks, *self.problems[:KEPT_ERRORS]],
         }
 
 
@@ -93,10 +96,12 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
     """All good rows and the ticket's completion in one transaction. False when the ticket was
     finished or cancelled meanwhile: then nothing was imported."""
     choices = msgspec.convert(wanted.choices, Choices)
+    problems: list[str] = []
+    prepared = [] if wanted.dry_run else await _prepare_photos(job, file, choices, problems)
     with ExitStack() as stack:
         opening = open_source(file, choices, job.services.clock())
         source = await asyncio.to_thread(stack.enter_context, opening)
-        report = Report(source, wanted.dry_run)
+        report = Report(source, wanted.dry_run, problems=problems)
         completed = False
         async with job.services.pool.connection() as conn, conn.transaction() as transaction:
             await queries.make_incoming(conn)
@@ -104,7 +109,9 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             await _drop_known(conn, job.user_id, report, choices)
             if not wanted.dry_run:
                 await _check_room(conn, job, report.imported)
+                ids = await queries.number(conn, sorted({one.line for one in prepared}))
                 await queries.take_in(conn, job.user_id)
+                report.photos = await photos.take_in(conn, job.user_id, prepared, ids)
             completed = await tickets.complete(
                 conn, job.ticket_id, message=report.message(), result=report.result(), days=None
             )
@@ -118,6 +125,16 @@ async def _check_room(conn: Conn, job: TrackedJob, more: int) -> None:
         await quotas.check(conn, job.services.settings.quotas, job.user_id, "activities", more)
     except AppError as error:
         raise Permanent(str(error)) from None
+
+
+async def _prepare_photos(
+    job: TrackedJob, file: BinaryIO, choices: Choices, problems: list[str]
+) -> list[photos.Prepared]:
+    """Of an archive; the file is opened for this alone."""
+    with ExitStack() as stack:
+        opening = open_source(file, choices, job.services.clock())
+        source = await asyncio.to_thread(stack.enter_context, opening)
+        return await photos.prepare(job, source, problems) if source.archive else []
 
 
 async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices) -> None:

@@ -70,6 +70,8 @@ class Found:
     line: int
     values: Values
     doubts: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()  # names in the archive
+    own_id: str = ""  # of the activity where it was exported from
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,4 @@ class Draft:
     calories: int | None = None
     tags: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()

@@ -64,5 +64,11 @@ async def drop_similar(conn: Conn) -> int:
     return await database.execute(conn, _SQL["drop_similar"], {})
 
 
+async def number(conn: Conn, lines: list[int]) -> dict[int, int]:
+    """The ids that the activities of these lines will have; of those that come in."""
+    cursor = await conn.execute(_SQL["number"], {"lines": lines})
+    return dict(await cursor.fetchall())
+
+
 async def take_in(conn: Conn, user_id: int) -> int:
     return await database.execute(conn, _SQL["take_in"], {"user_id": user_id})

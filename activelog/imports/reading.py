@@ -26,6 +26,7 @@ from activelog.imports.units import Measured, Units, UnitSurvey
 _NUMBERS = ("distance", "duration", "moving", "calories", "speed", "stride", "cadence", "steps",
             "temperature")  # fmt: skip
 _MOST_KILOMETRES = 300  # more than that in a column without a unit are metres
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _KEPT = 1000  # rows of which medians are taken
 
 
@@ -398,6 +399,7 @@ def _draft(reader: Reader, row: Row) -> Draft | Refused:
             notes=reader.text(row, "notes").strip(),
             calories=_calories(reader, row),
             tags=_tags(reader.text(row, "tags")),
+            photos=_media(row),
         )
     except AppError as error:
         return Refused(row.line, str(error), row.says)
@@ -415,6 +417,12 @@ def _joined_seconds(workout: float | None, row: float | None) -> float | None:
 def _calories(reader: Reader, row: Row) -> int | None:
     found = reader.number(row, "calories")
     return None if found is None or found <= 0 else round(found)
+
+
+def _media(row: Row) -> tuple[str, ...]:
+    """Of a row of Strava's archive: `media/a.jpg|media/b.mp4`, in a column of any language."""
+    cell = next((text for text in row.cells if text.startswith("media/")), "")
+    return tuple(name for name in cell.split("|") if name.lower().endswith(_PICTURES))
 
 
 def _tags(text: str) -> tuple[str, ...]:

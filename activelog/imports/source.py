@@ -1,10 +1,12 @@
 """A file of any kind that we know, as rows that come in or are refused."""
 
+import csv
+import io
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
@@ -24,6 +26,7 @@ from activelog.imports.table import LONGEST_FILE, Row, Table, open_table, unpack
 from activelog.imports.units import fastest, is_too_fast, is_too_slow
 
 _LOOKED_AT = 1 << 20  # bytes of a table, before it is accepted
+LARGEST_PHOTO = 20 * 1024 * 1024  # bytes
 _MOST_ENTRIES = 100_000
 _CHUNK = 1 << 18
 _TABLES = ("activities.csv", "cardioactivities.csv")  # in ZIPs: Strava's and ours, RunKeeper's
@@ -40,6 +43,20 @@ class Source:
     rows: Iterator[Found | Refused]
     units: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    archive: zipfile.ZipFile | None = None
+
+    def photo(self, name: str) -> bytes:
+        """Of the archive. Raises Permanent for one that is not there, too large or damaged."""
+        assert self.archive is not None
+        with _zip_errors():
+            try:
+                entry = _entry(self.archive, name)
+            except KeyError:
+                raise Permanent("the archive does not hold it") from None
+            if entry.file_size > LARGEST_PHOTO:
+                raise Permanent(f"it has more than {LARGEST_PHOTO:,} bytes")
+            with self.archive.open(entry) as file:
+                return file.read(LARGEST_PHOTO)
 
 
 def check_beginning(data: bytes) -> None:
@@ -147,7 +164,7 @@ def _found(draft: Draft, choices: Choices, now: datetime) -> Found | Refused:
         )
     except AppError as error:
         return Refused(draft.line, str(error), draft.title)
-    return Found(draft.line, values, draft.doubts + tuple(_doubts(draft, now)))
+    return Found(draft.line, values, draft.doubts + tuple(_doubts(draft, now)), draft.photos)
 
 
 def _doubts(draft: Draft, now: datetime) -> Iterator[str]:
@@ -174,6 +191,43 @@ def _odd_time(moment: datetime, now: datetime) -> Iterator[str]:
         yield f"{moment:%Y-%m-%d} is before trackers were"
 
 
+def _with_details(
+    rows: Iterator[Found | Refused], archive: zipfile.ZipFile, stack: ExitStack
+) -> Iterator[Found | Refused]:
+    """What our own archive has beside activities.csv: calories, in the same order, and photos."""
+    photos: dict[str, list[str]] = {}
+    for row in _table_of(archive, "photos.csv", stack):
+        photos.setdefault(row["activity_id"], []).append(f"photos/{row['file']}")
+    details = {}
+    by_id = _table_of(archive, "activity_details.csv", stack)
+    for found in rows:
+        if isinstance(found, Found) and found.own_id:
+            while found.own_id not in details and (detail := next(by_id, None)):
+                details = {detail["activity_id"]: detail["calories"]}
+            calories = details.get(found.own_id, "")
+            values = found.values
+            if calories.isdecimal() and values.calories is None:
+                values = replace(values, calories=int(calories))
+            found = replace(found, values=values, photos=tuple(photos.get(found.own_id, ())))
+        yield found
+
+
+def _table_of(archive: zipfile.ZipFile, name: str, stack: ExitStack) -> Iterator[dict[str, str]]:
+    try:
+        entry = _entry(archive, name)
+    except KeyError:
+        return
+    file = stack.enter_context(archive.open(entry))
+    yield from csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Beside the table, whichever folder that is in. Raises KeyError."""
+    table = _activities(archive)
+    folder = table.filename.rpartition("/")[0] if table else ""
+    return archive.getinfo(f"{folder}/{name}" if folder else name)
+
+
 def _own_rows(table: Table, reader: Reader, now: datetime) -> Iterator[Found | Refused]:
     for row in table.rows():
         if isinstance(row, Refused):
@@ -181,7 +235,8 @@ def _own_rows(table: Table, reader: Reader, now: datetime) -> Iterator[Found | R
             continue
         try:
             values = _clean(_own_fields(reader, row))
-            yield Found(row.line, values, tuple(_odd_time(values.activity_date, now)))
+            doubts = tuple(_odd_time(values.activity_date, now))
+            yield Found(row.line, values, doubts, own_id=reader.text(row, "id"))
         except AppError as error:
             yield Refused(row.line, str(error), row.says)
 
@@ -252,7 +307,12 @@ def _open_archive(archive: zipfile.ZipFile, choices: Choices, now: datetime) -> 
         return
     with tempfile.TemporaryFile(prefix="activelog-") as table:
         _unpack(archive, entry, table)
-        yield _open_table(table, choices, now)
+        source = replace(_open_table(table, choices, now), archive=archive)
+        if source.name != "activelog":
+            yield source
+            return
+        with ExitStack() as stack:
+            yield replace(source, rows=_with_details(source.rows, archive, stack))
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Any) -> None:

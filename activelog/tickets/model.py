@@ -27,6 +27,7 @@ class Result(msgspec.Struct, omit_defaults=True):
     rejected: Annotated[int | None, Meta(description="rows that an import refused")] = None
     doubtful: Annotated[int | None, Meta(description="imported rows that are odd")] = None
     skipped: Annotated[int | None, Meta(description="rows left out for being similar")] = None
+    photos: Annotated[int | None, Meta(description="that came with an archive")] = None
     errors: Annotated[
         list["RowReport"], Meta(description="why, for the first 1,000 refused rows")
     ] = []

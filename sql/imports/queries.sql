@@ -14,7 +14,7 @@ SELECT object_key, dry_run, choices FROM imports WHERE id = %(id)s
 CREATE TEMPORARY TABLE incoming (
     place bigint GENERATED ALWAYS AS IDENTITY, line bigint, activity_type text, duration_minutes integer,
     distance_km double precision, activity_date timestamptz, tags text[], notes text,
-    calories integer
+    calories integer, activity_id bigint
 ) ON COMMIT DROP
 
 -- name: make_lookalikes
@@ -56,8 +56,15 @@ SELECT line, activity_id, activity_date FROM lookalikes ORDER BY line, activity_
 -- name: drop_similar
 DELETE FROM incoming WHERE line IN (SELECT line FROM lookalikes)
 
+-- name: number
+-- Those that get photos get their ids before.
+UPDATE incoming SET activity_id = nextval(pg_get_serial_sequence('activities', 'id'))
+WHERE line = ANY (%(lines)s) RETURNING line, activity_id
+
 -- name: take_in
-INSERT INTO activities (user_id, activity_type, duration_minutes, distance_km, activity_date, tags,
+INSERT INTO activities (id, user_id, activity_type, duration_minutes, distance_km, activity_date, tags,
                         notes, calories)
-SELECT %(user_id)s, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
-FROM incoming ORDER BY place
+OVERRIDING SYSTEM VALUE
+SELECT coalesce(activity_id, nextval(pg_get_serial_sequence('activities', 'id'))), %(user_id)s,
+       activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
+FROM (SELECT * FROM incoming ORDER BY place) AS in_order
