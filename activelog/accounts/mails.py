@@ -26,7 +26,7 @@ async def _password_reset(services: Services, claim: Claim) -> Content:
     return {"token": reset_token(services, reset_id)} if is_open else None
 
 
-async def _deletion(services: Services, claim: Claim) -> Content:
+async def _at(services: Services, claim: Claim) -> Content:
     return {"at": datetime.fromisoformat(claim.dedup_key)}
 
 
@@ -51,17 +51,33 @@ PASSWORD_RESET = MailKind(
     fixture={"token": "x" * 43},
     cap=20,
 )
+PASSWORD_CHANGED = MailKind(
+    "password_changed",
+    "activelog.accounts.password_changed",
+    "critical",
+    key="dedup_key",
+    content=_at,
+    fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+    cap=20,
+)
 DELETION = MailKind(
     "account_deletion",
     "activelog.accounts.deletion",
     "critical",
     key="dedup_key",
-    content=_deletion,
+    content=_at,
     fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
     cap=10,
 )
 
-MAILS = (WELCOME, VERIFICATION, ALREADY_REGISTERED, PASSWORD_RESET, DELETION)
+MAILS = (
+    WELCOME,
+    VERIFICATION,
+    ALREADY_REGISTERED,
+    PASSWORD_RESET,
+    PASSWORD_CHANGED,
+    DELETION,
+)
 
 
 async def write_verification(services: Services, conn: Conn, user_id: int) -> str:

@@ -169,8 +169,11 @@ async def reset_password(request: Request, body: ResetPassword) -> Response:
         is_open = await queries.reset_token_is_open(conn, token_hash)
     if is_open:  # hashing costs; nobody has us do it for nothing
         password_hash = await asyncio.to_thread(auth.hash_password, body.password)
-        async with services.pool.connection() as conn:
+        async with database.transaction(services.pool) as conn:
             user_id = await queries.reset_password(conn, token_hash, password_hash)
+            if user_id is not None:
+                at = services.clock().isoformat()
+                await services.outbox.write(conn, mails.PASSWORD_CHANGED, user_id, at)
         if user_id is not None:
             await http.ask_for_endings(services)
             return http.json(Done("password changed"))

@@ -5,6 +5,7 @@ from activelog.accounts import queries
 from activelog.accounts.mails import (
     ALREADY_REGISTERED,
     DELETION,
+    PASSWORD_CHANGED,
     PASSWORD_RESET,
     VERIFICATION,
     WELCOME,
@@ -15,7 +16,7 @@ from activelog.services import of_job
 
 blueprint = Blueprint()
 
-mail.add_mail_jobs(blueprint, WELCOME, DELETION)
+mail.add_mail_jobs(blueprint, WELCOME, PASSWORD_CHANGED, DELETION)
 
 
 @blueprint.job(PASSWORD_RESET.task, queue=PASSWORD_RESET.queue, timeout=TIMEOUT, retry=PATIENT)

@@ -445,3 +445,13 @@ async def test_nobody_is_mailed_of_more_than_five_deletions_a_day(world: World) 
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 0
     assert (await ada.get("/api/v1/users/me")).json()["delete_after"] is None
+
+
+async def test_a_new_password_is_told_by_mail(world: World) -> None:
+    await world.user(ADA)
+    body = {"token": await forgotten(world), "password": "a new password of mine"}
+    await world.http.post("/api/v1/auth/reset-password", json=body)
+    await world.work()
+    [_, told] = world.mails(ADA)
+    assert told["Subject"] == "Your ActiveLog password is a new one"
+    assert "If it was not you" in told.get_body(("plain",)).get_content()
