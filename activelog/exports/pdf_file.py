@@ -42,7 +42,7 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
         left_out=len(photos) > MOST_PHOTOS,
         fonts=services.settings.font_files(),
     )
-    path.write_bytes(await services.offload(pdf.render, document, owner=user_id))
+    path.write_bytes(await report.draw(services, user_id, document))
     return len(rows)
 
 

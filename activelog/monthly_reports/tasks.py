@@ -10,7 +10,6 @@ from activelog.monthly_reports import queries
 from activelog.monthly_reports.mails import MAILS, READY
 from activelog.monthly_reports.model import object_key
 from activelog.queue import Blueprint, Context, history
-from activelog.report import pdf
 from activelog.services import Services, of_job
 
 RENDER, QUEUE = "activelog.reports.render", "low"
@@ -71,4 +70,4 @@ async def _draw(services: Services, user_id: int, dates: DateRange) -> bytes:
         today=services.clock().date(),
         fonts=services.settings.font_files(),
     )
-    return await services.offload(pdf.render, document, owner=user_id)
+    return await report.draw(services, user_id, document)

@@ -6,6 +6,7 @@ by type or tag must hold too. (Weekly mails, which go to millions, read many wee
 """
 
 from activelog.report.document import change, make_document
+from activelog.report.drawing import draw
 from activelog.report.model import MOST_ROWS, Totals, TypeTotals
 from activelog.report.queries import Photo, photos, read, rows
 
@@ -15,6 +16,7 @@ __all__ = [
     "Totals",
     "TypeTotals",
     "change",
+    "draw",
     "make_document",
     "photos",
     "read",

@@ -212,3 +212,17 @@ async def test_a_failed_export_is_told_of_by_mail(world: World) -> None:
     [mail] = world.mails(ada.address)
     assert mail["Subject"] == "Your export could not be made"
     assert status["error"] in mail.get_body(("plain",)).get_content()
+
+
+async def test_a_report_that_takes_too_long_is_refused_before_it_is_drawn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelog.report.drawing.LONGEST", 0.0001)
+    ada = await world.user()
+    for _ in range(3):
+        await ada.log(notes="晚间跑步 " * 50)
+    job = (await ada.post("/api/v1/activities/export/pdf", json={"month": "2024-01"})).json()
+    status = await finish(ada, job)
+    assert status["status"] == "failed"
+    assert status["retry_count"] == 0
+    assert "shorter time, or CSV" in status["error"]

@@ -21,7 +21,7 @@ from activelog.report.pdf.document import (
     Shares,
     Table,
 )
-from activelog.report.pdf.render import render
+from activelog.report.pdf.render import estimate, render
 
 __all__ = [
     "Bars",
@@ -33,5 +33,6 @@ __all__ = [
     "Share",
     "Shares",
     "Table",
+    "estimate",
     "render",
 ]

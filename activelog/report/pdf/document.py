@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -62,7 +62,7 @@ class Column:
 class Table:
     title: str
     columns: Sequence[Column]
-    rows: Iterable[Sequence[str]]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
