@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 import psycopg
-from psycopg_pool import PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -212,7 +211,7 @@ async def _account_gone(request: Request, error: Exception) -> Response:
 
 async def _database_error(request: Request, error: Exception) -> Response:
     """Away, or a statement that failed: a deadlock is worth another try, the rest is ours."""
-    if database.is_away(error) or isinstance(error, PoolTimeout):
+    if database.is_away(error):
         return _away("the database")(request, error)
     if isinstance(error, _WORTH_ANOTHER_TRY):
         logger.warning("%s %s failed", request.method, request.url.path, exc_info=error)

@@ -59,9 +59,8 @@ def _environment() -> jinja2.Environment:
         "label_every": _label_every,
     }
     environment.globals["asset"] = _asset_url
-    environment.globals["once"] = (
-        secrets.token_urlsafe
-    )  # a key for each form: sent twice, it acts once
+    # A key for each form: sent twice, it acts once.
+    environment.globals["once"] = secrets.token_urlsafe
     return environment
 
 

@@ -46,11 +46,17 @@ _IN_NAME = re.compile(r"[(\[]([^)\]]*)[)\]]")
 
 
 @cache
+def _names() -> dict[str, list[str]]:
+    """By meaning; the words of columns.toml."""
+    return {meaning: words.listed(names) for meaning, names in words.load("columns").items()}
+
+
+@cache
 def _meanings() -> dict[str, list[str]]:
-    """By name; the words of columns.toml."""
+    """By name."""
     found: dict[str, list[str]] = {}
-    for meaning, names in words.load("columns").items():
-        for name in words.listed(names):
+    for meaning, names in _names().items():
+        for name in names:
             found.setdefault(name, []).append(meaning)
     return found
 
@@ -124,7 +130,7 @@ def _rank(meaning: str, name: str) -> tuple[int, bool, int]:
     those that cannot, and of these the one that columns.toml has first."""
     order = ("exercise", "date", "moving", "distance", "pace", "speed", "duration", "start", "type")
     place = order.index(meaning) if meaning in order else len(order)
-    names = words.listed(words.load("columns")[meaning])
+    names = _names()[meaning]
     return place, len(_meanings()[name]) > 1, names.index(name)
 
 

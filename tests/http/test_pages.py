@@ -18,6 +18,12 @@ def browse(world: World, user: User) -> dict[str, str]:
     return {"Origin": world.settings.base_url, "Referer": f"{world.settings.base_url}/account"}
 
 
+async def sign_in_admin(world: World) -> dict[str, str]:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    return browse(world, ada)
+
+
 async def test_who_is_not_signed_in_is_led_to_the_page_they_wanted(world: World) -> None:
     wanted = await world.http.get("/activities?type=yoga")
     assert wanted.headers["Location"] == "/sign-in?next=%2Factivities%3Ftype%3Dyoga"

@@ -2,7 +2,7 @@ import re
 
 from tests.conftest import World
 from tests.friends.test_friends import ask
-from tests.http.test_pages import browse
+from tests.http.test_pages import sign_in_admin
 
 PATH = "/api/v1/users/me/mail-preferences"
 
@@ -71,9 +71,7 @@ async def test_enough_of_a_kind_is_enough_for_a_day(world: World) -> None:
 
 
 async def test_mails_are_previewed_in_either_look(world: World) -> None:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    browse(world, ada)
+    await sign_in_admin(world)
     page = (await world.http.get("/dev/mails?look=dark")).text
     assert 'src="/dev/mails/welcome?look=dark"' in page
     assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in page

@@ -1,15 +1,9 @@
 """What the jobs page says of jobs, queues and workers, and does to them."""
 
 from tests.conftest import World
-from tests.http.test_pages import browse
+from tests.http.test_pages import sign_in_admin
 
 DEFER = "INSERT INTO procrastinate_jobs (queue_name, task_name, lock) VALUES"
-
-
-async def admin(world: World) -> dict[str, str]:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    return browse(world, ada)
 
 
 async def page(world: World, path: str) -> str:
@@ -19,7 +13,7 @@ async def page(world: World, path: str) -> str:
 
 
 async def test_a_waiting_job_says_why(world: World) -> None:
-    await admin(world)
+    await sign_in_admin(world)
     await world.rows(f"{DEFER} ('q', 'known', NULL), ('q', 'unknown', NULL), ('q', 'known', 'one')")
     assert "no worker is alive" in await page(world, "/admin/jobs/1")
     worker = await world.value("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
@@ -40,7 +34,7 @@ async def test_a_waiting_job_says_why(world: World) -> None:
 
 
 async def test_the_overview_shows_every_queue_and_who_works(world: World) -> None:
-    await admin(world)
+    await sign_in_admin(world)
     await world.rows(
         f"{DEFER} ('running', 'a', NULL), ('locked', 'a', 'one'), ('later', 'a', 'two')"
     )
@@ -73,7 +67,7 @@ async def test_the_overview_shows_every_queue_and_who_works(world: World) -> Non
 
 
 async def test_of_jobs_with_one_queueing_lock_one_is_retried(world: World) -> None:
-    ours = await admin(world)
+    ours = await sign_in_admin(world)
     await world.rows(
         "INSERT INTO procrastinate_jobs (queue_name, task_name, status, queueing_lock)"
         " SELECT 'nobody', 'a', 'failed', CASE WHEN n < 4 THEN 'one' END"
@@ -90,7 +84,7 @@ async def test_of_jobs_with_one_queueing_lock_one_is_retried(world: World) -> No
 
 
 async def test_a_bulk_action_that_failed_says_why(world: World) -> None:
-    ours = await admin(world)
+    ours = await sign_in_admin(world)
     started = await world.http.post(
         "/admin/bulk", data={"status": "failed", "action": "retry"}, headers=ours
     )
@@ -106,14 +100,14 @@ async def test_a_bulk_action_that_failed_says_why(world: World) -> None:
 
 
 async def test_what_is_no_way_to_switch_a_queue_is_refused(world: World) -> None:
-    ours = await admin(world)
+    ours = await sign_in_admin(world)
     data = {"queue": "low", "action": "explode"}
     await world.http.post("/admin/queues", data=data, headers=ours)
     assert await world.value("SELECT count(*) FROM audit") == 0
 
 
 async def test_a_schedule_by_hand_keeps_its_lock(world: World) -> None:
-    ours = await admin(world)
+    ours = await sign_in_admin(world)
     await world.rows(
         "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick, cron, queue_name, lock)"
         " VALUES ('activelog.cleanup.nightly', '', 0, '0 2 * * *', 'low', 'cleanup')"
@@ -124,7 +118,7 @@ async def test_a_schedule_by_hand_keeps_its_lock(world: World) -> None:
 
 
 async def test_errors_that_differ_in_a_number_are_one_kind(world: World) -> None:
-    await admin(world)
+    await sign_in_admin(world)
     await world.rows(f"{DEFER} ('q', 'a', NULL)")
     await world.rows(
         """INSERT INTO job_errors (job_id, attempt, kind, error)
@@ -135,7 +129,7 @@ async def test_errors_that_differ_in_a_number_are_one_kind(world: World) -> None
 
 
 async def test_a_queue_shows_what_ended_in_it(world: World) -> None:
-    await admin(world)
+    await sign_in_admin(world)
     await world.rows(
         "INSERT INTO job_counts (hour, task_name, queue_name, event, count)"
         " SELECT hour, 'a', 'low', event, 7 FROM (VALUES (date_trunc('hour', now())),"

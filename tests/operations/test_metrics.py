@@ -19,7 +19,7 @@ from activelog.operations.queries import note_depths
 from activelog.queue.job_counters import BUCKETS
 from activelog.queue.queries import rescue
 from tests.conftest import PASSWORD, World, missing
-from tests.http.test_pages import browse
+from tests.http.test_pages import sign_in_admin
 from tests.local.test_up import Up, place
 
 __all__ = ["place"]
@@ -147,9 +147,7 @@ async def test_exports_are_counted_by_what_became_of_them(world: World) -> None:
 
 
 async def test_charts_show_hours_and_days(world: World) -> None:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    browse(world, ada)
+    await sign_in_admin(world)
     await notify(world, 7)
     async with world.services.pool.connection() as conn:
         await note_depths(conn)

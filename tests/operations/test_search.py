@@ -8,7 +8,7 @@ from activelog.operations import admin as pages_sql
 from activelog.operations import queries
 from activelog.operations.model import JobFilter
 from tests.conftest import World
-from tests.http.test_pages import browse
+from tests.http.test_pages import sign_in_admin
 
 # A job an hour for a hundred hours, the oldest first: every tenth failed.
 HISTORY = """
@@ -34,10 +34,9 @@ async def found(world: World, query: str) -> list[int]:
 
 
 async def admin(world: World) -> dict[str, str]:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
+    ours = await sign_in_admin(world)
     await world.rows(HISTORY)
-    return browse(world, ada)
+    return ours
 
 
 async def test_jobs_are_found_by_when_they_came(world: World) -> None:
@@ -182,18 +181,14 @@ async def failing(world: World, first: int, count: int, error: str, status: str 
 
 
 async def test_a_noisy_error_hides_no_jobs_of_another_state(world: World) -> None:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    browse(world, ada)
+    await sign_in_admin(world)
     await failing(world, 1000, 3, "ValueError: the moon is full ")
     await failing(world, 5000, 1500, "ValueError: the moon is full ", "succeeded")
     assert await numbers(world, "text=moon&status=failed") == [1003, 1002, 1001]
 
 
 async def test_what_fails_is_counted_as_a_whole_and_leads_to_its_jobs(world: World) -> None:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    browse(world, ada)
+    await sign_in_admin(world)
     await failing(world, 1000, 1, "KeyError: a rare one ")
     await failing(world, 5000, 3000, "ValueError: row '12' is broken, id ")
     async with world.pool.connection() as conn:
@@ -211,9 +206,7 @@ async def test_what_fails_is_counted_as_a_whole_and_leads_to_its_jobs(world: Wor
 
 
 async def test_all_with_one_error_run_again(world: World) -> None:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    browse(world, ada)
+    await sign_in_admin(world)
     await failing(world, 1000, 2, "KeyError: a rare one ")
     await failing(world, 5000, 5, "ValueError: another ")
     async with world.pool.connection() as conn:

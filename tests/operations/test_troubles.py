@@ -1,7 +1,7 @@
 """The first line of the overview: what is wrong now, and what to do."""
 
 from tests.conftest import World
-from tests.http.test_pages import browse
+from tests.http.test_pages import sign_in_admin
 
 WORKER = """
 WITH w AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)
@@ -14,14 +14,8 @@ async def overview(world: World) -> str:
     return (await world.http.get("/admin")).text
 
 
-async def admin(world: World) -> None:
-    ada = await world.user()
-    await world.rows("UPDATE users SET is_admin = true")
-    browse(world, ada)
-
-
 async def test_all_well_and_each_trouble_in_a_sentence(world: World) -> None:
-    await admin(world)
+    await sign_in_admin(world)
     assert "No worker is alive" in await overview(world)
     await world.rows(WORKER)
     assert "All well" in await overview(world)
@@ -43,7 +37,7 @@ async def test_all_well_and_each_trouble_in_a_sentence(world: World) -> None:
 
 
 async def test_a_schedule_that_failed_is_said_until_it_succeeds(world: World) -> None:
-    await admin(world)
+    await sign_in_admin(world)
     await world.rows(WORKER)
     await world.rows(
         "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick) VALUES ('nightly', '', 1)"
