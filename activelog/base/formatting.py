@@ -21,8 +21,10 @@ def duration(minutes: int) -> str:
 
 
 def counted(number: float, noun: str) -> str:
-    """`1 job`, `1,280 jobs`; of a unit that has no plural, `2 s`, as it is."""
+    """`1 job`, `1 activity`, `1,280 jobs`; of a unit that has no plural, `2 s`, as it is."""
     one = noun.removesuffix("s") if len(noun) > 2 else noun
+    if noun.endswith("ies"):
+        one = noun.removesuffix("ies") + "y"
     return f"{number:,.10g} {one if number == 1 else noun}"
 
 

@@ -1,6 +1,8 @@
-"""The mails of an export: it is ready, or it failed for good."""
+"""The mails of exports: some are ready, or one failed for good."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from activelog import tickets
@@ -11,20 +13,31 @@ from activelog.services import Services
 from activelog.tickets import Ticket
 from activelog.tickets.routes import download_url
 
+PAUSE = timedelta(minutes=10)  # between two mails of exports that are ready
+
 
 async def _ready(services: Services, claim: Claim) -> Content:
-    """An export that has expired or is gone is not announced any more."""
-    found = await _find(services, claim)
-    if found is None or found[0].status != "completed":
-        return None
-    ticket, export = found
-    result = ticket.result or {}
+    """All that became ready since the last such mail, and is still there."""
+    async with services.pool.connection() as conn:
+        ready = await queries.take_ready(conn, claim.user_id, claim.id)
+        found = await tickets.get_all(conn, [one.id for one in ready], claim.user_id)
+    exports = [
+        _file(one.format, download_url(services, ticket), ticket.result or {}, ticket.expires_at)
+        for one in ready
+        if (ticket := found.get(one.id))
+    ]
+    return {"exports": exports, "total": ready[0].total} if exports else None
+
+
+def _file(
+    kind: str, url: str, result: Mapping[str, Any], expires_at: datetime | None
+) -> dict[str, Any]:
     return {
-        "url": download_url(services, ticket),
-        "format": export.format.upper(),
+        "url": url,
+        "format": kind.upper(),
         "records": result["record_count"],
         "size": result["file_size"],
-        "expires_at": ticket.expires_at,
+        "expires_at": expires_at,
     }
 
 
@@ -45,6 +58,9 @@ async def _find(services: Services, claim: Claim) -> tuple[Ticket, Export] | Non
     return (ticket, export) if ticket and export else None
 
 
+_URL = "https://activelog.example/link?token=" + "x" * 43
+_UNTIL = datetime(2024, 1, 22, 14, 30, tzinfo=UTC)
+
 READY = MailKind(
     "export_ready",
     "activelog.exports.announce",
@@ -52,11 +68,11 @@ READY = MailKind(
     key="ticket_id",
     content=_ready,
     fixture={
-        "format": "CSV",
-        "records": 1280,
-        "size": 84_120,
-        "url": "https://activelog.example/link?token=" + "x" * 43,
-        "expires_at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC),
+        "exports": [
+            _file("csv", _URL, {"record_count": 1280, "file_size": 84_120}, _UNTIL),
+            _file("pdf", _URL, {"record_count": 1, "file_size": 31_000}, _UNTIL),
+        ],
+        "total": 3,
     },
     list="export_ready",
     cap=20,

@@ -27,6 +27,18 @@ async def get(conn: Conn, export_id: UUID) -> Export | None:
 
 
 @dataclass(frozen=True)
+class Ready:
+    id: UUID
+    format: str
+    total: int  # of those that the mail tells of
+
+
+async def take_ready(conn: Conn, user_id: int, mail_id: int) -> list[Ready]:
+    params = {"user_id": user_id, "mail_id": mail_id}
+    return await database.many(conn, _SQL["take_ready"], params, Ready)
+
+
+@dataclass(frozen=True)
 class Requested(Export):
     created_at: datetime
 

@@ -13,7 +13,7 @@ from activelog.accounts import quotas
 from activelog.base.errors import AppError, Permanent
 from activelog.exports import queries
 from activelog.exports.csv_file import csv_chunks, gzipped
-from activelog.exports.mails import MAILS, READY
+from activelog.exports.mails import MAILS, PAUSE, READY
 from activelog.exports.model import KEPT_DAYS, Export
 from activelog.exports.pdf_file import write_pdf
 from activelog.exports.zip_file import write_zip
@@ -164,7 +164,9 @@ async def _finish(job: TrackedJob, export: Export, written: Written) -> None:
             conn, job.ticket_id, message="Ready to download", result=result, days=KEPT_DAYS
         )
         if completed:
-            await job.services.outbox.write(conn, READY, export.user_id, str(job.ticket_id))
+            await job.services.outbox.write_gathered(
+                conn, READY, export.user_id, str(job.ticket_id), PAUSE
+            )
     if not completed and await _remove_if_cancelled(job, export):
         raise JobAborted
 

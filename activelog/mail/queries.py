@@ -15,14 +15,16 @@ _SQL = database.queries("mail")
 
 async def write(conn: Conn, kind: MailKind, user_id: int, dedup_key: str, message_id: str) -> bool:
     """False if it was there before."""
-    key = {kind.key: dedup_key} if kind.key else {}
-    params = _key(kind, user_id, dedup_key) | {
-        "message_id": message_id,
-        "task": kind.task,
-        "queue": kind.queue,
-        "args": Jsonb({"user_id": user_id, **key, **logs.origin()}),
-    }
+    params = _new(kind, user_id, dedup_key, message_id)
     return await database.value(conn, _SQL["write"], params) is not None
+
+
+async def write_gathered(
+    conn: Conn, kind: MailKind, user_id: int, dedup_key: str, message_id: str, pause: timedelta
+) -> bool:
+    """False if one of the kind waits."""
+    params = _new(kind, user_id, dedup_key, message_id) | {"pause": pause}
+    return await database.value(conn, _SQL["write_gathered"], params) is not None
 
 
 async def write_digests(
@@ -107,6 +109,16 @@ async def set_preferences(conn: Conn, user_id: int, wanted: Mapping[str, bool]) 
 
 async def has_user(conn: Conn, user_id: int) -> bool:
     return bool(await database.value(conn, _SQL["has_user"], {"user_id": user_id}))
+
+
+def _new(kind: MailKind, user_id: int, dedup_key: str, message_id: str) -> dict[str, Any]:
+    key = {kind.key: dedup_key} if kind.key else {}
+    return _key(kind, user_id, dedup_key) | {
+        "message_id": message_id,
+        "task": kind.task,
+        "queue": kind.queue,
+        "args": Jsonb({"user_id": user_id, **key, **logs.origin()}),
+    }
 
 
 def _key(kind: MailKind, user_id: int, dedup_key: str) -> dict[str, Any]:

@@ -11,6 +11,17 @@ FROM ticket WHERE is_open
 -- name: get
 SELECT id, user_id, format, filters, object_key FROM exports WHERE id = %(id)s
 
+-- name: take_ready
+-- Those that are ready to download and that no other mail tells of, and those that this one took before:
+-- the last twenty, and how many there are.
+WITH taken AS (
+    UPDATE exports e SET mail_id = %(mail_id)s FROM job_tickets t
+    WHERE e.user_id = %(user_id)s AND (e.mail_id IS NULL OR e.mail_id = %(mail_id)s)
+      AND t.id = e.id AND t.completed_at IS NOT NULL AND t.expires_at > now() AND e.removed_at IS NULL
+    RETURNING e.id, e.format, t.completed_at
+)
+SELECT id, format, count(*) OVER () AS total FROM taken ORDER BY completed_at DESC, id LIMIT 20
+
 -- name: page
 SELECT id, user_id, format, filters, object_key, created_at FROM exports
 WHERE user_id = %(user_id)s

@@ -12,6 +12,30 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 -- name: write_digests
 SELECT write_digests(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(dedup_key)s, %(delay)s, %(domain)s)
 
+-- name: write_gathered
+-- Likewise, for a mail that tells all that is new: none while one of the kind waits, and it leaves
+-- %(pause)s after the last one at the earliest. One that is relied on is held until the caller's
+-- transaction is over, as in write_digests.
+WITH waiting AS MATERIALIZED (
+    SELECT FROM mails
+    WHERE user_id = %(user_id)s AND kind = %(kind)s AND state = 'queued'
+      AND created_at > now() - interval '1 day'
+    FOR SHARE
+),
+latest AS (
+    SELECT max(coalesce(finished_at, created_at)) + %(pause)s AS next_at FROM mails
+    WHERE user_id = %(user_id)s AND kind = %(kind)s AND created_at > now() - interval '1 day'
+),
+mail AS (
+    INSERT INTO mails (kind, user_id, dedup_key, message_id)
+    SELECT %(kind)s, %(user_id)s, %(dedup_key)s, %(message_id)s
+    WHERE NOT EXISTS (SELECT FROM waiting)
+    ON CONFLICT DO NOTHING RETURNING id
+)
+SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
+    %(queue)s, %(task)s, 0, NULL, NULL, %(args)s, CASE WHEN next_at > now() THEN next_at END
+)::procrastinate_job_to_defer_v1])) FROM mail, latest
+
 -- name: claim
 -- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone, the
 -- mail has its end already or another job is sending it; a state other than `sending` is its end now.

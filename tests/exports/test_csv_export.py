@@ -2,6 +2,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,27 @@ async def test_it_is_announced_by_mail_once_it_is_there(world: World) -> None:
     [mail] = world.mails(ada.address)
     assert mail["Subject"] == "Your export is ready: 1 activity"
     assert status["result"]["download_url"] in mail.get_body(("plain",)).get_content()
+
+
+async def test_many_exports_are_told_of_together(world: World) -> None:
+    ada = await world.user()
+    await ada.log()
+    for _ in range(6):  # at once, one after the other: the first mail leaves, the others gather
+        await finish(ada, await request(ada))
+    assert [mail["Subject"] for mail in world.mails(ada.address)] == [
+        "Your export is ready: 1 activity"
+    ]
+    await world.make_due()
+    await world.work()
+    _, second = world.mails(ada.address)
+    assert second["Subject"] == "5 exports are ready"
+    assert len(told(world, ada)) == len(set(told(world, ada))) == 6
+
+
+def told(world: World, user: User) -> list[str]:
+    """The exports that mails tell of."""
+    texts = [mail.get_body(("plain",)).get_content() for mail in world.mails(user.address)]
+    return [found for text in texts for found in re.findall(r"/export/([0-9a-f-]{36})/", text)]
 
 
 async def test_without_tags_there_is_no_column_for_them(world: World) -> None:
@@ -223,7 +245,10 @@ async def test_two_of_a_user_run_at_once_ten_wait_and_more_are_refused(world: Wo
     assert states == [
         "cancelled", *["completed"] * 4, "cancelled", *["completed"] * 6,
     ]  # fmt: skip
-    assert len(world.mails(ada.address)) == 10
+    await world.make_due()
+    await world.work()
+    assert len(world.mails(ada.address)) < 10
+    assert len(told(world, ada)) == len(set(told(world, ada))) == 10
 
 
 async def test_a_running_export_is_cancelled(
