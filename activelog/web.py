@@ -54,7 +54,6 @@ from activelog.tickets import routes as tickets_routes
 
 logger = logging.getLogger(__name__)
 
-_CONNECTIONS = 20
 _WORTH_ANOTHER_TRY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
@@ -106,7 +105,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         pool = database.make_pool(
             settings.database_url,
-            max_size=settings.db_connections or _CONNECTIONS,
+            max_size=settings.db_connections,
             application="activelog api",
             is_pooled=settings.is_pooled,
         )

@@ -21,8 +21,6 @@ _THINGS: dict[quotas.Thing, str] = {
     "export_bytes": "Exports that are kept",
     "imports_today": "Files imported within a day",
 }
-
-
 _LOOPBACK = ("127.0.0.1", "::/64", "local")
 
 

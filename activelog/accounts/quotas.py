@@ -7,10 +7,11 @@ from functools import cache
 from typing import Literal
 
 from activelog import database
-from activelog.base.errors import AppError
+from activelog.base.errors import AppError, Permanent
 from activelog.base.settings import Quotas
 from activelog.database import Conn
 from activelog.services import Services
+from activelog.tickets import TrackedJob
 
 Thing = Literal["activities", "photo_bytes", "export_bytes", "imports_today"]
 
@@ -35,6 +36,14 @@ async def check(conn: Conn, quotas: Quotas, user_id: int, thing: Thing, more: in
     """Raises a 409 that says what to do when there is no room for so many more."""
     if await _room(conn, quotas, user_id, thing) < more:
         raise _full(quotas, thing)
+
+
+async def check_in_job(conn: Conn, job: TrackedJob, thing: Thing, more: int = 1) -> None:
+    """The same for a job that a person follows: it fails for good."""
+    try:
+        await check(conn, job.services.settings.quotas, job.user_id, thing, more)
+    except AppError as error:
+        raise Permanent(str(error)) from None
 
 
 async def take_activity(services: Services, user_id: int) -> None:

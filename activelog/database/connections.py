@@ -35,11 +35,11 @@ _SESSION = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
-Conn = AsyncConnection[tuple[Any, ...]]
-
 _RETRY_SECONDS = 0.25
 # What Postgres says when it is not there, or not yet, or has no room.
 _AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
+
+Conn = AsyncConnection[tuple[Any, ...]]
 
 
 class ReadOnly(OperationalError):
@@ -55,14 +55,14 @@ def is_away(error: Exception) -> bool:
     return is_lost or (state is not None and state.startswith(_AWAY_STATES))
 
 
-def parameters(url: str, application: str) -> dict[str, Any]:
+def _parameters(url: str, **options: Any) -> dict[str, Any]:
     """For psycopg: what the URL says, and our patience where it says nothing."""
-    return {**_PATIENCE, **conninfo_to_dict(url), "application_name": application}
+    return {**_PATIENCE, **conninfo_to_dict(url), **options}
 
 
 def connect_here(url: str, application: str) -> psycopg.Connection:
     """A connection for a program or a thread, in autocommit mode. Raises OperationalError."""
-    conn = psycopg.connect(**parameters(url, application), autocommit=True)
+    conn = psycopg.connect(**_parameters(url, application_name=application), autocommit=True)
     try:
         row = conn.execute(_set_up({}), prepare=False).fetchone()
         _check(row)
@@ -76,8 +76,8 @@ async def connect(
     url: str, application: str, settings: dict[str, str] | None = None, **options: Any
 ) -> Conn:
     """In autocommit mode, with settings of its own. Raises OperationalError."""
-    options |= {"autocommit": True, "cursor_factory": Cursor}
-    conn: Conn = await AsyncConnection.connect(**parameters(url, application), **options)
+    options |= {"application_name": application, "autocommit": True, "cursor_factory": Cursor}
+    conn: Conn = await AsyncConnection.connect(**_parameters(url, **options))
     await _prepare(conn, settings or {})
     return conn
 
@@ -123,7 +123,7 @@ class PooledConnection(AsyncConnection[tuple[Any, ...]]):
     async def connect(  # type: ignore[override]
         cls, conninfo: str = "", *, connect_timeout: float = 30, **options: Any
     ) -> Self:
-        options = {**_PATIENCE, **conninfo_to_dict(conninfo), **options}
+        options = _parameters(conninfo, **options)
         options |= {"autocommit": True, "cursor_factory": Cursor}
         until = time.monotonic() + connect_timeout
         while True:

@@ -13,19 +13,22 @@ Pool = AsyncConnectionPool[Conn]
 
 _IDLE_SECONDS = 30.0  # then a connection that nobody needs is closed
 
+_CONNECTIONS = 20  # unless a setting says so
+
 
 def make_pool(
-    url: str, *, max_size: int, application: str, is_pooled: bool = False, timeout: float = 5
+    url: str, *, max_size: int | None, application: str, is_pooled: bool = False, timeout: float = 5
 ) -> Pool:
-    """A closed pool; whoever finds no connection within `timeout` seconds gets PoolTimeout.
-    `is_pooled`: behind a pooler that may give each statement another session."""
+    """A closed pool of `max_size` connections (None: 20); whoever finds none within `timeout`
+    seconds gets PoolTimeout. `is_pooled`: behind a pooler that may give each statement another
+    session."""
     options: dict[str, Any] = {"application_name": application}
     if is_pooled:
         options["prepare_threshold"] = None
     return AsyncConnectionPool(
         url,
         min_size=1,
-        max_size=max_size,
+        max_size=max_size or _CONNECTIONS,
         open=False,
         timeout=timeout,
         max_idle=_IDLE_SECONDS,

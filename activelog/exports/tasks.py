@@ -10,7 +10,7 @@ from procrastinate.exceptions import JobAborted
 
 from activelog import database, tickets
 from activelog.accounts import quotas
-from activelog.base.errors import AppError, Permanent
+from activelog.base.errors import Permanent
 from activelog.exports import queries
 from activelog.exports.csv_file import csv_chunks, gzipped
 from activelog.exports.mails import MAILS, PAUSE, READY
@@ -44,7 +44,8 @@ async def generate(context: Context, ticket_id: str) -> None:
         if job is None:
             return
         export = await _export(job)
-        await _check_room(job)
+        async with job.services.pool.connection() as conn:  # those that waited may be too much
+            await quotas.check_in_job(conn, job, "export_bytes")
         with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
             path = Path(folder, "export")
             written = await _write(job, export, path)
@@ -88,16 +89,6 @@ async def _export(job: TrackedJob) -> Export:
     if export is None:
         raise Permanent("the export was deleted")
     return export
-
-
-async def _check_room(job: TrackedJob) -> None:
-    """Those that waited together may be too much together."""
-    services = job.services
-    try:
-        async with services.pool.connection() as conn:
-            await quotas.check(conn, services.settings.quotas, job.user_id, "export_bytes")
-    except AppError as error:
-        raise Permanent(str(error)) from None
 
 
 async def _write(job: TrackedJob, export: Export, path: Path) -> Written:

@@ -10,12 +10,11 @@ from psycopg import Rollback
 
 from activelog import database, tickets
 from activelog.accounts import quotas
-from activelog.base.errors import AppError, Permanent
 from activelog.database import Conn
 from activelog.imports import photos, queries
 from activelog.imports.model import Choices, Found, Import, Refused
 from activelog.imports.queries import Similar
-from activelog.imports.source import Source, open_source
+from activelog.imports.source import Source, kind_of, open_source
 from activelog.tickets import TrackedJob
 
 KEPT_ERRORS = 1000
@@ -97,7 +96,9 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
     finished or cancelled meanwhile: then nothing was imported."""
     choices = msgspec.convert(wanted.choices, Choices)
     problems: list[str] = []
-    prepared = [] if wanted.dry_run else await _prepare_photos(job, file, choices, problems)
+    prepared: list[photos.Prepared] = []
+    if not wanted.dry_run and kind_of(file) == "zip":
+        prepared = await _prepare_photos(job, file, choices, problems)
     with ExitStack() as stack:
         opening = open_source(file, choices, job.services.clock())
         source = await asyncio.to_thread(stack.enter_context, opening)
@@ -108,7 +109,7 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             await _copy_rows(conn, job, size, report)
             await _drop_known(conn, job.user_id, report, choices)
             if not wanted.dry_run:
-                await _check_room(conn, job, report.imported)
+                await quotas.check_in_job(conn, job, "activities", report.imported)
                 ids = await queries.number(conn, sorted({one.line for one in prepared}))
                 await queries.take_in(conn, job.user_id)
                 report.photos = await photos.take_in(conn, job.user_id, prepared, ids)
@@ -118,13 +119,6 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             if not completed:
                 raise Rollback(transaction)
     return completed
-
-
-async def _check_room(conn: Conn, job: TrackedJob, more: int) -> None:
-    try:
-        await quotas.check(conn, job.services.settings.quotas, job.user_id, "activities", more)
-    except AppError as error:
-        raise Permanent(str(error)) from None
 
 
 async def _prepare_photos(

@@ -20,20 +20,10 @@ _OWN_MEANINGS = {
 _SAMPLE = 200  # rows
 # Garmin's third column, also as spreadsheets translate it.
 _BOOLEANS = {
-    *(
-        "true",
-        "false",
-        "wahr",
-        "falsch",
-        "vrai",
-        "faux",
-        "verdadero",
-        "falso",
-        "vero",
-        "verdadeiro",
-    ),
-    *("waar", "onwaar", "sant", "sann", "sand", "falskt", "usann", "falsk", "tosi", "epatosi"),
-    *("prawda", "falsz", "pravda", "nepravda", "igaz", "hamis", "да", "нет", "истина", "ложь"),
+    *("true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero"),
+    *("verdadeiro", "waar", "onwaar", "sant", "sann", "sand", "falskt", "usann", "falsk"),
+    *("tosi", "epatosi", "prawda", "falsz", "pravda", "nepravda", "igaz", "hamis"),
+    *("да", "нет", "истина", "ложь"),
 }
 _STRAVA_2018 = ["id", "date", "name", "type", "description", "elapsed_time", "distance"]
 _STRAVA_NAMES = ["activity id", "activity date", "activity name", "activity type"]

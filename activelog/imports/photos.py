@@ -12,7 +12,7 @@ from activelog.accounts import quotas
 from activelog.activities import queries as activities
 from activelog.activities.model import StoredPhoto
 from activelog.activities.photos import LONGEST_DECODING, LONGEST_SIDE, PER_ACTIVITY
-from activelog.base.errors import AppError, JobError
+from activelog.base.errors import JobError, Permanent
 from activelog.base.pictures import NotAPicture, clean_picture
 from activelog.database import Conn
 from activelog.imports.model import Found
@@ -59,10 +59,9 @@ async def take_in(conn: Conn, user_id: int, prepared: list[Prepared], ids: dict[
 
 
 async def _has_room(job: TrackedJob) -> bool:
-    services = job.services
-    with suppress(AppError):
-        async with services.pool.connection() as conn:
-            await quotas.check(conn, services.settings.quotas, job.user_id, "photo_bytes")
+    with suppress(Permanent):
+        async with job.services.pool.connection() as conn:
+            await quotas.check_in_job(conn, job, "photo_bytes")
         return True
     return False
 

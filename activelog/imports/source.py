@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
@@ -22,7 +22,7 @@ from activelog.imports.cells import notes_of
 from activelog.imports.layouts import find_layout
 from activelog.imports.model import Choices, Draft, Found, Refused
 from activelog.imports.reading import Reader, make_reader, read_drafts
-from activelog.imports.table import LONGEST_FILE, Row, Table, open_table, unpacked
+from activelog.imports.table import LONGEST_FILE, Row, Table, open_table, refused, unpacked
 from activelog.imports.units import fastest, is_too_fast, is_too_slow
 
 _LOOKED_AT = 1 << 20  # bytes of a table, before it is accepted
@@ -68,7 +68,7 @@ def check_beginning(data: bytes) -> None:
 
 def detect(file: BinaryIO, choices: Choices) -> str:
     """Whose file it is, by its beginning. Raises Permanent when it is nobody's."""
-    kind = _kind(file)
+    kind = kind_of(file)
     if kind == "zip":
         with _archive(file) as archive:
             return _zip_kind(archive)
@@ -80,7 +80,7 @@ def detect(file: BinaryIO, choices: Choices) -> str:
 @contextmanager
 def open_source(file: BinaryIO, choices: Choices, now: datetime) -> Iterator[Source]:
     """Raises Permanent when the file is nobody's, Question when it may be read in two ways."""
-    kind = _kind(file)
+    kind = kind_of(file)
     if kind == "zip":
         with _archive(file) as archive, _open_archive(archive, choices, now) as source:
             yield source
@@ -91,7 +91,7 @@ def open_source(file: BinaryIO, choices: Choices, now: datetime) -> Iterator[Sou
         yield Source(kind, file, _values(reader, choices, now))
 
 
-def _kind(file: BinaryIO) -> str:
+def kind_of(file: BinaryIO) -> str:
     """`zip`, `gpx`, `tcx`, `fit` or `table`."""
     plain = unpacked(file)
     try:
@@ -351,18 +351,8 @@ def _numbered(found: Draft | Refused, number: int, name: str) -> Draft | Refused
     return replace(found, line=number)
 
 
-class _zip_errors:  # noqa: N801 - it reads like a function
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        broken = (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-            OSError,
-        )
-        if kind is not None and issubclass(kind, broken):
-            raise Permanent("a file of the ZIP is damaged or locked") from None
+def _zip_errors() -> AbstractContextManager[None]:
+    return refused(
+        "a file of the ZIP is damaged or locked",
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+    )  # fmt: skip

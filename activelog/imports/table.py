@@ -8,6 +8,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -193,20 +194,23 @@ def _encoding(file: BinaryIO, looked_at: int) -> str:
 
 
 def _chunks(file: BinaryIO, most: int) -> Iterator[bytes]:
-    with packed_errors():
+    with _packed_errors():
         while file.tell() < most and (chunk := file.read(_CHUNK)):
             yield chunk
 
 
-class packed_errors:  # noqa: N801 - it reads like a function
+@contextmanager
+def refused(reason: str, *errors: type[Exception]) -> Iterator[None]:
+    """These errors become Permanent, for this reason."""
+    try:
+        yield
+    except errors:
+        raise Permanent(reason) from None
+
+
+def _packed_errors() -> AbstractContextManager[None]:
     """What damaged gzip raises becomes Permanent."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is not None and issubclass(kind, EOFError | gzip.BadGzipFile | zlib.error):
-            raise Permanent("the packed file is damaged") from None
+    return refused("the packed file is damaged", EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class _Lines:
@@ -233,7 +237,7 @@ class _Lines:
         text = io.TextIOWrapper(file, encoding, errors=errors, newline="")
         lines = 0
         try:
-            with packed_errors():
+            with _packed_errors():
                 while line := text.readline(LONGEST_LINE):
                     _check_place(file, most)
                     lines += 1

@@ -29,7 +29,7 @@ class Connector(procrastinate.PsycopgConnector):
     ) -> psycopg_pool.AsyncConnectionPool[Any]:
         return database.make_pool(
             self.url,
-            max_size=self.db_connections or 20,
+            max_size=self.db_connections,
             application="activelog worker",
             is_pooled=self.direct_url != self.url,
             timeout=_PATIENCE,
