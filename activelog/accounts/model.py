@@ -26,10 +26,17 @@ Token = Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiIs…"])]
 Moment = Annotated[datetime, Meta(examples=["2024-01-15T14:30:00Z"])]
 
 
+Name = Annotated[str, Meta(min_length=1, max_length=100, examples=["John"])]
+Zone = Annotated[
+    str, Meta(max_length=64, description="time zone, by its IANA name", examples=["Europe/Berlin"])
+]
+
+
 class Register(msgspec.Struct, forbid_unknown_fields=True):
     email: Email
     password: Password
-    name: Annotated[str, Meta(min_length=1, max_length=100, examples=["John"])]
+    name: Name
+    zone: Zone = "UTC"
 
 
 class Registered(msgspec.Struct):
@@ -94,10 +101,18 @@ class Verified(msgspec.Struct):
     verified_at: Moment
 
 
+class ChangeProfile(msgspec.Struct, forbid_unknown_fields=True):
+    """What is absent stays as it is."""
+
+    name: Name | None = None
+    zone: Zone | None = None
+
+
 class Profile(msgspec.Struct):
     id: Annotated[int, Meta(examples=[1])]
     email: Email
     name: Annotated[str, Meta(examples=["John"])]
+    zone: Zone
     created_at: Moment
     verified_at: Moment
     delete_after: Annotated[

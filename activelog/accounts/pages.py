@@ -7,9 +7,10 @@ from starlette.responses import RedirectResponse, Response
 
 from activelog import http, mail
 from activelog.accounts import queries, quotas, routes
-from activelog.accounts.model import ForgotPassword, Register, ResetPassword, SignIn
+from activelog.accounts.model import ChangeProfile, ForgotPassword, Register, ResetPassword, SignIn
 from activelog.base.errors import AppError
 from activelog.base.settings import Folder
+from activelog.base.zones import all_zones, known_zone
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.mail import LISTS
@@ -35,6 +36,7 @@ async def register_form(request: Request) -> Response:
 
 async def register(request: Request, form: Form) -> Response:
     try:
+        form["zone"] = known_zone(form.get("zone") or "UTC")
         pending, email, token = await routes.start(request, http.convert(form, Register))
     except AppError as error:
         return pages.page(
@@ -146,6 +148,7 @@ async def account(request: Request, visitor: Visitor) -> Response:
         request,
         "accounts/account.html",
         profile=profile,
+        zones=all_zones(),
         lists=LISTS,
         wanted=wanted,
         sessions=sessions,
@@ -154,6 +157,11 @@ async def account(request: Request, visitor: Visitor) -> Response:
             for thing, count in used.items()
         ],
     )
+
+
+async def change(request: Request, visitor: Visitor, form: Form) -> Response:
+    await routes.change(request, visitor.id, http.convert(form, ChangeProfile))
+    return pages.back(request, "/account", "Saved.")
 
 
 async def end_session(request: Request, visitor: Visitor, session_id: int) -> Response:
@@ -198,6 +206,7 @@ PAGES = [
     Page("GET", "/verify-email", verify_form, needs="nobody"),
     Page("POST", "/verify-email", verify, needs="nobody"),
     Page("GET", "/account", account),
+    Page("POST", "/account", change),
     Page("POST", "/account/mails", change_mails),
     Page("POST", "/account/sessions/end", sign_out_everywhere),
     Page("POST", "/account/sessions/{session_id}/end", end_session),

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -12,8 +12,8 @@ from activelog.mail import MailKind
 _SQL = database.queries("accounts")
 
 
-async def register(conn: Conn, email: str, name: str, password_hash: str) -> Pending:
-    params = {"email": email, "name": name, "password_hash": password_hash}
+async def register(conn: Conn, email: str, name: str, password_hash: str, zone: str) -> Pending:
+    params = {"email": email, "name": name, "password_hash": password_hash, "zone": zone}
     registered = await database.one(conn, _SQL["register"], params, Pending)
     assert registered is not None
     return registered
@@ -109,6 +109,28 @@ async def restore(conn: Conn, user_id: int) -> Profile | None:
 
 async def profile(conn: Conn, user_id: int) -> Profile | None:
     return await database.one(conn, _SQL["profile"], {"user_id": user_id}, Profile)
+
+
+async def zone(conn: Conn, user_id: int) -> str:
+    """The person's time zone; UTC when the account is gone."""
+    found: str | None = await database.value(conn, _SQL["zone"], {"user_id": user_id})
+    return found or "UTC"
+
+
+async def local_day(conn: Conn, user_id: int, now: datetime) -> date:
+    """What day it is where the person lives."""
+    found: date | None = await database.value(
+        conn, _SQL["local_day"], {"user_id": user_id, "now": now}
+    )
+    return found or now.date()
+
+
+async def change_profile(
+    conn: Conn, user_id: int, name: str | None, zone: str | None
+) -> Profile | None:
+    """None stays as it is."""
+    params = {"user_id": user_id, "name": name, "zone": zone}
+    return await database.one(conn, _SQL["change_profile"], params, Profile)
 
 
 async def end_sessions(conn: Conn, user_id: int) -> None:

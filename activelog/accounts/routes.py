@@ -8,6 +8,7 @@ from starlette.responses import Response
 from activelog import database, http
 from activelog.accounts import mails, queries
 from activelog.accounts.model import (
+    ChangeProfile,
     Done,
     ForgotPassword,
     OpenSession,
@@ -28,6 +29,7 @@ from activelog.accounts.passwords import check_password
 from activelog.base import auth
 from activelog.base.addresses import clean_email, findable, mailbox
 from activelog.base.errors import AppError
+from activelog.base.zones import clean_zone
 from activelog.database import Conn, rate_limits
 from activelog.database.rate_limits import RateLimit
 from activelog.http import Endpoint, SessionId
@@ -63,7 +65,7 @@ async def register(request: Request, body: Register) -> Response:
 async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
     """The registration, the address as it is kept, and the token that is mailed to it."""
     services = of_request(request)
-    email, name = clean_email(body.email), clean_name(body.name)
+    email, name, zone = clean_email(body.email), clean_name(body.name), clean_zone(body.zone)
     check_password(body.password, name, *email.split("@"))
     host = http.client_host(request)
     async with services.pool.connection() as conn:
@@ -73,7 +75,7 @@ async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
         await rate_limits.take(conn, _strangers(services), "all")
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
     async with database.transaction(services.pool) as conn:
-        pending = await queries.register(conn, email, name, password_hash)
+        pending = await queries.register(conn, email, name, password_hash, zone)
         await services.outbox.write(conn, mails.WELCOME, pending.user_id)
         token = await mails.write_verification(services, conn, pending.user_id)
     return pending, email, token
@@ -240,6 +242,14 @@ async def me(request: Request, user_id: int) -> Response:
         return http.json(require_profile(await queries.profile(conn, user_id)))
 
 
+async def change(request: Request, user_id: int, body: ChangeProfile) -> Response:
+    """Changes the fields that are given. Activities stay in the zone in which they happened."""
+    name = None if body.name is None else clean_name(body.name)
+    zone = None if body.zone is None else clean_zone(body.zone)
+    async with of_request(request).pool.connection() as conn:
+        return http.json(require_profile(await queries.change_profile(conn, user_id, name, zone)))
+
+
 async def delete(request: Request, user_id: int) -> Response:
     """Deletes the account in 30 days, with all that is its owner's; a mail says so. Until then it
     works as before, and `restore` keeps it."""
@@ -311,6 +321,7 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/auth/forgot-password", forgot_password, {202: Done}, errors=(429,)),
     Endpoint("POST", "/api/v1/auth/reset-password", reset_password, {200: Done}, errors=(429,)),
     Endpoint("GET", "/api/v1/users/me", me, {200: Profile}),
+    Endpoint("PATCH", "/api/v1/users/me", change, {200: Profile}),
     Endpoint("DELETE", "/api/v1/users/me", delete, {202: Profile}, errors=(429,)),
     Endpoint("POST", "/api/v1/users/me/restore", restore, {200: Profile}),
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from activelog.base.date_ranges import FIRST_YEAR, LAST_YEAR
 from activelog.base.errors import AppError
 from activelog.base.formatting import as_stored
+from activelog.base.zones import offset_minutes
 
 MAX_TAGS = 20
 
@@ -25,22 +26,46 @@ Type = Annotated[
 Minutes = Annotated[int, Meta(ge=0, le=100_000, examples=[45])]
 Kilometres = Annotated[float, Meta(ge=0, le=1_000_000, examples=[7.5])]
 Moment = Annotated[datetime, Meta(tz=True, examples=["2024-01-15T06:30:00Z"])]
+Start = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="an offset other than Z says what the clocks showed there; else those of your"
+        " time zone count",
+        examples=["2024-01-15T06:30:00Z"],
+    ),
+]
 Tags = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=50)]],
     Meta(max_length=MAX_TAGS, examples=[["morning", "outdoor", "cardio"]]),
 ]
 Notes = Annotated[str, Meta(max_length=10_000, examples=["Morning run"])]
+LONGEST_TITLE = 200
+LONGEST_SOURCE = 20
+
+Title = Annotated[str, Meta(max_length=LONGEST_TITLE, examples=["Along the river"])]
+SourceName = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_SOURCE,
+        description="the kind of file that it came from",
+        examples=["garmin"],
+    ),
+]
+MovingMinutes = Annotated[int, Meta(ge=0, le=100_000, examples=[43])] | None
 Calories = Annotated[int, Meta(ge=0, le=1_000_000, examples=[430])] | None
 
 
 class NewActivity(msgspec.Struct, forbid_unknown_fields=True):
     activity_type: Type
     duration_minutes: Minutes
-    activity_date: Moment
+    activity_date: Start
     distance_km: Kilometres = 0.0
     tags: Tags = []
     notes: Notes = ""
     calories: Calories = None
+    title: Title = ""
+    moving_minutes: MovingMinutes = None
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,11 +73,13 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
 
     activity_type: Type | UnsetType = UNSET
     duration_minutes: Minutes | UnsetType = UNSET
-    activity_date: Moment | UnsetType = UNSET
+    activity_date: Start | UnsetType = UNSET
     distance_km: Kilometres | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     notes: Notes | UnsetType = UNSET
     calories: Calories | UnsetType = UNSET
+    title: Title | UnsetType = UNSET
+    moving_minutes: MovingMinutes | UnsetType = UNSET
 
 
 class Activity(msgspec.Struct):
@@ -64,8 +91,19 @@ class Activity(msgspec.Struct):
     tags: Tags
     notes: Notes
     calories: Calories
+    title: Title
+    moving_minutes: MovingMinutes
+    utc_offset: Annotated[
+        int, Meta(description="minutes by which clocks there were ahead of UTC", examples=[60])
+    ]
+    source: SourceName
     created_at: Moment
     updated_at: Moment
+
+    @property
+    def local_time(self) -> datetime:
+        """What the clocks showed there, as if it were UTC."""
+        return self.activity_date + timedelta(minutes=self.utc_offset)
 
 
 class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,6 +158,10 @@ class Values:
     tags: list[str]
     notes: str
     calories: int | None
+    title: str = ""
+    moving_minutes: int | None = None
+    utc_offset: int | None = None  # minutes; None: that of the owner's zone
+    source: str = ""
 
 
 def clean(activity: NewActivity) -> Values:
@@ -132,6 +174,9 @@ def clean(activity: NewActivity) -> Values:
         tags=list(dict.fromkeys(_tag(tag) for tag in activity.tags)),
         notes=_text("notes", activity.notes),
         calories=activity.calories,
+        title=_line("title", activity.title) if activity.title.strip() else "",
+        moving_minutes=activity.moving_minutes,
+        utc_offset=offset_minutes(activity.activity_date),
     )
 
 

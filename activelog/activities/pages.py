@@ -1,15 +1,19 @@
 """Activities as a person keeps them: list, add, edit, photos."""
 
 import asyncio
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http
 from activelog.activities import photos, queries, routes
-from activelog.activities.model import Change, ListQuery, NewActivity
+from activelog.activities.model import Activity, Change, ListQuery, NewActivity
 from activelog.base.errors import AppError
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
@@ -17,19 +21,21 @@ from activelog.services import of_request
 from activelog.storage import ObjectMissing
 
 _PAGE = 30
-_CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0}
+_CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0, "title": ""}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
     fields = pages.known_query(request, ListQuery)
     query = http.convert(fields | {"limit": _PAGE}, ListQuery)
-    found = await routes.find_page(of_request(request), visitor.id, query)
-    now = of_request(request).clock()
+    asked = structs.replace(query, **_days(fields, visitor))
+    found = await routes.find_page(of_request(request), visitor.id, asked)
+    now = visitor.clock(of_request(request).clock())
     return pages.page(request, "activities/activities.html", found=found, query=query, now=now)
 
 
 async def create(request: Request, visitor: Visitor, form: Form) -> Response:
-    await routes.create(request, visitor.id, http.convert(_fields(form), NewActivity))
+    fields = _fields(form, ZoneInfo(visitor.zone))
+    await routes.create(request, visitor.id, http.convert(fields, NewActivity))
     return pages.back(request, "/activities", "Logged. Well done!")
 
 
@@ -43,9 +49,15 @@ async def show(request: Request, visitor: Visitor, activity_id: int) -> Response
 
 
 async def change(request: Request, visitor: Visitor, activity_id: int, form: Form) -> Response:
+    async with of_request(request).pool.connection() as conn:
+        activity = await queries.get(conn, activity_id, visitor.id)
+    if activity is None:
+        raise AppError.not_found("activity")
     # An empty field of the form is one that was cleared.
     cleared = {name: value for name, value in _CLEARED.items() if form.get(name) == ""}
-    change = http.convert(cleared | _fields(form), Change)
+    if form.get("activity_date") == form_time(activity.local_time):
+        form.pop("activity_date")  # or seconds that the form cannot show would be gone
+    change = http.convert(cleared | _fields(form, _place(activity, visitor)), Change)
     await routes.change(request, visitor.id, activity_id, change)
     return pages.back(request, f"/activities/{activity_id}", "Saved.")
 
@@ -78,15 +90,38 @@ async def delete_photo(request: Request, visitor: Visitor, photo_id: UUID, form:
     return pages.back(request, pages.local_path(form.get("next", "")), "Photo deleted.")
 
 
-def _fields(form: Form) -> dict[str, Any]:
-    """A form's fields as the API has them: empty ones left out, tags as a list, a time of UTC."""
+def form_time(moment: datetime) -> str:
+    """As a field of a form has it."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}"
+
+
+def _place(activity: Activity, visitor: Visitor) -> tzinfo:
+    """Of its clocks: the person's zone, or of a place away from it the offset."""
+    at_home = visitor.clock(activity.activity_date).utcoffset()
+    offset = timedelta(minutes=activity.utc_offset)
+    return ZoneInfo(visitor.zone) if at_home == offset else timezone(offset)
+
+
+def _days(fields: dict[str, str], visitor: Visitor) -> dict[str, str]:
+    """Days of the person's calendar, as moments."""
+    zone, found = ZoneInfo(visitor.zone), {}
+    for name, time in (("start_date", "00:00:00"), ("end_date", "23:59:59")):
+        with suppress(ValueError):  # what is no day is refused as the API does it
+            day = datetime.fromisoformat(f"{fields.get(name, '')}T{time}")
+            found[name] = day.replace(tzinfo=zone).isoformat()
+    return found
+
+
+def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
+    """A form's fields as the API has them: empty ones left out, tags a list, the time of a zone."""
     fields: dict[str, Any] = {name: value for name, value in form.items() if value != ""}
-    if "activity_date" in fields:
-        whole_minute = len(fields["activity_date"]) == len("2024-01-15T06:30")
-        fields["activity_date"] += ":00Z" if whole_minute else "Z"
+    with suppress(KeyError, ValueError):
+        at = datetime.fromisoformat(fields["activity_date"])
+        fields["activity_date"] = at.replace(tzinfo=zone).isoformat()
     tags = str(fields.pop("tags", "")).split(",")
     fields["tags"] = [tag for text in tags if (tag := text.strip())]
     fields.setdefault("notes", "")
+    fields.setdefault("title", "")
     return fields
 
 

@@ -95,6 +95,7 @@ class Settings:
     mails_per_second: float | None = None
     weekly_active_days: int = 28
     weekly_spread_minutes: int = 60
+    weekly_local: bool = False
     json_logs: bool = False
     registrations_per_hour: int = 2000
     quotas: Quotas = Quotas()
@@ -145,6 +146,7 @@ class Settings:
             weekly_spread_minutes=_minutes(
                 environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", cls.weekly_spread_minutes
             ),
+            weekly_local=_yes(environ, "ACTIVELOG_WEEKLY_LOCAL"),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
             registrations_per_hour=_count(
@@ -153,6 +155,13 @@ class Settings:
             quotas=Quotas.from_env(environ),
             metrics_token=environ.get("ACTIVELOG_METRICS_TOKEN") or None,
         )
+
+
+def _yes(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name) or "no"
+    if value not in ("yes", "no"):
+        raise SettingsError(f"{name} must be yes or no (the default)")
+    return value == "yes"
 
 
 def _json_logs(environ: Mapping[str, str]) -> bool:

@@ -22,7 +22,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
     found = await routes.find_history(services, visitor.id, query)
     async with services.pool.connection() as conn:
         types = await queries.types(conn, visitor.id)
-    today = services.clock().date()
+    today = visitor.clock(services.clock()).date()
     return pages.page(request, "exports/exports.html", found=found, types=types, today=today)
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from activelog import database, report
+from activelog.accounts import queries as accounts
 from activelog.base.errors import Permanent
 from activelog.base.pictures import clean_picture
 from activelog.exports import queries
@@ -31,13 +32,14 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
         found = await report.read(conn, selection, dates)
         rows = await report.rows(conn, selection, dates)
         photos = await report.photos(conn, selection, dates, most_photos)
+        today = await accounts.local_day(conn, user_id, services.clock())
     pictures = [small async for small in _pictures(services, user_id, photos[:MOST_PHOTOS])]
     document = report.make_document(
         found,
         rows,
         kind=_KINDS[wanted.report_type],
         charts=wanted.include_charts,
-        today=services.clock().date(),
+        today=today,
         pictures=pictures,
         left_out=len(photos) > MOST_PHOTOS,
         fonts=services.settings.font_files(),
@@ -56,5 +58,5 @@ async def _pictures(
                 small = await services.offload(clean_picture, file.read(), _PIXELS, owner=user_id)
         except ObjectMissing:  # deleted meanwhile
             continue
-        date = f"{photo.activity_date.day} {photo.activity_date:%B}"
+        date = f"{photo.local_time.day} {photo.local_time:%B}"
         yield pdf.Picture(small.data, f"{photo.activity_type}, {date}")

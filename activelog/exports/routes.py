@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http, tickets
+from activelog.accounts import queries as accounts
 from activelog.accounts import quotas
 from activelog.base import auth
 from activelog.base.date_ranges import Selection
@@ -87,7 +88,10 @@ async def _start_csv(request: Request, user_id: int, body: CsvRequest, message: 
 
 
 async def _start_pdf(request: Request, user_id: int, body: PdfRequest, message: str) -> Response:
-    wanted = body.dated(of_request(request).clock().date())
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        today = await accounts.local_day(conn, user_id, services.clock())
+    wanted = body.dated(today)
     selection = wanted.selection(user_id)
 
     async def start(conn: Conn) -> Response:

@@ -8,6 +8,7 @@ name. What went wrong or well is told on the next page, by a cookie that is read
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from activelog import database, http
 from activelog.base import auth
 from activelog.base.errors import AppError
+from activelog.base.zones import at_place
 from activelog.http import templating
 from activelog.services import of_request
 
@@ -37,6 +39,11 @@ class Visitor:
     name: str
     email: str
     is_admin: bool
+    zone: str
+
+    def clock(self, moment: datetime) -> datetime:
+        """The moment by the clocks where this person lives."""
+        return at_place(moment, self.zone)
 
 
 @dataclass(frozen=True)

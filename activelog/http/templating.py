@@ -56,6 +56,7 @@ def _environment() -> jinja2.Environment:
         "sentence": sentence,
         "ago": _ago,
         "moment": _moment,
+        "utc_offset": _utc_offset,
         "label_every": _label_every,
     }
     environment.globals["asset"] = _asset_url
@@ -115,6 +116,13 @@ def _program(agent: str) -> str:
 
 def _moment(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else ""
+
+
+def _utc_offset(minutes: int) -> str:
+    """`UTC`, `UTC+5:30`."""
+    hours, rest = divmod(abs(minutes), 60)
+    sign = "+" if minutes > 0 else "−"
+    return f"UTC{sign}{hours}{f':{rest:02}' if rest else ''}" if minutes else "UTC"
 
 
 def _ago(at: datetime | None) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -141,8 +142,10 @@ def _words_of(text: str) -> list[tuple[float, int]]:
     return found
 
 
-def notes_of(*texts: str) -> str:
-    return "\n".join(stripped for text in texts if (stripped := text.strip()))
+def one_line(text: str) -> str:
+    """Without control characters and what spaces there are too many of."""
+    shown = (" " if unicodedata.category(letter) == "Cc" else letter for letter in text)
+    return " ".join("".join(shown).split())
 
 
 def cell(cells: Sequence[str], place: int | None) -> str:

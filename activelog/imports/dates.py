@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -137,7 +137,9 @@ def _offset(text: str) -> timedelta | None:
     return -offset if found[1] == "-" else offset
 
 
-def _moment(parts: _Parts, order: Order, languages: frozenset[str]) -> datetime | None:
+def _moment(
+    parts: _Parts, order: Order, languages: frozenset[str], zone: tzinfo = UTC
+) -> datetime | None:
     a, b, c = parts.numbers
     if parts.month:
         # A whole name before the beginning of one: `mar` is March in most languages, and begins
@@ -153,7 +155,7 @@ def _moment(parts: _Parts, order: Order, languages: frozenset[str]) -> datetime 
         day, month, year = (a, b, c) if order == "dmy" else (b, a, c)
     if year < 100:
         year += 2000 if year < 70 else 1900
-    zone = timezone(parts.offset) if parts.offset is not None else UTC
+    zone = timezone(parts.offset) if parts.offset is not None else zone
     try:
         return datetime(year, month, day, *parts.clock, tzinfo=zone)
     except ValueError:
@@ -162,23 +164,24 @@ def _moment(parts: _Parts, order: Order, languages: frozenset[str]) -> datetime 
 
 @dataclass(frozen=True)
 class DateReader:
-    """None of these files names a zone, but for those with an offset: they are taken for UTC."""
+    """`zone` is that of times without an offset."""
 
     order: Order
     languages: frozenset[str]
+    zone: tzinfo = UTC
 
     def read(self, text: str) -> datetime:
         """Raises AppError for a text that is no date."""
-        if found := _iso(text):
+        if found := _iso(text, self.zone):
             return found
         parts = _parts(text)
-        moment = _moment(parts, self.order, self.languages) if parts else None
+        moment = _moment(parts, self.order, self.languages, self.zone) if parts else None
         if moment is None:
             raise AppError.invalid("date", f"{text[:40]!r} is not a date that we can read")
         return moment
 
 
-def _iso(text: str) -> datetime | None:
+def _iso(text: str, zone: tzinfo = UTC) -> datetime | None:
     """Also seconds and milliseconds since 1970."""
     text = text.strip()
     if _EPOCH.fullmatch(text):
@@ -189,7 +192,7 @@ def _iso(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=zone)
 
 
 def looks_like_date(text: str) -> bool:
@@ -244,9 +247,9 @@ class DateSurvey:
             if moment:
                 self.last[order] = moment
 
-    def reader(self, wanted: Order | None) -> DateReader:
+    def reader(self, wanted: Order | None, zone: tzinfo) -> DateReader:
         """Raises Question when the dates may be read in two ways."""
-        return DateReader(wanted or self._order(), self.languages)
+        return DateReader(wanted or self._order(), self.languages, zone)
 
     def has_american_dates(self) -> bool:
         return self.ambiguous > 0 and self._order() == "mdy"

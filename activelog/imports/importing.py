@@ -9,6 +9,7 @@ import msgspec
 from psycopg import Rollback
 
 from activelog import database, tickets
+from activelog.accounts import queries as accounts
 from activelog.accounts import quotas
 from activelog.database import Conn
 from activelog.imports import photos, queries
@@ -94,7 +95,7 @@ def _entry(line: int, reason: str, says: str, advice: str) -> dict[str, Any]:
 async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import) -> bool:
     """All good rows and the ticket's completion in one transaction. False when the ticket was
     finished or cancelled meanwhile: then nothing was imported."""
-    choices = msgspec.convert(wanted.choices, Choices)
+    choices = await _with_zone(job, msgspec.convert(wanted.choices, Choices))
     problems: list[str] = []
     prepared: list[photos.Prepared] = []
     if not wanted.dry_run and kind_of(file) == "zip":
@@ -111,7 +112,7 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             if not wanted.dry_run:
                 await quotas.check_in_job(conn, job, "activities", report.imported)
                 ids = await queries.number(conn, sorted({one.line for one in prepared}))
-                await queries.take_in(conn, job.user_id)
+                await queries.take_in(conn, job.user_id, source.name)
                 report.photos = await photos.take_in(conn, job.user_id, prepared, ids)
             completed = await tickets.complete(
                 conn, job.ticket_id, message=report.message(), result=report.result(), days=None
@@ -119,6 +120,13 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             if not completed:
                 raise Rollback(transaction)
     return completed
+
+
+async def _with_zone(job: TrackedJob, choices: Choices) -> Choices:
+    if choices.zone:
+        return choices
+    async with job.services.pool.connection() as conn:
+        return msgspec.structs.replace(choices, zone=await accounts.zone(conn, job.user_id))
 
 
 async def _prepare_photos(

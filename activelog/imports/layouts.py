@@ -16,6 +16,7 @@ OWN_REQUIRED = ("activity_type", "duration_minutes", "activity_date")
 _OWN_MEANINGS = {
     "id": "id", "activity_type": "type", "duration_minutes": "duration", "distance_km": "distance",
     "activity_date": "date", "tags": "tags", "notes": "notes", "calories": "calories",
+    "title": "title", "start_local": "start", "moving_minutes": "moving", "source": "source",
 }  # fmt: skip
 _SAMPLE = 200  # rows
 # Garmin's third column, also as spreadsheets translate it.
@@ -43,6 +44,11 @@ class Layout:
     @property
     def is_own(self) -> bool:
         return self.name == "activelog"
+
+    @property
+    def is_utc(self) -> bool:
+        """Whose times are not those of the clocks where it happened."""
+        return self.name in ("activelog", "strava")
 
 
 def find_layout(table: Table, choices: Choices) -> Layout:

@@ -29,6 +29,17 @@ class Choices(msgspec.Struct, forbid_unknown_fields=True):
         Literal["keep", "skip"] | None,
         Meta(description="of rows that look like an activity from another tracker; keep"),
     ] = None
+    zone: (
+        Annotated[
+            str,
+            Meta(
+                max_length=64,
+                description="of times that name none; yours",
+                examples=["Europe/Berlin"],
+            ),
+        ]
+        | None
+    ) = None
     columns: (
         Annotated[
             str,
@@ -89,3 +100,4 @@ class Draft:
     tags: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
+    moving: float | None = None  # seconds

@@ -70,5 +70,6 @@ async def number(conn: Conn, lines: list[int]) -> dict[int, int]:
     return dict(await cursor.fetchall())
 
 
-async def take_in(conn: Conn, user_id: int) -> int:
-    return await database.execute(conn, _SQL["take_in"], {"user_id": user_id})
+async def take_in(conn: Conn, user_id: int, source: str) -> int:
+    """`source`: the kind of file, for rows that do not say it themselves."""
+    return await database.execute(conn, _SQL["take_in"], {"user_id": user_id, "source": source})

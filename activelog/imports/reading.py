@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from activelog.base.errors import AppError
 from activelog.imports import cells
@@ -67,13 +68,16 @@ class Reader:
             return self._until(row, end)
         if self.layout.columns.parts:
             return self._sum_of_parts(row)
-        found = self._duration(row, "moving") or self._duration(row, "duration")
+        found = self.moving(row) or self._duration(row, "duration")
         if found is not None:
             return found
         if end := self.text(row, "end").strip():
             return self._until(row, end)
         pace, distance = self.pace(row), self._distance(row)
         return pace * distance * self.layout.columns.pace_factor if pace and distance else None
+
+    def moving(self, row: Row) -> float | None:
+        return self._duration(row, "moving") or None
 
     def pace(self, row: Row) -> float | None:
         words = self.text(row, "pace").split("/")[0].split()
@@ -145,7 +149,7 @@ class Reader:
                 until += timedelta(days=1)
         else:
             until = self.dates.read(end)
-        seconds = (until - begin).total_seconds()
+        seconds = until.timestamp() - begin.timestamp()
         return seconds if seconds >= 0 else None
 
 
@@ -173,7 +177,8 @@ def _survey_forms(
     fallback = _file_comma(table, layout, decimals)
     commas = {name: one.comma if one.comma is not None else fallback
               for name, one in decimals.items()}  # fmt: skip
-    return Reader(layout, choices, dates.reader(choices.dates), commas), dates
+    zone = UTC if layout.is_utc else ZoneInfo(choices.zone or "UTC")
+    return Reader(layout, choices, dates.reader(choices.dates, zone), commas), dates
 
 
 def _file_comma(table: Table, layout: Layout, decimals: dict[str, Decimals]) -> bool | None:
@@ -400,6 +405,7 @@ def _draft(reader: Reader, row: Row) -> Draft | Refused:
             calories=_calories(reader, row),
             tags=_tags(reader.text(row, "tags")),
             photos=_media(row),
+            moving=reader.moving(row),
         )
     except AppError as error:
         return Refused(row.line, str(error), row.says)

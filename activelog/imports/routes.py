@@ -10,6 +10,7 @@ from starlette.responses import Response
 from activelog import http, tickets
 from activelog.accounts import quotas
 from activelog.base.errors import AppError, Permanent
+from activelog.base.zones import clean_zone
 from activelog.database import Conn
 from activelog.http import Endpoint
 from activelog.imports import queries
@@ -32,6 +33,8 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
     tell, units or the order of dates, you can say."""
     services = of_request(request)
     choices = msgspec.convert(query.choices(), Choices)
+    if choices.zone:
+        clean_zone(choices.zone)
     with (
         services.uploads(user_id),
         tempfile.TemporaryDirectory(prefix="activelog-") as folder,

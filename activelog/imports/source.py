@@ -9,16 +9,27 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
+from msgspec import Meta
 
 from activelog import http
-from activelog.activities.model import NewActivity, Values, clean
+from activelog.activities.model import (
+    LONGEST_SOURCE,
+    LONGEST_TITLE,
+    Calories,
+    MovingMinutes,
+    NewActivity,
+    SourceName,
+    Title,
+    Values,
+    clean,
+)
 from activelog.base.errors import AppError, Permanent
 from activelog.base.formatting import unescape_formula
 from activelog.imports import tracks
-from activelog.imports.cells import notes_of
+from activelog.imports.cells import one_line
 from activelog.imports.layouts import find_layout
 from activelog.imports.model import Choices, Draft, Found, Refused
 from activelog.imports.reading import Reader, make_reader, read_drafts
@@ -150,6 +161,7 @@ def _values(
 def _found(draft: Draft, choices: Choices, now: datetime) -> Found | Refused:
     kind = draft.kind or choices.type or "workout"
     draft = replace(draft, kind=kind)
+    title, notes = _title_and_notes(draft)
     try:
         values = _clean(
             {
@@ -158,13 +170,23 @@ def _found(draft: Draft, choices: Choices, now: datetime) -> Found | Refused:
                 "duration_minutes": round((draft.seconds or 0) / 60),
                 "distance_km": (draft.metres or 0) / 1000,
                 "calories": draft.calories,
-                "notes": notes_of(draft.title, draft.notes),
+                "title": title,
+                "notes": notes,
                 "tags": list(draft.tags),
+                "moving_minutes": None if draft.moving is None else round(draft.moving / 60),
             }
         )
     except AppError as error:
         return Refused(draft.line, str(error), draft.title)
     return Found(draft.line, values, draft.doubts + tuple(_doubts(draft, now)), draft.photos)
+
+
+def _title_and_notes(draft: Draft) -> tuple[str, str]:
+    """A title is one line; one that is too long stands in the notes as well."""
+    title = one_line(draft.title)
+    if len(title) <= LONGEST_TITLE:
+        return title, draft.notes.strip()
+    return f"{title[: LONGEST_TITLE - 1]}…", f"{draft.title}\n{draft.notes}".strip()
 
 
 def _doubts(draft: Draft, now: datetime) -> Iterator[str]:
@@ -194,22 +216,37 @@ def _odd_time(moment: datetime, now: datetime) -> Iterator[str]:
 def _with_details(
     rows: Iterator[Found | Refused], archive: zipfile.ZipFile, stack: ExitStack
 ) -> Iterator[Found | Refused]:
-    """What our own archive has beside activities.csv: calories, in the same order, and photos."""
+    """What our own archive has beside activities.csv, in the same order, and photos."""
     photos: dict[str, list[str]] = {}
     for row in _table_of(archive, "photos.csv", stack):
         photos.setdefault(row["activity_id"], []).append(f"photos/{row['file']}")
-    details = {}
+    details: dict[str, dict[str, str]] = {}
     by_id = _table_of(archive, "activity_details.csv", stack)
     for found in rows:
         if isinstance(found, Found) and found.own_id:
             while found.own_id not in details and (detail := next(by_id, None)):
-                details = {detail["activity_id"]: detail["calories"]}
-            calories = details.get(found.own_id, "")
-            values = found.values
-            if calories.isdecimal() and values.calories is None:
-                values = replace(values, calories=int(calories))
+                details = {detail["activity_id"]: detail}
+            values = _detailed(found.values, details.get(found.own_id, {}))
             found = replace(found, values=values, photos=tuple(photos.get(found.own_id, ())))
         yield found
+
+
+class _Details(msgspec.Struct):
+    title: Title = ""
+    source: SourceName = ""
+    calories: Calories = None
+    moving_minutes: MovingMinutes = None
+    utc_offset: Annotated[int, Meta(ge=-1440, le=1440)] | None = None
+
+
+def _detailed(values: Values, detail: dict[str, str]) -> Values:
+    """What the table itself said stays; what does not read like ours is left out."""
+    said = {name: unescape_formula(text) for name, text in detail.items() if text}
+    try:
+        found = msgspec.to_builtins(msgspec.convert(said, _Details, strict=False))
+    except msgspec.ValidationError:
+        return values
+    return replace(values, **{name: getattr(values, name) or found[name] for name in found})
 
 
 def _table_of(archive: zipfile.ZipFile, name: str, stack: ExitStack) -> Iterator[dict[str, str]]:
@@ -235,6 +272,8 @@ def _own_rows(table: Table, reader: Reader, now: datetime) -> Iterator[Found | R
             continue
         try:
             values = _clean(_own_fields(reader, row))
+            if source := one_line(reader.text(row, "source"))[:LONGEST_SOURCE]:
+                values = replace(values, source=source)
             doubts = tuple(_odd_time(values.activity_date, now))
             yield Found(row.line, values, doubts, own_id=reader.text(row, "id"))
         except AppError as error:
@@ -255,9 +294,13 @@ def _own_fields(reader: Reader, row: Row) -> dict[str, Any]:
     if distance := text.get("distance"):
         has_comma = reader.commas.get("distance")
         fields["distance_km"] = distance.replace(",", ".") if has_comma else distance
-    for name in ("notes", "calories"):
+    for name in ("notes", "calories", "title"):
         if text.get(name):
             fields[name] = text[name]
+    if text.get("moving"):
+        fields["moving_minutes"] = text["moving"]
+    if text.get("start"):  # the same moment, with the offset of its place
+        fields["activity_date"] = text["start"]
     if text.get("tags"):
         fields["tags"] = text["tags"].split(",")
     return fields

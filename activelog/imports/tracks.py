@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from xml.parsers import expat
 
 from activelog.base.errors import AppError, Permanent
-from activelog.imports.cells import notes_of
+from activelog.imports.cells import one_line
 from activelog.imports.dates import DateReader
 from activelog.imports.kinds import activity_kind
 from activelog.imports.model import Draft, Refused
@@ -21,6 +21,7 @@ _CHUNK = 1 << 16
 _LONGEST_TEXT = 20_000  # characters of an element
 _DEEPEST = 50
 _EARTH = 6_371_008.8  # metres
+_STANDING = 0.3  # metres a second: slower than that nobody moves
 _JUMP = 350  # metres a second between two points: a broken fix
 # Strava's GPX of before 2024 has numbers for types.
 _GPX_TYPES = {"1": "ride", "4": "hike", "9": "running", "10": "walk", "17": "ride"}
@@ -87,6 +88,7 @@ class _Track:
     first: datetime | None = None
     last: datetime | None = None
     metres: float = 0
+    moving: float = 0  # seconds
     jumps: int = 0
     points: int = 0
 
@@ -138,6 +140,8 @@ class _Gpx(_Handler):
                     return
             else:
                 track.metres += metres
+                if seconds and metres > _STANDING * seconds:
+                    track.moving += seconds
         self.before = self.point, self.time
 
 
@@ -149,7 +153,7 @@ def _gpx_draft(number: int, track: _Track) -> Draft | Refused:
     kind = activity_kind(_GPX_TYPES.get(track.kind, track.kind.replace("_", " ")))
     seconds = (track.last - track.first).total_seconds() or None
     return Draft(number, kind, track.first, seconds, track.metres, track.title, track.notes,
-                 doubts=doubts)  # fmt: skip
+                 doubts=doubts, moving=track.moving or None)  # fmt: skip
 
 
 @dataclass
@@ -345,7 +349,7 @@ def _fit_draft(number: int, frame: Any) -> Draft | Refused:
     start = _fit(frame, "start_time")
     if not isinstance(start, datetime):
         return Refused(number, "the session has no start")
-    sport = notes_of(str(_fit(frame, "sport") or "")).replace("_", " ")
+    sport = one_line(str(_fit(frame, "sport") or "")).replace("_", " ")
     seconds = _fit(frame, "total_elapsed_time") or _fit(frame, "total_timer_time")
     return Draft(number, activity_kind(sport), start, seconds, _fit(frame, "total_distance"),
                  calories=_fit(frame, "total_calories"))  # fmt: skip

@@ -24,9 +24,10 @@ class Kept:
 async def fan_out(
     conn: Conn, after: int, dates: DateRange, *, limit: int, task: str, queue: str
 ) -> Page:
-    params = dates.times.params() | {
+    params = {
         "after": after,
-        "month": dates.first,
+        "first": dates.first,
+        "until": dates.until,
         "limit": limit,
         "task": task,
         "queue": queue,

@@ -16,7 +16,7 @@ _COLUMNS = [
     Column("Duration", 20, "right"),
     Column("km", 18, "right"),
     Column("Tags", 36),
-    Column("Notes", 52),
+    Column("Title and notes", 52),
 ]
 _UNITS: dict[Unit, str] = {"day": "per day", "week": "per week", "month": "per month"}
 _TYPES = 7
@@ -128,12 +128,12 @@ def _table_title(report: Report) -> str:
 def _table_rows(rows: Iterable[Row]) -> list[tuple[str, ...]]:
     return [
         (
-            f"{row.activity_date.day} {row.activity_date:%b %Y}",
+            f"{row.local_time.day} {row.local_time:%b %Y}",
             row.activity_type,
             f"{row.duration_minutes // 60}:{row.duration_minutes % 60:02}",
             f"{row.distance_km:,.2f}" if row.distance_km else "",
             ", ".join(row.tags)[:_LONGEST_CELL],
-            " ".join(row.notes.split())[:_LONGEST_CELL],
+            " ".join(f"{row.title} {row.notes}".split())[:_LONGEST_CELL],
         )
         for row in rows
     ]

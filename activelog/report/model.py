@@ -39,11 +39,12 @@ class TypeTotals:
 
 @dataclass(frozen=True)
 class Row:
-    activity_date: datetime
+    local_time: datetime
     activity_type: str
     duration_minutes: int
     distance_km: float
     tags: list[str]
+    title: str
     notes: str
 
 

@@ -48,7 +48,7 @@ async def rows(conn: Conn, selection: Selection, dates: DateRange) -> list[Row]:
 class Photo:
     object_key: str
     activity_type: str
-    activity_date: datetime
+    local_time: datetime
 
 
 async def photos(conn: Conn, selection: Selection, dates: DateRange, limit: int) -> list[Photo]:
@@ -74,4 +74,4 @@ async def _types(conn: Conn, selection: Selection, dates: DateRange) -> list[Typ
 
 
 def _params(selection: Selection, dates: DateRange) -> dict[str, Any]:
-    return selection.params() | dates.times.params()
+    return selection.params() | {"first": dates.first, "until": dates.until}

@@ -21,12 +21,13 @@ async def page(request: Request, visitor: Visitor) -> Response:
     unit = request.query_params.get("unit", "")
     unit = unit if unit in UNITS else "weekly"
     services = of_request(request)
+    today = visitor.clock(services.clock()).date()
     error = None
     try:
-        days = wanted_days(http.convert(fields, StatsQuery), unit, services.clock().date())
+        days = wanted_days(http.convert(fields, StatsQuery), unit, today)
     except AppError as refused:  # the form stays, with the usual days
         error, fields = refused, {}
-        days = wanted_days(StatsQuery(), unit, services.clock().date())
+        days = wanted_days(StatsQuery(), unit, today)
     found = await find_stats(services, visitor.id, days, unit)
     if not found and not fields:  # nothing lately: the latest days that have something
         last = await find_last_day(services, visitor.id)
@@ -41,7 +42,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
         unit=unit,
         units=UNITS,
         dates=(days[0], days[-1]),
-        is_now=days[-1] >= services.clock().date(),
+        is_now=days[-1] >= today,
         bars=_bars(found, days, unit),
         totals=_totals(found),
         types=_types(found),

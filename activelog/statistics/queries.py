@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from activelog import database
 from activelog.base import logs
-from activelog.base.date_ranges import midnight, range_before
+from activelog.base.date_ranges import range_before
 from activelog.database import Conn
 from activelog.statistics.model import Day
 from activelog.statistics.week import TypeOfDay, WeekOf
@@ -68,8 +68,8 @@ async def weeks(conn: Conn, asked: Sequence[WeekOf]) -> list[list[TypeOfDay]]:
         {
             "place": place,
             "user_id": week.user_id,
-            "start": midnight(range_before(week.dates).first),
-            "until": midnight(week.dates.until),
+            "first": range_before(week.dates).first,
+            "until": week.dates.until,
         }
         for place, week in enumerate(asked)
     ]
@@ -96,7 +96,8 @@ async def fan_out(
     after: int,
     *,
     limit: int,
-    dedup_key: str,
+    until: date,
+    hour: int,
     active_since: datetime,
     spread: timedelta,
     queued: int,
@@ -108,7 +109,9 @@ async def fan_out(
     params = {
         "after": after,
         "limit": limit,
-        "dedup_key": dedup_key,
+        "dedup_key": until.isoformat(),
+        "until": until,
+        "hour": hour,
         "active_since": active_since,
         "spread": spread,
         "queued": queued,

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http
+from activelog.accounts import queries as accounts
 from activelog.base.date_ranges import parse_days
 from activelog.base.errors import AppError
 from activelog.database import Conn, rate_limits
@@ -50,10 +51,10 @@ async def request_weekly(request: Request, user_id: int) -> Response:
     services = of_request(request)
     now = services.clock().replace(microsecond=0)
     ticket_id = uuid4()
-    until = now.date() + timedelta(days=1)
 
     async def start(conn: Conn) -> Response:
         await rate_limits.take(conn, REQUESTS, str(user_id))
+        until = await accounts.local_day(conn, user_id, now) + timedelta(days=1)
         await queries.request(
             conn,
             ticket_id,
@@ -74,7 +75,9 @@ async def request_weekly(request: Request, user_id: int) -> Response:
 
 async def _stats(request: Request, user_id: int, query: StatsQuery, unit: str) -> Response:
     services = of_request(request)
-    days = wanted_days(query, unit, services.clock().date())
+    async with services.pool.connection() as conn:
+        today = await accounts.local_day(conn, user_id, services.clock())
+    days = wanted_days(query, unit, today)
     return http.json(Stats(await find_stats(services, user_id, days, unit)))
 
 

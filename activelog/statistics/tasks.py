@@ -15,6 +15,7 @@ PAGE = 100_000  # activities of a day in one statement
 PAGES_AT_ONCE = 3
 STALE_PAGE = 5_000
 FAN_OUT_PAGE = 10_000  # users
+_LOCAL_HOUR = 9  # of the person's Sunday, when that is wanted
 TOO_LATE = timedelta(hours=24)
 
 blueprint = Blueprint()
@@ -115,7 +116,8 @@ async def fan_out(services: Services, until: date) -> int:
                 conn,
                 after,
                 limit=FAN_OUT_PAGE,
-                dedup_key=until.isoformat(),
+                until=until,
+                hour=_LOCAL_HOUR if settings.weekly_local else 0,
                 active_since=midnight(until - timedelta(days=settings.weekly_active_days)),
                 spread=timedelta(minutes=settings.weekly_spread_minutes),
                 queued=queued,

@@ -3,17 +3,20 @@
 WITH wanted AS (
     SELECT * FROM ROWS FROM (jsonb_to_recordset(%(activities)s) AS (
         user_id bigint, activity_type text, duration_minutes integer, distance_km double precision,
-        activity_date timestamptz, tags text[], notes text, calories integer, request_id text
+        activity_date timestamptz, tags text[], notes text, calories integer, title text,
+        moving_minutes integer, utc_offset smallint, request_id text
     )) WITH ORDINALITY AS w (user_id, activity_type, duration_minutes, distance_km, activity_date,
-                             tags, notes, calories, request_id, at)
+                             tags, notes, calories, title, moving_minutes, utc_offset, request_id, at)
 ),
 created AS (
     INSERT INTO activities
-        (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
-    SELECT user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
-    FROM wanted ORDER BY at
-    RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-              created_at, updated_at
+        (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+         title, moving_minutes, utc_offset)
+    SELECT user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+           title, moving_minutes, coalesce(utc_offset, utc_offset_in(u.zone, activity_date), 0)
+    FROM wanted LEFT JOIN users u ON u.id = user_id ORDER BY at
+    RETURNING activities.id, activity_type, duration_minutes, distance_km, activity_date, tags, notes,
+              calories, title, moving_minutes, utc_offset, source, activities.created_at, updated_at
 ),
 notified AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
@@ -28,13 +31,13 @@ notified AS (
 SELECT created.* FROM created LEFT JOIN notified ON true ORDER BY id, notified.jobs IS NULL
 
 -- name: get
-SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-       created_at, updated_at
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
+       moving_minutes, utc_offset, source, created_at, updated_at
 FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL
 
 -- name: page
-SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-       created_at, updated_at
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
+       moving_minutes, utc_offset, source, created_at, updated_at
 FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
@@ -49,10 +52,14 @@ ORDER BY activity_date DESC, id DESC LIMIT %(limit)s
 UPDATE activities SET
     activity_type = %(activity_type)s, duration_minutes = %(duration_minutes)s,
     distance_km = %(distance_km)s, activity_date = %(activity_date)s, tags = %(tags)s,
-    notes = %(notes)s, calories = %(calories)s, updated_at = now()
+    notes = %(notes)s, calories = %(calories)s, title = %(title)s, moving_minutes = %(moving_minutes)s,
+    utc_offset = coalesce(
+        %(utc_offset)s::smallint, CASE WHEN activity_date = %(activity_date)s THEN utc_offset END,
+        (SELECT utc_offset_in(zone, %(activity_date)s) FROM users WHERE users.id = user_id)),
+    updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL
-RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-          created_at, updated_at
+RETURNING id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
+          moving_minutes, utc_offset, source, created_at, updated_at
 
 -- name: delete
 UPDATE activities SET deleted_at = now()
@@ -60,8 +67,8 @@ WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL
 
 -- name: lock
 -- For a change that keeps some fields: nobody else changes them meanwhile.
-SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-       created_at, updated_at
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
+       moving_minutes, utc_offset, source, created_at, updated_at
 FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NULL FOR UPDATE
 
 -- name: add_photo

@@ -33,4 +33,4 @@ WHERE s.user_id = %(user_id)s AND s.started_at > now() - make_interval(hours => 
 ORDER BY s.started_at DESC LIMIT 100
 
 -- name: visitor
-SELECT id, name, email, is_admin FROM users WHERE id = %(user_id)s AND verified_at IS NOT NULL
+SELECT id, name, email, is_admin, zone FROM users WHERE id = %(user_id)s AND verified_at IS NOT NULL

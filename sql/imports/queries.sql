@@ -14,15 +14,16 @@ SELECT object_key, dry_run, choices FROM imports WHERE id = %(id)s
 CREATE TEMPORARY TABLE incoming (
     place bigint GENERATED ALWAYS AS IDENTITY, line bigint, activity_type text, duration_minutes integer,
     distance_km double precision, activity_date timestamptz, tags text[], notes text,
-    calories integer, activity_id bigint
+    calories integer, title text, moving_minutes integer, utc_offset smallint, source text,
+    activity_id bigint
 ) ON COMMIT DROP
 
 -- name: make_lookalikes
 CREATE TEMPORARY TABLE lookalikes (line bigint, activity_id bigint, activity_date timestamptz) ON COMMIT DROP
 
 -- name: copy_in
-COPY incoming (line, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories)
-FROM STDIN
+COPY incoming (line, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
+               title, moving_minutes, utc_offset, source) FROM STDIN
 
 -- name: analyze_incoming
 ANALYZE incoming
@@ -63,8 +64,10 @@ WHERE line = ANY (%(lines)s) RETURNING line, activity_id
 
 -- name: take_in
 INSERT INTO activities (id, user_id, activity_type, duration_minutes, distance_km, activity_date, tags,
-                        notes, calories)
+                        notes, calories, title, moving_minutes, source, utc_offset)
 OVERRIDING SYSTEM VALUE
 SELECT coalesce(activity_id, nextval(pg_get_serial_sequence('activities', 'id'))), %(user_id)s,
-       activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories
-FROM (SELECT * FROM incoming ORDER BY place) AS in_order
+       activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
+       moving_minutes,
+       CASE WHEN source = '' AND %(source)s <> 'activelog' THEN %(source)s ELSE source END, coalesce(utc_offset, utc_offset_in(u.zone, activity_date))
+FROM (SELECT * FROM incoming ORDER BY place) AS in_order JOIN users u ON u.id = %(user_id)s

@@ -1,21 +1,24 @@
 -- name: fan_out
 -- A page of users who were active in the month: a job each, that draws the report. It is low in
--- the queue of the same name, so exports that somebody waits for go first.
+-- the queue of the same name, so exports that somebody waits for go first. It waits until the month is
+-- over where the person lives.
 WITH page AS (
-    SELECT id FROM users
+    SELECT id, zone FROM users
     WHERE id > %(after)s AND verified_at IS NOT NULL AND delete_after IS NULL
     ORDER BY id LIMIT %(limit)s
 ),
 active AS (
-    SELECT p.id FROM page p
+    SELECT p.id, p.zone FROM page p
     WHERE EXISTS (SELECT FROM activities a WHERE a.user_id = p.id AND a.deleted_at IS NULL
-                  AND a.activity_date >= %(start)s AND a.activity_date < %(until)s)
-      AND NOT EXISTS (SELECT FROM reports r WHERE r.user_id = p.id AND r.month = %(month)s)
+                  AND a.local_time >= %(first)s::date AND a.local_time < %(until)s::date
+                  AND a.activity_date >= %(first)s::date - 1 AND a.activity_date < %(until)s::date + 1)
+      AND NOT EXISTS (SELECT FROM reports r WHERE r.user_id = p.id AND r.month = %(first)s::date)
 ),
 deferred AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         %(queue)s, %(task)s, -1, NULL, NULL,
-        jsonb_build_object('user_id', id, 'month', %(month)s::date), NULL
+        jsonb_build_object('user_id', id, 'month', %(first)s::date),
+        nullif(greatest(now(), %(until)s::date::timestamp AT TIME ZONE zone), now())
     )::procrastinate_job_to_defer_v1)) AS ids FROM active
 )
 SELECT (SELECT max(id) FROM page) AS last_id,

@@ -1,24 +1,29 @@
+-- Days are those of the places where activities happened (local_time); the bounds of activity_date are
+-- for the index, since no clock is a day ahead or behind.
+
 -- name: totals
 SELECT count(*)::integer AS activities,
        coalesce(sum(duration_minutes), 0)::bigint AS minutes,
        coalesce(sum(distance_km), 0)::double precision AS kilometres,
        coalesce(sum(calories), 0)::bigint AS calories,
-       count(DISTINCT date_trunc('day', activity_date))::integer AS days
+       count(DISTINCT local_time::date)::integer AS days
 FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND local_time >= %(first)s::date AND local_time < %(until)s::date
+  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 
 -- name: slots
 -- By day, week or month, those without an activity left out.
-SELECT date_trunc(%(unit)s, activity_date)::date AS first,
+SELECT date_trunc(%(unit)s, local_time)::date AS first,
        count(*)::integer AS activities,
        sum(duration_minutes)::bigint AS minutes,
        sum(distance_km)::double precision AS kilometres
 FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND local_time >= %(first)s::date AND local_time < %(until)s::date
+  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 GROUP BY 1 ORDER BY 1
@@ -29,29 +34,32 @@ SELECT activity_type, count(*)::integer AS activities,
        sum(distance_km)::double precision AS kilometres
 FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND local_time >= %(first)s::date AND local_time < %(until)s::date
+  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 GROUP BY activity_type ORDER BY minutes DESC, activities DESC, activity_type LIMIT %(limit)s
 
 -- name: rows
 -- (Of notes as much as a line of a table can show.)
-SELECT activity_date, activity_type, duration_minutes, distance_km, tags, left(notes, 400) AS notes
+SELECT local_time, activity_type, duration_minutes, distance_km, tags, title, left(notes, 400) AS notes
 FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND activity_date >= %(start)s AND activity_date < %(until)s
+  AND local_time >= %(first)s::date AND local_time < %(until)s::date
+  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
-ORDER BY activity_date, id LIMIT %(limit)s
+ORDER BY local_time, id LIMIT %(limit)s
 
 -- name: person
 SELECT name FROM users WHERE id = %(user_id)s
 
 -- name: photos
-SELECT p.object_key, a.activity_type, a.activity_date
+SELECT p.object_key, a.activity_type, a.local_time
 FROM photos p JOIN activities a ON a.id = p.activity_id
 WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL
-  AND a.activity_date >= %(start)s AND a.activity_date < %(until)s
+  AND a.local_time >= %(first)s::date AND a.local_time < %(until)s::date
+  AND a.activity_date >= %(first)s::date - 1 AND a.activity_date < %(until)s::date + 1
   AND (%(type)s::text IS NULL OR a.activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR a.tags @> ARRAY[%(tag)s::text])
-ORDER BY a.activity_date, p.created_at, p.id LIMIT %(limit)s
+ORDER BY a.local_time, p.created_at, p.id LIMIT %(limit)s

@@ -9,17 +9,17 @@ CREATE OR REPLACE FUNCTION mark_stale(_user_id bigint, _day date) RETURNS void L
     ON CONFLICT (user_id, day) DO UPDATE SET day = excluded.day
 $$;
 
-CREATE OR REPLACE FUNCTION is_past_day(_at timestamptz, _now timestamptz)
+CREATE OR REPLACE FUNCTION is_past_day(_day date, _now timestamptz)
 RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT (_at AT TIME ZONE 'UTC')::date < ((_now + interval '1 hour') AT TIME ZONE 'UTC')::date
+    SELECT _day < ((_now + interval '1 hour') AT TIME ZONE 'UTC')::date
 $$;
 
 CREATE OR REPLACE FUNCTION on_activities_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM new_rows WHERE is_past_day(activity_date, clock_timestamp())) THEN  -- most are of today
+    IF EXISTS (SELECT FROM new_rows WHERE is_past_day(local_time::date, clock_timestamp())) THEN  -- most are of today
         PERFORM mark_stale(user_id, day) FROM (
-            SELECT DISTINCT user_id, (activity_date AT TIME ZONE 'UTC')::date AS day
-            FROM new_rows WHERE is_past_day(activity_date, clock_timestamp())
+            SELECT DISTINCT user_id, local_time::date AS day
+            FROM new_rows WHERE is_past_day(local_time::date, clock_timestamp())
             ORDER BY 1, 2  -- in one order, or two imports could wait for each other
         ) AS days;
     END IF;
@@ -30,10 +30,10 @@ $$;
 CREATE OR REPLACE FUNCTION on_activities_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM mark_stale(user_id, day) FROM (
-        SELECT DISTINCT user_id, (activity_date AT TIME ZONE 'UTC')::date AS day
-        FROM (SELECT user_id, activity_date FROM new_rows
-              UNION ALL SELECT user_id, activity_date FROM old_rows) AS both_sides
-        WHERE is_past_day(activity_date, clock_timestamp()) ORDER BY 1, 2
+        SELECT DISTINCT user_id, local_time::date AS day
+        FROM (SELECT user_id, local_time FROM new_rows
+              UNION ALL SELECT user_id, local_time FROM old_rows) AS both_sides
+        WHERE is_past_day(local_time::date, clock_timestamp()) ORDER BY 1, 2
     ) AS days;
     RETURN NULL;
 END;

@@ -1,7 +1,7 @@
 -- name: page_end
 -- The user with whom a page of a day's activities ends; no row when it is the last page.
 SELECT user_id FROM activities
-WHERE (activity_date AT TIME ZONE 'UTC')::date = %(day)s AND deleted_at IS NULL
+WHERE local_time::date = %(day)s AND deleted_at IS NULL
   AND user_id > %(after)s
 ORDER BY user_id OFFSET %(page)s LIMIT 1
 
@@ -20,7 +20,7 @@ FROM (
     SELECT user_id, activity_type, count(*) AS activities, sum(duration_minutes) AS minutes,
            sum(distance_km) AS kilometres, coalesce(sum(calories), 0) AS calories
     FROM activities
-    WHERE (activity_date AT TIME ZONE 'UTC')::date = %(day)s AND deleted_at IS NULL
+    WHERE local_time::date = %(day)s AND deleted_at IS NULL
       AND user_id > %(after)s AND user_id <= %(until)s
     GROUP BY user_id, activity_type
 ) AS types
@@ -33,11 +33,11 @@ UPDATE stats_progress SET computed_until = greatest(computed_until, %(until)s)
 SELECT nullif(computed_until, '-infinity') FROM stats_progress
 
 -- name: first_day
-SELECT min((activity_date AT TIME ZONE 'UTC')::date) FROM activities WHERE deleted_at IS NULL
+SELECT min(local_time::date) FROM activities WHERE deleted_at IS NULL
 
 -- name: last_day
 -- Of a person's activities.
-SELECT (activity_date AT TIME ZONE 'UTC')::date FROM activities
+SELECT local_time::date FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL ORDER BY activity_date DESC LIMIT 1
 
 -- name: take_stale
@@ -57,8 +57,7 @@ WITH stale AS (
 gone AS (
     DELETE FROM daily_stats d USING stale s WHERE d.day = s.day AND d.user_id = s.user_id
       AND NOT EXISTS (SELECT FROM activities a WHERE a.user_id = s.user_id AND a.deleted_at IS NULL
-                      AND a.activity_date >= s.day::timestamp AT TIME ZONE 'UTC'
-                      AND a.activity_date < (s.day + 1)::timestamp AT TIME ZONE 'UTC')
+                      AND a.local_time::date = s.day)
 )
 INSERT INTO daily_stats (day, user_id, activities, minutes, kilometres, calories, by_type)
 SELECT day, user_id, sum(activities), sum(minutes), round(sum(kilometres)::numeric, 3),
@@ -70,8 +69,7 @@ FROM (
            sum(a.duration_minutes) AS minutes, sum(a.distance_km) AS kilometres,
            coalesce(sum(a.calories), 0) AS calories
     FROM stale s JOIN activities a ON a.user_id = s.user_id AND a.deleted_at IS NULL
-     AND a.activity_date >= s.day::timestamp AT TIME ZONE 'UTC'
-     AND a.activity_date < (s.day + 1)::timestamp AT TIME ZONE 'UTC'
+     AND a.local_time::date = s.day
     GROUP BY s.day, s.user_id, a.activity_type
 ) AS types
 GROUP BY day, user_id
@@ -98,8 +96,7 @@ FROM (
     SELECT live.day, a.activity_type, count(*) AS activities, sum(a.duration_minutes) AS minutes,
            sum(a.distance_km) AS kilometres, coalesce(sum(a.calories), 0) AS calories
     FROM live JOIN activities a ON a.user_id = %(user_id)s AND a.deleted_at IS NULL
-     AND a.activity_date >= live.day::timestamp AT TIME ZONE 'UTC'
-     AND a.activity_date < (live.day + 1)::timestamp AT TIME ZONE 'UTC'
+     AND a.local_time::date = live.day
     GROUP BY live.day, a.activity_type
 ) AS types
 GROUP BY day ORDER BY day
@@ -107,22 +104,24 @@ GROUP BY day ORDER BY day
 -- name: weeks
 -- What many people did, each in a time of their own, by day and type.
 SELECT asked.place, found.* FROM jsonb_to_recordset(%(asked)s) AS asked (
-    place integer, user_id bigint, start timestamptz, until timestamptz)
+    place integer, user_id bigint, first date, until date)
 CROSS JOIN LATERAL (
-    SELECT activity_date::date, activity_type, count(*)::integer, sum(duration_minutes)::bigint,
+    SELECT local_time::date, activity_type, count(*)::integer, sum(duration_minutes)::bigint,
            sum(distance_km)::double precision, coalesce(sum(calories), 0)::bigint
     FROM activities a
     WHERE a.user_id = asked.user_id AND a.deleted_at IS NULL
-      AND a.activity_date >= asked.start AND a.activity_date < asked.until
+      AND a.local_time >= asked.first AND a.local_time < asked.until
+      AND a.activity_date >= asked.first - 1 AND a.activity_date < asked.until + 1  -- as the index has them
     GROUP BY 1, 2
 ) AS found
 
 -- name: fan_out
 -- A page of users who are to get the week's mail: the mails and their jobs, spread over %(spread)s,
 -- or as far as the rate limit wants it: a job that came before its turn would run for nothing.
+-- None leaves before the week is over where its person lives, and %(hour)s o'clock there.
 -- A mail that was written before is not written again.
 WITH page AS (
-    SELECT id FROM users
+    SELECT id, zone FROM users
     WHERE id > %(after)s AND verified_at IS NOT NULL AND delete_after IS NULL
     ORDER BY id LIMIT %(limit)s
 ),
@@ -142,9 +141,11 @@ deferred AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         %(queue)s, %(task)s, -1, NULL, NULL,
         jsonb_build_object('user_id', user_id, 'dedup_key', %(dedup_key)s),
-        now() + greatest(random() * %(spread)s::interval, make_interval(secs => (%(queued)s + place) / %(per_second)s))
+        greatest(now() + random() * %(spread)s::interval,
+                 now() + make_interval(secs => (%(queued)s + place) / %(per_second)s),
+                 (%(until)s::date + make_interval(hours => %(hour)s)) AT TIME ZONE zone)
     )::procrastinate_job_to_defer_v1)) AS ids
-    FROM (SELECT user_id, row_number() OVER () AS place FROM written) AS numbered
+    FROM (SELECT user_id, zone, row_number() OVER () AS place FROM written JOIN page ON id = user_id) AS numbered
 )
 SELECT (SELECT max(id) FROM page) AS last_id,
        coalesce((SELECT cardinality(ids) FROM deferred), 0) AS queued

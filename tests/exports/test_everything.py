@@ -32,7 +32,10 @@ async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:
     assert "reports/2024-02.pdf" in names
     assert sum(name.startswith("photos/") for name in names) == 1
     assert {"blocks.csv", "friends.csv", "mails.csv", "notifications.csv"} <= set(names)
-    assert details[0] == "activity_id,calories,created_at,updated_at"
+    assert (
+        details[0]
+        == "activity_id,title,calories,moving_minutes,utc_offset,source,created_at,updated_at"
+    )
     assert len(details) == 3
     assert "\nreceived,Ada,pending," in requests
     assert ",'=1+1\r\n" in rows

@@ -34,7 +34,7 @@ async def test_strava_brings_its_photos(world: World) -> None:
     assert (result["format"], result["imported"], result["photos"]) == ("strava", 2, 2)
     assert any("broken.jpg was left out" in remark for remark in result["remarks"])
     [row] = await world.rows(
-        "SELECT a.notes, count(*) FROM photos p JOIN activities a ON a.id = p.activity_id"
+        "SELECT a.title, count(*) FROM photos p JOIN activities a ON a.id = p.activity_id"
         " GROUP BY 1"
     )
     assert row == ("A", 2)
@@ -46,8 +46,9 @@ async def test_moving_house_with_the_zip_of_everything(world: World) -> None:
     ada, bob = await world.user(), await world.user("bob@example.com")
     for day in (3, 1, 2):
         await ada.log(
-            activity_date=f"2024-01-0{day}T06:30:00Z", tags=["a", "b"], notes="=x\nline two",
-            calories=100 * day, distance_km=day + 0.125,
+            activity_date=f"2024-01-0{day}T06:30:00+05:30", tags=["a", "b"], notes="=x\nline two",
+            calories=100 * day, distance_km=day + 0.125, title=f"=Day {day}",
+            moving_minutes=40 + day,
         )  # fmt: skip
     second = (await ada.get("/api/v1/activities")).json()["activities"][1]
     await ada.post(f"/api/v1/activities/{second['id']}/photos", content=picture())
@@ -59,7 +60,8 @@ async def test_moving_house_with_the_zip_of_everything(world: World) -> None:
     assert "errors" not in result
     kept = (
         "SELECT a.activity_date, a.activity_type, a.duration_minutes, a.distance_km, a.tags,"
-        " a.notes, a.calories, (SELECT count(*) FROM photos p WHERE p.activity_id = a.id)"
+        " a.notes, a.calories, a.title, a.moving_minutes, a.utc_offset,"
+        " (SELECT count(*) FROM photos p WHERE p.activity_id = a.id)"
         " FROM activities a WHERE a.user_id = %s ORDER BY 1"
     )
     assert await world.rows(kept, ada.id) == await world.rows(kept, bob.id)

@@ -100,7 +100,7 @@ def test_titles_with_quotes_that_nobody_escaped() -> None:
     row = 'Running,2025-10-15 17:45:23,false,"8km + 10x20"/40" + 2km","12.19","594","01:00:53","4:59","1.2","166"'  # noqa: E501
     good, refused, _ = read(garmin(row, KM))
     assert not refused
-    assert good[0].values.notes == '8km + 10x20"/40" + 2km'
+    assert good[0].values.title == '8km + 10x20"/40" + 2km'
 
 
 def test_garmin_in_a_language_that_we_do_not_know() -> None:

@@ -96,7 +96,8 @@ async def test_what_other_trackers_export_comes_in(world: World, name: str) -> N
     assert status["result"].get("errors", []) == []
     rows = await world.rows(
         "SELECT activity_type, duration_minutes, distance_km,"
-        " to_char(activity_date, 'YYYY-MM-DD HH24:MI'), notes FROM activities ORDER BY id"
+        " to_char(activity_date, 'YYYY-MM-DD HH24:MI'), trim(E'\\n' FROM title || E'\\n' || notes)"
+        " FROM activities ORDER BY id"
     )
     assert rows == expected
 

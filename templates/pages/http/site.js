@@ -22,6 +22,11 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
   });
 }
 
+// Where somebody lives, as their browser says.
+for (const field of document.querySelectorAll("[data-zone]")) {
+  field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+}
+
 document.addEventListener("submit", (event) => {  // also of forms that come later
   const question = event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
