@@ -49,12 +49,15 @@ TARGETS = {
     ),
     "limits": Target(
         ("activelog/database/rate_limits.py", "sql/database/*.sql"),
-        ("tests/accounts", "tests/http", "tests/retention", "tests/friends"),
+        ("tests/database", "tests/accounts", "tests/http", "tests/retention", "tests/friends"),
         QUICK,
     ),
     "auth": Target(
         ("activelog/base/auth.py", "activelog/http/sessions.py", "sql/accounts/queries.sql"),
-        ("tests/accounts", "tests/http", "tests/retention", "tests/exports"),
+        (
+            *("tests/security/test_sessions.py", "tests/accounts", "tests/http", "tests/retention"),
+            "tests/exports",
+        ),
         QUICK,
     ),
 }

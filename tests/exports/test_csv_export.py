@@ -251,6 +251,16 @@ async def test_two_of_a_user_run_at_once_ten_wait_and_more_are_refused(world: Wo
     assert len(told(world, ada)) == len(set(told(world, ada))) == 10
 
 
+async def test_what_was_cancelled_while_it_waited_leaves_room(world: World) -> None:
+    ada = await world.user()
+    jobs = [await request(ada) for _ in range(12)]
+    for job in jobs[5:8]:
+        await ada.call("DELETE", job["status_url"])
+    for _ in range(3):
+        await request(ada)
+    assert (await ada.post("/api/v1/activities/export/csv", json={})).status_code == 429
+
+
 async def test_a_running_export_is_cancelled(
     world: World, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Turns under a rate limit, and addresses that get no mails."""
 
+import asyncio
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -7,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from activelog.base.settings import Settings
+from activelog.database import Conn
 from activelog.mail import queries
 from activelog.mail.relay import _sorted_out
 from activelog.mail.smtp import Answer, Refused
@@ -152,3 +154,17 @@ async def test_mails_that_missed_their_turns_take_new_ones_and_do_not_come_back_
         waiting = sorted(turn for turn in turns if turn > 0.5)
         assert len(waiting) > 25
         assert waiting[-1] - waiting[0] > 4  # one behind the other
+
+
+async def test_two_workers_never_take_one_turn(world: World) -> None:
+    async def turn(conn: Conn) -> float:
+        return await queries.take_turn(conn, 0, "default", 0.1, 0.0)
+
+    async with world.pool.connection() as first, world.pool.connection() as second:
+        async with first.transaction():
+            taken = [await turn(first)]
+            other = asyncio.create_task(turn(second))
+            await asyncio.wait([other], timeout=0.5)
+            assert not other.done()
+        taken.append(await other)
+    assert abs(taken[1] - taken[0]) > 5

@@ -9,6 +9,7 @@ from activelog.base.settings import Settings
 from activelog.friends import mails, routes
 from activelog.friends import queries as friends
 from activelog.mail import queries
+from activelog.mail.model import Outcome
 from tests.conftest import World, running
 from tests.friends.test_friends import ask
 from tests.mail.test_smtp import ADA, run_due, sink
@@ -111,3 +112,41 @@ async def test_what_a_mail_failed_to_tell_the_next_one_tells(settings: Settings)
         [envelope] = server.mails
         assert isinstance(envelope.content, bytes)
         assert b"Subject: 2 friend requests" in envelope.content
+
+
+async def test_how_a_mail_ended_is_not_written_over(world: World) -> None:
+    ada = await world.user()
+    await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.work()
+    mail_id = await world.value("SELECT id FROM mails")
+    async with world.pool.connection() as conn:
+        await queries.finish(conn, [Outcome(mail_id, "queued", "of a run that was thought dead")])
+    assert await world.value("SELECT state FROM mails") == "sent"
+
+
+async def test_a_mail_with_nothing_to_tell_has_an_end(world: World) -> None:
+    ada = await world.user()
+    await world.jobs_defer("activelog.friends.request", user_id=ada.id, dedup_key="1")
+    await world.work()
+    assert await world.rows("SELECT state, answer FROM mails") == [("skipped", "nothing to tell")]
+
+
+async def test_a_cap_counts_mails_of_its_kind_that_were_sent(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    add = (
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state)"
+        " SELECT %s, %s, %s::text || n, '<' || n || '@x.test>', %s"
+        " FROM generate_series(1, 50) AS n"
+    )
+    await world.rows(add, "welcome", bob.id, "a", "sent")
+    await world.rows(add, "friend_request", bob.id, "b", "skipped")
+    await world.rows(add, "friend_request", ada.id, "c", "sent")
+    await ask(ada, bob.address)
+    await run_due(world)
+    assert len(world.mails(bob.address)) == 1
+    await world.rows(add, "friend_request", bob.id, "d", "sent")
+    eve = await world.user("eve@example.com")
+    await ask(eve, bob.address)
+    await run_due(world)
+    assert len(world.mails(bob.address)) == 1
+    assert await world.value("SELECT answer FROM mails WHERE answer LIKE 'enough%%'")

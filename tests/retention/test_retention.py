@@ -56,3 +56,34 @@ async def test_it_runs_by_hand_and_by_schedule(world: World) -> None:
         await world.jobs.configure_task("activelog.cleanup.nightly").defer_async()
     await world.work()
     assert await world.value("SELECT status::text FROM procrastinate_jobs") == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("table", "add"),
+    [
+        (
+            "limits",
+            (
+                "INSERT INTO limits (key, hits, window_ends)"
+                " SELECT n::text, 1, now() - interval '1 day' FROM generate_series(1, 3) n"
+            ),
+        ),
+        (
+            "suppressed_addresses",
+            (
+                "INSERT INTO suppressed_addresses (address, answer, until)"
+                " SELECT n || '@x.test', '550', now() - interval '1 year'"
+                " FROM generate_series(1, 3) n"
+            ),
+        ),
+    ],
+)
+async def test_rows_that_somebody_holds_wait_for_the_next_night(
+    world: World, table: str, add: str
+) -> None:
+    await world.rows(add)
+    async with world.pool.connection() as conn, conn.transaction():
+        await conn.execute(f"SELECT FROM {table} LIMIT 1 FOR UPDATE".encode())
+        await world.jobs_defer("activelog.cleanup.nightly")
+        await world.work()
+        assert await world.value(f"SELECT count(*) FROM {table}") == 1
