@@ -12,7 +12,7 @@ from activelog.base.date_ranges import Selection
 from activelog.base.formatting import escape_formula, may_hold_formula
 from activelog.database import Conn
 from activelog.exports import queries
-from activelog.exports.model import CsvRequest
+from activelog.exports.model import MORE_COLUMNS, CsvRequest
 
 COLUMNS = (
     "id",
@@ -23,7 +23,6 @@ COLUMNS = (
     "tags",
     "notes",
 )
-_WITHOUT_TAGS = itemgetter(0, 1, 2, 3, 4, 6)
 _BOM = b"\xef\xbb\xbf"
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -36,29 +35,38 @@ async def csv_chunks(
     Texts are stored with LF only; every LF becomes CRLF, inside of quotes as well, and the import
     turns it back.
     """
-    header = csv_lines([COLUMNS if wanted.include_tags else _WITHOUT_TAGS(COLUMNS)])
-    start = (_BOM if wanted.bom else b"") + header
-    rows = queries.rows(conn, selection)
+    names = columns(wanted)
+    start = (_BOM if wanted.bom else b"") + csv_lines([names])
+    rows = queries.rows(conn, selection, with_more=bool(wanted.more_columns))
+    pick = itemgetter(*map((*COLUMNS, *MORE_COLUMNS).index, names))
     async with aclosing(rows):
         async for batch in rows:
-            if not wanted.include_tags:
-                batch = list(map(_WITHOUT_TAGS, batch))
+            if names != COLUMNS:
+                batch = list(map(pick, batch))
             yield start + _lines(batch, raw=wanted.raw)
             start = b""
     if start:
         yield start
 
 
+def columns(wanted: CsvRequest) -> tuple[str, ...]:
+    """The names of those that the file has."""
+    usual = [name for name in COLUMNS if wanted.include_tags or name != "tags"]
+    return (*usual, *wanted.more_columns)
+
+
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
     return _with_crlf(_text(rows))
 
 
-def _lines(rows: list[tuple[str, ...]], *, raw: bool) -> bytes:
+def _lines(rows: list[tuple[str | None, ...]], *, raw: bool) -> bytes:
     """Texts are escaped for spreadsheets unless they are to stay raw. Few batches hold one that has
     to be, so all cells are looked at together first."""
     text = _text(rows)
     if not raw and may_hold_formula(text):
-        text = _text([(*row[:1], *map(escape_formula, row[1:])) for row in rows])
+        text = _text(
+            [(row[0], *(cell and escape_formula(cell) for cell in row[1:])) for row in rows]
+        )
     return _with_crlf(text)
 
 

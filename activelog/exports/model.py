@@ -34,6 +34,14 @@ _TAG = Meta(description="only activities with this tag", examples=["outdoor"])
 _BOM = Meta(description="begin with a byte order mark, for old Excel")
 _RAW = Meta(description="leave texts that a spreadsheet takes for formulas as they are")
 _TAGS = Meta(description="with a column for tags")
+MORE_COLUMNS = ("title", "calories", "start_local", "moving_minutes", "source")
+_ANY_COLUMN = "|".join(MORE_COLUMNS)
+_COLUMNS = Meta(
+    description=f"more columns, with commas: {', '.join(MORE_COLUMNS)}",
+    pattern=f"^({_ANY_COLUMN})(,({_ANY_COLUMN}))*$",
+    max_length=100,
+    examples=["title,calories"],
+)
 _REPORT = Meta(examples=["monthly"])
 _CHARTS = Meta(description="draw charts")
 _PHOTOS = Meta(description="show the photos of the activities, 60 at most")
@@ -52,6 +60,12 @@ class CsvRequest(Filters, forbid_unknown_fields=True):
     bom: Annotated[bool, _BOM] = False
     raw: Annotated[bool, _RAW] = False
     gzip: Annotated[bool, _GZIP] = False
+    columns: Annotated[str, _COLUMNS] | None = None
+
+    @property
+    def more_columns(self) -> list[str]:
+        """Each once, in the order in which they were named."""
+        return list(dict.fromkeys(self.columns.split(","))) if self.columns else []
 
     def selection(self, user_id: int) -> Selection:
         times = parse_time_range(self.start_date, self.end_date)
@@ -134,6 +148,7 @@ class AnyRequest(msgspec.Struct, forbid_unknown_fields=True):
     bom: Annotated[bool, _BOM] | UnsetType = UNSET
     raw: Annotated[bool, _RAW] | UnsetType = UNSET
     gzip: Annotated[bool, _GZIP] | UnsetType = UNSET
+    columns: Annotated[str, _COLUMNS] | UnsetType = UNSET
     report_type: Annotated[ReportType, _REPORT] | UnsetType = UNSET
     month: Annotated[str | None, _MONTH] | UnsetType = UNSET
     year: Annotated[int | None, _YEAR] | UnsetType = UNSET

@@ -83,9 +83,17 @@ async def known(conn: Conn, selection: Selection) -> Known:
     return found
 
 
-def rows(conn: Conn, selection: Selection) -> AsyncGenerator[list[tuple[str, ...]], None]:
-    """Batches of the CSV's columns as texts, newest first."""
-    return database.batches(conn, _SQL["rows"], selection.params())
+def rows(
+    conn: Conn, selection: Selection, *, with_more: bool = False
+) -> AsyncGenerator[list[tuple[str | None, ...]], None]:
+    """Batches of the CSV's columns as texts, newest first; `with_more`: and of MORE_COLUMNS."""
+    statement = _SQL["rows_with_more" if with_more else "rows"]
+    return database.batches(conn, statement, selection.params())
+
+
+def activities(conn: Conn, user_id: int) -> AsyncGenerator[list[tuple[Any, ...]], None]:
+    """Batches of rows with the fields of Activity, newest first."""
+    return database.batches(conn, _SQL["activities"], {"user_id": user_id})
 
 
 async def expired(conn: Conn, now: datetime, page: int) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from activelog import database
+from activelog.activities.model import Activity
 from activelog.base.date_ranges import Selection, TimeRange
 from activelog.base.formatting import escape_formula
 from activelog.database import Conn
@@ -32,12 +33,25 @@ async def write_zip(job: TrackedJob, user_id: int, path: Path) -> int:
         async with database.snapshot(job.services.pool) as conn:
             total = await queries.count(conn, everything)
             await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
+            await _add(archive, "activities.json", _json(conn, user_id))
             for name, statement in queries.personal_data().items():
                 await _add(archive, f"{name}.csv", _table(conn, statement, user_id))
+        schema = msgspec.json.schema(list[Activity])
+        archive.writestr("activities.schema.json", msgspec.json.encode(schema))
         for number, kind in enumerate(_OBJECTS):
             await job.report(30 + 30 * number, f"Packing {kind}...")
             await _add_objects(job, archive, kind, user_id)
     return total
+
+
+async def _json(conn: Conn, user_id: int) -> AsyncIterator[bytes]:
+    """As the API shows them; activities.schema.json says what that is."""
+    mark = b"["
+    async for batch in queries.activities(conn, user_id):
+        for row in batch:
+            yield mark + msgspec.json.encode(Activity(*row))
+            mark = b",\n"
+    yield b"[]" if mark == b"[" else b"]"
 
 
 async def _table(conn: Conn, statement: bytes, user_id: int) -> AsyncIterator[bytes]:

@@ -82,6 +82,29 @@ WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 ORDER BY a.activity_date DESC, a.id DESC
 
+-- name: rows_with_more
+-- The same, and behind them the columns that are asked for by name.
+SELECT id::text, activity_type, duration_minutes::text, distance_km::text,
+       replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
+       array_to_string(tags, ','), notes, title, calories::text,
+       to_char(local_time, 'YYYY-MM-DD"T"HH24:MI:SS')
+           || CASE WHEN utc_offset < 0 THEN '-' ELSE '+' END
+           || to_char(make_interval(mins => abs(utc_offset)), 'HH24:MI') AS start_local,
+       moving_minutes::text, source
+FROM activities AS a
+WHERE user_id = %(user_id)s AND deleted_at IS NULL
+  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
+  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+ORDER BY a.activity_date DESC, a.id DESC
+
+-- name: activities
+-- As the API has them.
+SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
+       moving_minutes, utc_offset, source, created_at, updated_at
+FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL ORDER BY activity_date DESC, id DESC
+
 -- name: expired
 -- Keys of objects that are still there.
 SELECT e.object_key FROM exports e JOIN job_tickets t ON t.id = e.id

@@ -100,6 +100,33 @@ async def test_without_tags_there_is_no_column_for_them(world: World) -> None:
     assert b"secret" not in content
 
 
+async def test_more_columns_by_name_and_back(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await ada.log(title="=Bridge", calories=430, moving_minutes=43,
+                  activity_date="2024-01-15T06:30:00-03:30")  # fmt: skip
+    names = "start_local,title,calories,moving_minutes,source,title"
+    content = await download(ada, await finish(ada, await request(ada, columns=names)))
+    assert content.decode().splitlines() == [
+        (
+            "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes,"
+            "start_local,title,calories,moving_minutes,source"
+        ),
+        "1,running,45,7.5,2024-01-15T10:00:00Z,,,2024-01-15T06:30:00-03:30,'=Bridge,430,43,",
+    ]
+    path = "/api/v1/activities/export/csv/download"
+    assert (await ada.get(path, params={"columns": names})).content == content
+    await finish(bob, await upload(bob, content))
+    kept = (
+        "SELECT title, calories, moving_minutes, utc_offset, activity_date FROM activities"
+        " WHERE user_id = %s"
+    )
+    assert await world.rows(kept, ada.id) == await world.rows(kept, bob.id)
+    for wrong in ("password_hash", "title;source", "", "title,"):
+        refused = await ada.get(path, params={"columns": wrong})
+        assert refused.status_code == 400
+        assert "start_local" in refused.text
+
+
 NASTY = ["＝1+1", " =1+1", "＋1", "　@x",
          "=1+1", "+1", "-1", "@x", "\t=x", "'=1+1", "''=x", "'quoted'", 'a "b" c', "a,b", "a\nb",
          "\n", "🎉 晚间跑步 שלום", "\\.", "NULL", "'", " "]  # fmt: skip

@@ -1,6 +1,8 @@
+import json
 import zipfile
 from io import BytesIO
 
+import jsonschema
 import pytest
 
 from tests.conftest import World
@@ -29,6 +31,9 @@ async def test_all_that_is_somebodys_in_one_zip(world: World) -> None:
         profile = archive.read("profile.csv").decode()
         details = archive.read("activity_details.csv").decode().splitlines()
         requests = archive.read("friend_requests.csv").decode()
+        listed = json.loads(archive.read("activities.json"))
+        jsonschema.validate(listed, json.loads(archive.read("activities.schema.json")))
+    assert listed == (await ada.get("/api/v1/activities")).json()["activities"]
     assert "reports/2024-02.pdf" in names
     assert sum(name.startswith("photos/") for name in names) == 1
     assert {"blocks.csv", "friends.csv", "mails.csv", "notifications.csv"} <= set(names)
