@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="run everything on this machine, Postgres included")
     up.add_argument("--port", type=int, default=8000)
     up.add_argument("--var", type=Path, default=Path("var"), help="where all of it is kept")
+    up.add_argument("--demo", action="store_true", help="with a year of made-up activities")
     up.set_defaults(run=_up)
 
     demo = commands.add_parser("demo", help="run everything and try it as a REST client would")
@@ -97,6 +98,8 @@ def _up(arguments: argparse.Namespace) -> None:
     from activelog.local import demo, up
 
     with suppress(KeyboardInterrupt), up.run(arguments.var, arguments.port, os.environ) as running:
+        if arguments.demo:
+            demo.fill(running)
         print(demo.greeting(running), flush=True)
         while not _interrupted:
             for name in running.keep_alive():

@@ -55,7 +55,8 @@ def _has_no_mailbox(request: Request) -> bool:
 
 async def sign_in_form(request: Request) -> Response:
     wanted = pages.local_path(request.query_params.get("next", "/activities"))
-    return pages.page(request, "accounts/sign_in.html", form={}, next=wanted)
+    is_new = "next" not in request.query_params and _has_no_mailbox(request)
+    return pages.page(request, "accounts/sign_in.html", form={}, next=wanted, is_new=is_new)
 
 
 async def sign_in(request: Request, form: Form) -> Response:

@@ -11,6 +11,7 @@ from psycopg import Rollback
 from activelog import database, tickets
 from activelog.accounts import queries as accounts
 from activelog.accounts import quotas
+from activelog.base.formatting import counted
 from activelog.database import Conn
 from activelog.imports import photos, queries
 from activelog.imports.model import Choices, Found, Import, Refused
@@ -63,8 +64,8 @@ class Report:
     def message(self) -> str:
         would_be = "would be " if self.dry_run else ""
         message = (
-            f"{self.imported:,} activities {would_be}imported, {self.duplicates:,} there already,"
-            f" {self.rejected:,} rows refused"
+            f"{counted(self.imported, 'activities')} {would_be}imported,"
+            f" {self.duplicates:,} there already, {counted(self.rejected, 'rows')} refused"
         )
         return f"{message}, {self.doubtful:,} doubtful" if self.doubtful else message
 
@@ -159,7 +160,7 @@ async def _copy_rows(conn: database.Conn, job: TrackedJob, size: int, report: Re
                     await copy.write_row((row.line, *astuple(row.values)))
                     report.take(row)
             done = min(100 * report.source.file.tell() // max(size, 1), 99)
-            await job.report(done, f"Importing: {report.read:,} activities")
+            await job.report(done, f"Importing: {counted(report.read, 'activities')}")
 
 
 def _take(rows: Iterator[Found | Refused]) -> list[Found | Refused]:

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import secrets
+import shlex
 import sys
 import time
 from collections import Counter
@@ -23,13 +24,14 @@ from urllib.request import Request, urlopen
 
 from activelog.activities.model import Values
 from activelog.base.errors import CommandError
-from activelog.base.formatting import unescape_formula
+from activelog.base.formatting import counted, unescape_formula
 from activelog.exports.csv_file import COLUMNS
 from activelog.imports.model import Choices, Found
 from activelog.imports.source import open_source
 from activelog.local import up
 from activelog.local.up import Running
 
+_YEAR = timedelta(days=366)
 _PATIENCE = 60.0  # seconds for anything that the worker does
 _LINK = re.compile(r"/verify-email\?token=([\w-]+)")
 
@@ -94,7 +96,7 @@ def run(var: Path, port: int, activities: Path | None) -> None:
         saved = running.var / "activities.csv"
         saved.write_bytes(downloaded)
         mails = _await_mails(running, account)
-        _summary(running, saved, imported, mails, time.monotonic() - began)
+        _summary(running, account, saved, imported, mails, time.monotonic() - began)
 
 
 def register(running: Running, client: Client, account: Account) -> None:
@@ -111,6 +113,18 @@ def register(running: Running, client: Client, account: Account) -> None:
     client.token = session["token"]
 
 
+def fill(running: Running) -> None:
+    """For `activelog up --demo`: the account that works has a year of activities, up to today. A
+    second run adds none that are there."""
+    client = Client(running.base_url)
+    address, password = up.own_account(running)
+    body = {"email": address, "password": password}
+    client.token = client.call("POST", "/api/v1/auth/login", body)["token"]
+    year_ago = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - _YEAR
+    report = _sent(client, _made_up_year(year_ago))
+    _done(f"{counted(report['imported'], 'activities')} of a made-up year imported")
+
+
 def greeting(running: Running) -> str:
     """For `activelog up`: what to open, and an account that works."""
     address, password = up.own_account(running)
@@ -125,7 +139,7 @@ def greeting(running: Running) -> str:
             f"  Account    {address}  password {password}",
             f"  Mails      {running.var / 'mails'}",
             f"  Logs       {running.var / 'logs'}",
-            f"  Database   psql '{running.database_url}'",
+            f"  Database   {up.psql()} '{running.database_url}'",
             f"  Workers    . {running.var / 'env'}; procrastinate --help",
             "",
             "  Ctrl-C stops everything.",
@@ -135,10 +149,8 @@ def greeting(running: Running) -> str:
 
 def _import(client: Client, file: bytes) -> Json:
     _say(f"Importing {len(file):,} bytes of CSV")
-    accepted = client.call("POST", "/api/v1/activities/import", file)
-    job = _follow(client, accepted["status_url"])
-    report: Json = job["result"]
-    _done(f"{report['imported']:,} activities imported, {report['rejected']:,} refused")
+    report = _sent(client, file)
+    _done(f"{counted(report['imported'], 'activities')} imported, {report['rejected']:,} refused")
     for error in report.get("errors", [])[:5]:
         print(f"    line {error['line']}: {error['reason']}")
     if not report["imported"]:
@@ -146,11 +158,18 @@ def _import(client: Client, file: bytes) -> Json:
     return report
 
 
+def _sent(client: Client, file: bytes) -> Json:
+    accepted = client.call("POST", "/api/v1/activities/import", file)
+    report: Json = _follow(client, accepted["status_url"])["result"]
+    return report
+
+
 def _export(client: Client) -> Json:
     _say("Exporting them as CSV")
     accepted = client.call("POST", "/api/v1/activities/export/csv", {"include_tags": True})
     job = _follow(client, accepted["status_url"])
-    _done(f"{job['result']['record_count']:,} records, {job['result']['file_size']:,} bytes")
+    result = job["result"]
+    _done(f"{counted(result['record_count'], 'records')}, {counted(result['file_size'], 'bytes')}")
     return job
 
 
@@ -217,8 +236,8 @@ def _read(path: Path) -> bytes:
         raise DemoError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _made_up_year() -> bytes:
-    """Some 300 activities of last year, the same ones every time."""
+def _made_up_year(day: datetime = datetime(2024, 1, 1, tzinfo=UTC)) -> bytes:
+    """Some 300 activities of the year from that day on, the same ones every time."""
     chance = random.Random(2024)  # noqa: S311 - a demo
     kinds = {"running": 9.5, "ride": 22.0, "walk": 5.0, "yoga": 0.0, "swim": 2.4, "晚间跑步": 9.0}
     notes = [
@@ -232,7 +251,6 @@ def _made_up_year() -> bytes:
     out = io.StringIO(newline="")
     rows = csv.writer(out)
     rows.writerow(COLUMNS)
-    day = datetime(2024, 1, 1, tzinfo=UTC)
     for number in range(1, 301):
         day += timedelta(hours=chance.randint(10, 48))
         kind = chance.choice(list(kinds))
@@ -320,14 +338,16 @@ def _bar(progress: int, message: str) -> None:
 
 
 def _summary(
-    running: Running, saved: Path, report: Json, mails: list[EmailMessage], seconds: float
+    running: Running,
+    account: Account,
+    saved: Path,
+    report: Json,
+    mails: list[EmailMessage],
+    seconds: float,
 ) -> None:
     print()
-    print(
-        _paint(
-            f"  It works: {report['imported']:,} activities there and back in {seconds:.1f} s", "1"
-        )
-    )
+    imported = counted(report["imported"], "activities")
+    print(_paint(f"  It works: {imported} there and back in {seconds:.1f} s", "1"))
     print()
     for mail in mails:
         print(f"  Mail       {mail['Subject']}")
@@ -335,4 +355,6 @@ def _summary(
     print(f"  Export     {saved}")
     print(f"  Logs       {running.var / 'logs'}")
     print()
-    print("  Keep it running: .venv/bin/activelog up   then open http://127.0.0.1:8000/")
+    command = Path(sys.executable).with_name("activelog")
+    print(f"  Keep it running: {command} up --var {shlex.quote(str(running.var))}")
+    print(f"  Then sign in with {account.email} and the password {account.password}")

@@ -7,6 +7,7 @@ children die with this process, also when it is killed.
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from activelog.base import auth
 from activelog.base.errors import CommandError
 from activelog.base.processes import die_with_parent
 from activelog.database.migrations import migrate
-from activelog.local.embedded import EmbeddedPostgres
+from activelog.local.embedded import EmbeddedPostgres, package_binaries
 
 STOP_SECONDS = 6
 _RESTARTS_A_MINUTE = 10
@@ -152,9 +153,16 @@ def _environment(
 
 
 def _write_environment(path: Path, environment: Mapping[str, str]) -> None:
-    """For a shell: `. var/env`, and `procrastinate` works on this one."""
+    """For a shell: `. var/env`, and `activelog`, `procrastinate` and `psql` work on this one."""
     ours = {name: value for name, value in environment.items() if name.startswith(_OURS)}
-    path.write_text("".join(f"export {name}={shlex.quote(ours[name])}\n" for name in sorted(ours)))
+    lines = [f"export {name}={shlex.quote(ours[name])}\n" for name in sorted(ours)]
+    programs = f"{Path(sys.executable).parent}:{package_binaries() / 'bin'}"
+    path.write_text("".join([*lines, f"export PATH={shlex.quote(programs)}:$PATH\n"]))
+
+
+def psql() -> str:
+    """The command: on the path, or the one beside the Postgres that runs here."""
+    return shutil.which("psql") or shlex.quote(str(package_binaries() / "bin" / "psql"))
 
 
 def _secret(path: Path) -> str:

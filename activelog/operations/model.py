@@ -6,6 +6,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
+from activelog.base.formatting import counted
+
 State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
 Action = Literal["retry", "run_now", "cancel", "delete"]
 
@@ -116,7 +118,11 @@ class Trouble:
     count: int
 
     def sentence(self) -> str:
-        return TROUBLES[self.kind][0].format(subject=self.subject, count=self.count)
+        return TROUBLES[self.kind][0].format(
+            subject=self.subject,
+            jobs=counted(self.count, "jobs"),
+            times=counted(self.count, "times"),
+        )
 
     def link(self) -> str:
         """Where it shows."""
@@ -134,11 +140,11 @@ TROUBLES = {
         "/admin/jobs?status=todo&task={subject}",
     ),
     "paused": (
-        "The queue {subject} is paused, and {count:,} jobs wait in it: resume it below.",
+        "The queue {subject} is paused with {jobs} in it: resume it below.",
         "/admin/jobs?status=todo&queue={subject}",
     ),
     "deaths": (
-        "Workers died {count:,} times while they ran {subject}: did the machine run out of memory?",
+        "Workers died {times} while they ran {subject}: did the machine run out of memory?",
         "/admin/jobs?task={subject}",
     ),
     "schedule": (

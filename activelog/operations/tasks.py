@@ -3,6 +3,7 @@ from typing import Any
 import msgspec
 
 from activelog import database, tickets
+from activelog.base.formatting import counted
 from activelog.operations import admin
 from activelog.operations.model import Action, JobFilter
 from activelog.queue import Blueprint, Context
@@ -40,8 +41,8 @@ async def bulk(
                 break
             after = ids[-1]
             share = 100 * (after - first) // max(until - first, 1)
-            await job.report(min(99, share), f"{done:,} jobs")
+            await job.report(min(99, share), counted(done, "jobs"))
         async with database.transaction(services.pool) as conn:
             await tickets.complete(
-                conn, job.ticket_id, message=f"{done:,} jobs", result={}, days=None
+                conn, job.ticket_id, message=counted(done, "jobs"), result={}, days=None
             )

@@ -28,7 +28,7 @@ async def test_an_operator_imports_for_a_user(
     with processes.worker(environment):
         done = await run(environment, "ADA@example.com", str(file))
     assert done.returncode == 0, done.stderr
-    assert "1 activities imported, 0 there already, 1 rows refused" in done.stdout
+    assert "1 activity imported, 0 there already, 1 row refused" in done.stdout
     assert "line 3: duration_minutes: must be a whole number, not text" in done.stdout
     assert len((await ada.get("/api/v1/activities")).json()["activities"]) == 1
 

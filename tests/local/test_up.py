@@ -1,5 +1,7 @@
 """`activelog demo` and `activelog up` as a stranger runs them."""
 
+import csv
+import io
 import json
 import os
 import signal
@@ -7,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def test_the_demo_takes_a_file_and_names_what_it_refused(place: Path) -> None:
     )
     done = run("activelog", "demo", "--activities", str(file), cwd=place)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 activities imported, 1 refused" in done.stdout
+    assert "1 activity imported, 1 refused" in done.stdout
     assert "line 3: duration_minutes" in done.stdout
 
 
@@ -68,10 +70,10 @@ def test_a_demo_that_fails_says_so_in_one_line(place: Path, content: str | None,
 
 
 class Up:
-    def __init__(self, place: Path, *program: str) -> None:
+    def __init__(self, place: Path, *program: str, options: Sequence[str] = ()) -> None:
         self.place = place
         self.process = subprocess.Popen(
-            [PYTHON, *(program or ("-m", "activelog")), "up", "--port", "0"],
+            [PYTHON, *(program or ("-m", "activelog")), "up", "--port", "0", *options],
             cwd=place,
             stdout=subprocess.PIPE,
             text=True,
@@ -104,6 +106,14 @@ class Up:
         with urllib.request.urlopen(request, timeout=10) as response:
             answer: dict[str, Any] = json.load(response)
             return answer
+
+    def count(self, account: dict[str, Any]) -> int:
+        """Activities of that account."""
+        token = self.call("/api/v1/auth/login", account)["token"]
+        path = f"{self.url}/api/v1/activities/export/csv/download"
+        request = urllib.request.Request(path, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return sum(1 for _ in csv.reader(io.TextIOWrapper(response, newline=""))) - 1
 
     def gone(self) -> bool:
         return not any(is_alive(pid) for pid in [self.process.pid, *self.children])
@@ -138,6 +148,29 @@ def test_up_runs_restarts_a_dead_worker_and_stops(place: Path) -> None:
     assert again.call("/api/v1/auth/login", _account(again))["token"], "the same account works"
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(timeout=10) == 0
+
+
+def test_up_goes_on_with_what_the_demo_made(place: Path) -> None:
+    done = run("activelog", "demo", cwd=place)
+    line = next(line for line in done.stdout.splitlines() if "Then sign in" in line).split()
+    command = next(line for line in done.stdout.splitlines() if "Keep it running" in line)
+    assert "up --var" in command
+    up = Up(place, options=["--var", command.split()[-1]])
+    account = {"email": line[4], "password": line[-1]}
+    assert up.count(account) == 300
+    up.process.send_signal(signal.SIGTERM)
+    up.process.wait(timeout=10)
+
+
+def test_up_with_a_year_of_data(place: Path) -> None:
+    for _ in range(2):  # the second time nothing comes twice
+        up = Up(place, options=["--demo"])
+        assert up.count(_account(up)) == 300
+        up.process.send_signal(signal.SIGTERM)
+        up.process.wait(timeout=10)
+    for program in ("activelog", "procrastinate", "psql"):
+        shell = f". {place / 'var' / 'env'}; command -v {program}"
+        subprocess.run(["sh", "-c", shell], check=True, stdout=subprocess.DEVNULL)
 
 
 STOPPED_AMID_A_FORK = """
