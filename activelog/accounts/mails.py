@@ -26,6 +26,14 @@ async def _password_reset(services: Services, claim: Claim) -> Content:
     return {"token": reset_token(services, reset_id)} if is_open else None
 
 
+async def _address_change(services: Services, claim: Claim) -> Content:
+    """Likewise."""
+    change_id = UUID(claim.dedup_key)
+    async with services.pool.connection() as conn:
+        is_open = await queries.address_change_is_open(conn, change_id)
+    return {"token": address_token(services, change_id)} if is_open else None
+
+
 async def _at(services: Services, claim: Claim) -> Content:
     return {"at": datetime.fromisoformat(claim.dedup_key)}
 
@@ -60,6 +68,24 @@ PASSWORD_CHANGED = MailKind(
     fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
     cap=20,
 )
+ADDRESS_CHANGE = MailKind(  # to the new address
+    "address_change",
+    "activelog.accounts.address_change",
+    "critical",
+    key="change_id",
+    content=_address_change,
+    fixture={"token": "x" * 43},
+    cap=20,
+)
+ADDRESS_CHANGED = MailKind(  # to the old one
+    "address_changed",
+    "activelog.accounts.address_changed",
+    "critical",
+    key="dedup_key",
+    content=_at,
+    fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+    cap=20,
+)
 DELETION = MailKind(
     "account_deletion",
     "activelog.accounts.deletion",
@@ -76,6 +102,8 @@ MAILS = (
     ALREADY_REGISTERED,
     PASSWORD_RESET,
     PASSWORD_CHANGED,
+    ADDRESS_CHANGE,
+    ADDRESS_CHANGED,
     DELETION,
 )
 
@@ -105,3 +133,8 @@ def verification_token(services: Services, verification_id: UUID) -> str:
 def reset_token(services: Services, reset_id: UUID) -> str:
     """Likewise."""
     return auth.sign(services.settings.secret, "reset-password", reset_id)
+
+
+def address_token(services: Services, change_id: UUID) -> str:
+    """Likewise."""
+    return auth.sign(services.settings.secret, "confirm-email", change_id)

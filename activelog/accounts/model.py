@@ -88,6 +88,22 @@ class ResetPassword(msgspec.Struct, forbid_unknown_fields=True):
     password: Password
 
 
+class ChangePassword(msgspec.Struct, forbid_unknown_fields=True):
+    current_password: Annotated[str, Meta(max_length=1000, examples=["correct horse battery"])]
+    password: Password
+
+
+class ChangeAddress(msgspec.Struct, forbid_unknown_fields=True):
+    email: Email
+    password: Annotated[
+        str, Meta(max_length=1000, description="yours", examples=["correct horse battery staple"])
+    ]
+
+
+class ConfirmAddress(msgspec.Struct, forbid_unknown_fields=True):
+    token: Annotated[str, Meta(max_length=200, examples=["abc123def456"])]
+
+
 class Done(msgspec.Struct):
     message: Annotated[str, Meta(examples=["password changed"])]
 
@@ -123,8 +139,15 @@ class Profile(msgspec.Struct):
 @dataclass(frozen=True)
 class Credentials:
     id: int
+    email: str
     password_hash: str
     at: datetime  # when they were these
+
+
+@dataclass(frozen=True)
+class ChangedAddress:
+    user_id: int
+    old_email: str
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from activelog import http, mail
-from activelog.accounts import queries, quotas, routes
-from activelog.accounts.model import ChangeProfile, ForgotPassword, Register, ResetPassword, SignIn
+from activelog.accounts import changes, queries, quotas, routes
+from activelog.accounts.model import (
+    ChangeAddress,
+    ChangePassword,
+    ChangeProfile,
+    ConfirmAddress,
+    ForgotPassword,
+    Register,
+    ResetPassword,
+    SignIn,
+)
 from activelog.base.errors import AppError
 from activelog.base.settings import Folder
 from activelog.base.zones import all_zones, known_zone
@@ -165,6 +174,30 @@ async def change(request: Request, visitor: Visitor, form: Form) -> Response:
     return pages.back(request, "/account", "Saved.")
 
 
+async def change_password(request: Request, visitor: Visitor, form: Form) -> Response:
+    wanted = http.convert(form, ChangePassword)
+    await changes.change_password(request, visitor.id, wanted)
+    token, _ = await routes.authenticate(request, SignIn(visitor.email, wanted.password))
+    return pages.sign_in(request, token, "/account")
+
+
+async def change_address(request: Request, visitor: Visitor, form: Form) -> Response:
+    await changes.change_address(request, visitor.id, http.convert(form, ChangeAddress))
+    return pages.back(request, "/account", "A link is on its way to the new address.")
+
+
+async def confirm_form(request: Request) -> Response:
+    """A button, since mail scanners follow every link."""
+    token = request.query_params.get("token", "")
+    return pages.page(request, "accounts/confirm_email.html", token=token)
+
+
+async def confirm(request: Request, form: Form) -> Response:
+    wanted = http.convert(form, ConfirmAddress)
+    await changes.confirm_address(of_request(request), wanted.token)
+    return pages.page(request, "accounts/confirm_email.html", done=True)
+
+
 async def end_session(request: Request, visitor: Visitor, session_id: int) -> Response:
     await routes.end_session(request, visitor.id, session_id)
     return pages.back(request, "/account", "Signed out there.")
@@ -207,7 +240,11 @@ PAGES = [
     Page("GET", "/verify-email", verify_form, needs="nobody"),
     Page("POST", "/verify-email", verify, needs="nobody"),
     Page("GET", "/account", account),
+    Page("GET", "/confirm-email", confirm_form, needs="nobody"),
+    Page("POST", "/confirm-email", confirm, needs="nobody"),
     Page("POST", "/account", change),
+    Page("POST", "/account/password", change_password),
+    Page("POST", "/account/email", change_address),
     Page("POST", "/account/mails", change_mails),
     Page("POST", "/account/sessions/end", sign_out_everywhere),
     Page("POST", "/account/sessions/{session_id}/end", end_session),

@@ -4,7 +4,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from activelog import database
-from activelog.accounts.model import Credentials, Pending, Profile
+from activelog.accounts.model import ChangedAddress, Credentials, Pending, Profile
 from activelog.base import logs
 from activelog.database import Conn
 from activelog.mail import MailKind
@@ -141,3 +141,27 @@ async def owner(conn: Conn, email: str) -> int | None:
     """Whose verified address it is."""
     found: int | None = await database.value(conn, _SQL["owner"], {"email": email})
     return found
+
+
+async def change_password(conn: Conn, user_id: int, password_hash: str) -> None:
+    """Ends all sessions, too."""
+    params = {"user_id": user_id, "password_hash": password_hash}
+    await database.execute(conn, _SQL["change_password"], params)
+
+
+async def add_address_change(
+    conn: Conn, change_id: UUID, user_id: int, email: str, token_hash: str
+) -> None:
+    params = {"id": change_id, "user_id": user_id, "email": email, "token_hash": token_hash}
+    await database.execute(conn, _SQL["add_address_change"], params)
+
+
+async def address_change_is_open(conn: Conn, change_id: UUID) -> bool:
+    return bool(await database.value(conn, _SQL["address_change_is_open"], {"id": change_id}))
+
+
+async def confirm_address(conn: Conn, token_hash: str) -> ChangedAddress | None:
+    """None for a token that is unknown, used or too old. Raises UniqueViolation when the address
+    has another account."""
+    params = {"token_hash": token_hash}
+    return await database.one(conn, _SQL["confirm_address"], params, ChangedAddress)

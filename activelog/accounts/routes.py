@@ -72,7 +72,7 @@ async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
         await rate_limits.take(conn, REGISTER_PER_HOST, host)
         await rate_limits.take(conn, REGISTER_PER_MAILBOX_AND_HOST, f"{mailbox(email)} {host}")
         await rate_limits.take(conn, REGISTER_PER_MAILBOX, mailbox(email))
-        await rate_limits.take(conn, _strangers(services), "all")
+        await take_stranger(services, conn)
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
     async with database.transaction(services.pool) as conn:
         pending = await queries.register(conn, email, name, password_hash, zone)
@@ -94,7 +94,7 @@ async def resend_verification(request: Request) -> Response:
             if pending.verified_at is not None:
                 raise AppError("conflict", "the address is verified already; sign in", 409)
             await rate_limits.take(conn, RESEND, mailbox(pending.email))
-            await rate_limits.take(conn, _strangers(services), "all")
+            await take_stranger(services, conn)
             await mails.write_verification(services, conn, pending.user_id)
         return http.json(Resent("verification email queued", pending.email), 202)
 
@@ -303,9 +303,10 @@ def _registration(services: Services, token: str) -> int:
         raise AppError("conflict", "the address is verified already", 409) from None
 
 
-def _strangers(services: Services) -> RateLimit:
-    """Of all registrations together: of each go two mails to an address that nobody verified."""
-    return RateLimit("register:all", services.settings.registrations_per_hour, 3600)
+async def take_stranger(services: Services, conn: Conn) -> None:
+    """Counts a mail to an address that nobody verified, of all that there are together."""
+    limit = RateLimit("register:all", services.settings.registrations_per_hour, 3600)
+    await rate_limits.take(conn, limit, "all")
 
 
 ENDPOINTS = [

@@ -3,6 +3,8 @@ from uuid import UUID
 from activelog import mail
 from activelog.accounts import queries
 from activelog.accounts.mails import (
+    ADDRESS_CHANGE,
+    ADDRESS_CHANGED,
     ALREADY_REGISTERED,
     DELETION,
     PASSWORD_CHANGED,
@@ -16,7 +18,7 @@ from activelog.services import of_job
 
 blueprint = Blueprint()
 
-mail.add_mail_jobs(blueprint, WELCOME, PASSWORD_CHANGED, DELETION)
+mail.add_mail_jobs(blueprint, WELCOME, PASSWORD_CHANGED, ADDRESS_CHANGE, ADDRESS_CHANGED, DELETION)
 
 
 @blueprint.job(PASSWORD_RESET.task, queue=PASSWORD_RESET.queue, timeout=TIMEOUT, retry=PATIENT)

@@ -42,11 +42,14 @@ class Outbox:
         kind: MailKind,
         user_id: int,
         dedup_key: str = "",
+        *,
+        address: str | None = None,
     ) -> bool:
         """Writes the mail and defers `kind.task(user_id=…, <kind.key>=dedup_key)` in the caller's
-        transaction. False if it was there before."""
+        transaction. `address`: where it goes, if not to the person's. False if it was there
+        before."""
         message_id = make_message_id(self.settings.mail_from)
-        return await queries.write(conn, kind, user_id, dedup_key, message_id)
+        return await queries.write(conn, kind, user_id, dedup_key, message_id, address)
 
     async def write_gathered(
         self, conn: Conn, kind: MailKind, user_id: int, dedup_key: str, pause: timedelta

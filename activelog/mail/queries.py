@@ -13,9 +13,16 @@ from activelog.mail.model import LISTS, Claim, MailKind, MailWanted, Outcome
 _SQL = database.queries("mail")
 
 
-async def write(conn: Conn, kind: MailKind, user_id: int, dedup_key: str, message_id: str) -> bool:
+async def write(
+    conn: Conn,
+    kind: MailKind,
+    user_id: int,
+    dedup_key: str,
+    message_id: str,
+    address: str | None,
+) -> bool:
     """False if it was there before."""
-    params = _new(kind, user_id, dedup_key, message_id)
+    params = _new(kind, user_id, dedup_key, message_id) | {"address": address}
     return await database.value(conn, _SQL["write"], params) is not None
 
 

@@ -42,7 +42,7 @@ WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
 
 -- name: credentials
 -- With the database's time, which is also that of sessions' ends.
-SELECT id, password_hash, now() AS at FROM users
+SELECT id, email, password_hash, now() AS at FROM users
 WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
 
 -- name: profile
@@ -122,3 +122,36 @@ INSERT INTO session_endings (user_id) VALUES (%(user_id)s)
 
 -- name: owner
 SELECT id FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
+
+-- name: change_password
+WITH changed AS (
+    UPDATE users SET password_hash = %(password_hash)s
+    WHERE id = %(user_id)s AND verified_at IS NOT NULL RETURNING id
+)
+INSERT INTO session_endings (user_id) SELECT id FROM changed
+
+-- name: add_address_change
+-- Whoever asks for it is written to, though mails to the address were refused before.
+WITH lifted AS (
+    DELETE FROM suppressed_addresses WHERE address = lower(%(email)s::text COLLATE "C")
+)
+INSERT INTO address_changes (id, user_id, email, token_hash, expires_at)
+VALUES (%(id)s, %(user_id)s, %(email)s, %(token_hash)s, now() + interval '24 hours')
+
+-- name: address_change_is_open
+SELECT true FROM address_changes WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
+
+-- name: confirm_address
+-- No row for a token that is unknown, used or too old. The other links that wait are used up, too.
+WITH mine AS (
+    SELECT c.id, c.user_id, c.email, u.email AS old_email
+    FROM address_changes c JOIN users u ON u.id = c.user_id AND u.verified_at IS NOT NULL
+    WHERE c.token_hash = %(token_hash)s AND c.used_at IS NULL AND c.expires_at > now()
+    FOR UPDATE
+),
+used AS (
+    UPDATE address_changes c SET used_at = now() FROM mine
+    WHERE c.user_id = mine.user_id AND c.used_at IS NULL
+)
+UPDATE users SET email = mine.email FROM mine WHERE users.id = mine.user_id
+RETURNING users.id AS user_id, mine.old_email

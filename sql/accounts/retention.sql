@@ -8,6 +8,11 @@ DELETE FROM password_resets WHERE id IN (
     SELECT id FROM password_resets WHERE expires_at < %(now)s::timestamptz - interval '7 days'
     ORDER BY expires_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
 
+-- name: address_links
+DELETE FROM address_changes WHERE id IN (
+    SELECT id FROM address_changes WHERE expires_at < %(now)s::timestamptz - interval '7 days'
+    ORDER BY expires_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+
 -- name: unverified_registrations
 -- Registrations that nobody verified; their mails go with them. (Not accounts whose deletion was cut
 -- off: they are closed, and more is to go than their row.)

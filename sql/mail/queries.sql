@@ -1,8 +1,8 @@
 -- name: write
 -- The mail and the job that sends it; neither when that mail was written before.
 WITH mail AS (
-    INSERT INTO mails (kind, user_id, dedup_key, message_id)
-    VALUES (%(kind)s, %(user_id)s, %(dedup_key)s, %(message_id)s)
+    INSERT INTO mails (kind, user_id, dedup_key, message_id, address)
+    VALUES (%(kind)s, %(user_id)s, %(dedup_key)s, %(message_id)s, %(address)s)
     ON CONFLICT DO NOTHING RETURNING id
 )
 SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
@@ -47,9 +47,11 @@ WITH wanted AS (
 ),
 recipient AS (
     -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
-    SELECT w.*, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name, u.email,
+    SELECT w.*, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name,
+           coalesce(m.address, u.email) AS email,
            EXISTS (SELECT FROM suppressed_addresses s
-                   WHERE s.address = lower(u.email) AND s.until > now()) AS suppressed,
+                   WHERE s.address = lower(coalesce(m.address, u.email)) AND s.until > now()
+           ) AS suppressed,
            u.verified_at IS NULL AND EXISTS (
                SELECT FROM users o
                WHERE lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL) AS anothers,
@@ -60,7 +62,7 @@ recipient AS (
                SELECT count(*) FROM mails m
                WHERE m.user_id = u.id AND m.kind = w.kind AND m.state = 'sent'
                  AND m.created_at > now() - interval '1 day') >= w.cap AS enough
-    FROM wanted w JOIN users u ON u.id = w.user_id
+    FROM wanted w JOIN users u ON u.id = w.user_id LEFT JOIN mails m USING (user_id, kind, dedup_key)
 ),
 verdict AS (
     SELECT *, CASE WHEN suppressed THEN 'suppressed' WHEN anothers OR unwanted OR enough THEN 'skipped'

@@ -88,7 +88,7 @@ OWNERS = {
     "http": "idempotency_keys sessions session_endings",
     "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace",
     "tickets": "job_tickets",
-    "accounts": "users verifications password_resets",
+    "accounts": "users verifications password_resets address_changes",
     "activities": "activities photos activity_followers",
     "imports": "imports",
     "exports": "exports export_counts",
