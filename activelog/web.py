@@ -42,6 +42,7 @@ from activelog.imports import routes as imports_routes
 from activelog.monthly_reports import mails as monthly_reports_mails
 from activelog.monthly_reports import pages as monthly_reports_pages
 from activelog.monthly_reports import routes as monthly_reports_routes
+from activelog.operations import api as operations_api
 from activelog.operations import mail_preview
 from activelog.operations import pages as operations_pages
 from activelog.operations import routes as operations_routes
@@ -74,6 +75,7 @@ ENDPOINTS = [
     *statistics_routes.ENDPOINTS,
     *monthly_reports_routes.ENDPOINTS,
     *friends_routes.ENDPOINTS,
+    *operations_api.ENDPOINTS,
 ]
 PAGES = [
     *accounts_pages.PAGES,

@@ -1,6 +1,7 @@
 """JSON in and out. A handler says by the names of its parameters what it needs:
 
 - `user_id: int`: the signed-in user; without a valid bearer token the answer is 401;
+- `admin_id: int`: likewise, of an admin; for others the answer is 404;
 - `session: SessionId`: likewise, and which of the user's sessions it is;
 - `body: T`: the JSON body as a msgspec type, unknown fields and wrong types refused;
 - `query: T`: the query string as a msgspec type;

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from activelog.http.bodies import convert, decode, path_value, read_body
-from activelog.http.sessions import current_session, current_user
+from activelog.http.sessions import current_admin, current_session, current_user
 
 _CONVERTORS: dict[Any, str] = {int: "int", UUID: "uuid"}
 
@@ -57,7 +57,7 @@ class Endpoint:
 
     @property
     def needs_token(self) -> bool:
-        return self.bearer or not {"user_id", "session"}.isdisjoint(self.parameters)
+        return self.bearer or not {"user_id", "admin_id", "session"}.isdisjoint(self.parameters)
 
     @cached_property
     def path_names(self) -> list[str]:
@@ -74,6 +74,8 @@ class Endpoint:
         for name, kind in self.parameters.items():
             if name == "user_id":
                 arguments[name] = await current_user(request)
+            elif name == "admin_id":
+                arguments[name] = await current_admin(request)
             elif name == "session":
                 arguments[name] = await current_session(request)
             elif name == "body":

@@ -96,7 +96,7 @@ def _errors(endpoint: Endpoint) -> list[int]:
     found = {400, 503, *endpoint.errors}
     if endpoint.needs_token:
         found.add(401)
-    if endpoint.path_names:
+    if endpoint.path_names or "admin_id" in endpoint.parameters:
         found.add(404)
     if "body" in endpoint.parameters or endpoint.request_type:
         found |= {408, 413}

@@ -65,37 +65,49 @@ class MailFilter(msgspec.Struct, forbid_unknown_fields=True):
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
 
+# What fields of the admin API look like.
+JobId = Annotated[int, Meta(examples=[4711])]
+Number = Annotated[int, Meta(examples=[3])]
+Yes = Annotated[bool, Meta(examples=[False])]
+Text = Annotated[str, Meta(examples=["…"])]
+QueueName = Annotated[str, Meta(examples=["default"])]
+TaskName = Annotated[str, Meta(examples=["activelog.exports.generate"])]
+Status = Annotated[str, Meta(examples=["failed"])]
+Moment = Annotated[datetime, Meta(examples=["2024-01-15T06:30:00Z"])]
+Counts = Annotated[dict[str, int], Meta(examples=[{"users": 3}])]
+
+
 @dataclass(frozen=True)
 class Queue:
-    queue: str
-    waiting: int  # counted up to 10,000 in each way of waiting
+    queue: QueueName
+    waiting: Number  # counted up to 10,000 in each way of waiting
     oldest: datetime | None  # since when the first in line waits
-    later: int
-    running: int
-    succeeded: int  # within a day, like the two that follow
-    failed: int  # for good
-    stopped: int  # aborted
-    paused: bool
+    later: Number
+    running: Number
+    succeeded: Number  # within a day, like the two that follow
+    failed: Number  # for good
+    stopped: Number  # aborted
+    paused: Yes
 
 
 @dataclass(frozen=True)
 class Slot:
     """An hour or a day of the charts."""
 
-    at: datetime
-    succeeded: int
-    failed: int
-    enqueued: int
+    at: Moment
+    succeeded: Number
+    failed: Number
+    enqueued: Number
     waited: float | None  # seconds before a run, the mean
     seconds: float | None  # of a run, the mean
-    waiting: int  # in all queues together, the most at once
+    waiting: Number  # in all queues together, the most at once
 
 
 @dataclass(frozen=True)
 class Worker:
-    id: int
-    last_heartbeat: datetime
-    is_alive: bool
+    id: JobId
+    last_heartbeat: Moment
+    is_alive: Yes
     host: str | None  # that and what follows, a stock worker does not say
     pid: int | None
     slots: int | None
@@ -113,9 +125,9 @@ class Worker:
 class Trouble:
     """Something that is wrong now; `kind` is a key of TROUBLES."""
 
-    kind: str
-    subject: str
-    count: int
+    kind: Text
+    subject: Text
+    count: Number
 
     def sentence(self) -> str:
         return TROUBLES[self.kind][0].format(
@@ -158,33 +170,33 @@ TROUBLES = {
 class Suppressed:
     """An address that gets no mails until then, and what the relay said of it."""
 
-    address: str
-    answer: str
-    created_at: datetime
-    until: datetime
+    address: Text
+    answer: Text
+    created_at: Moment
+    until: Moment
 
 
 @dataclass(frozen=True)
 class Failure:
     """Errors of a task that differ in numbers, ids and quoted words only; `failure` names them."""
 
-    task_name: str
-    failure: str
-    error: str  # the newest
-    runs: int
-    first_at: datetime
-    last_at: datetime
+    task_name: TaskName
+    failure: Text
+    error: Text  # the newest
+    runs: Number
+    first_at: Moment
+    last_at: Moment
     hours: list[int]  # runs in each of the last 24
 
 
 @dataclass(frozen=True)
 class JobRow:
-    id: int
-    status: str
-    queue: str
-    task: str
-    args: str
-    attempts: int
+    id: JobId
+    status: Status
+    queue: QueueName
+    task: TaskName
+    args: Text
+    attempts: Number
     scheduled_at: datetime | None
     created_at: datetime | None
     error: str | None
@@ -192,50 +204,50 @@ class JobRow:
 
 @dataclass(frozen=True)
 class Job:
-    id: int
-    status: str
-    queue: str
-    task: str
-    args: str
-    attempts: int
+    id: JobId
+    status: Status
+    queue: QueueName
+    task: TaskName
+    args: Text
+    attempts: Number
     scheduled_at: datetime | None
-    priority: int
+    priority: Number
     lock: str | None
     queueing_lock: str | None
     worker_id: int | None
-    abort_requested: bool
+    abort_requested: Yes
 
 
 @dataclass(frozen=True)
 class Hindrances:
     """What may keep a job from starting."""
 
-    is_paused: bool
+    is_paused: Yes
     lock_holder: int | None
-    alive: int  # workers
-    takers: int  # of them, who know its task and take its queue
+    alive: Number  # workers
+    takers: Number  # of them, who know its task and take its queue
 
 
 @dataclass(frozen=True)
 class Event:
-    type: str
-    at: datetime
+    type: Text
+    at: Moment
 
 
 @dataclass(frozen=True)
 class RunError:
-    attempt: int
-    at: datetime
-    kind: str
-    error: str
+    attempt: Number
+    at: Moment
+    kind: Text
+    error: Text
     traceback: str | None
 
 
 @dataclass(frozen=True)
 class Schedule:
-    task_name: str
+    task_name: TaskName
     cron: str | None
-    last_tick: datetime
+    last_tick: Moment
     started_at: datetime | None
     finished_at: datetime | None
     outcome: str | None
@@ -245,33 +257,33 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Run:
-    task_name: str
+    task_name: TaskName
     tick: datetime | None
-    job_id: int
-    started_at: datetime
+    job_id: JobId
+    started_at: Moment
     finished_at: datetime | None
     outcome: str | None
-    counts: dict[str, int]
+    counts: Counts
     error: str | None
 
 
 @dataclass(frozen=True)
 class Mail:
-    id: int
-    kind: str
-    user_id: int
-    dedup_key: str
-    state: str
-    attempts: int
+    id: JobId
+    kind: Text
+    user_id: Number
+    dedup_key: Text
+    state: Text
+    attempts: Number
     answer: str | None
     size: int | None
-    created_at: datetime
+    created_at: Moment
     finished_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Noted:
-    at: datetime
-    action: str
-    subject: str
+    at: Moment
+    action: Text
+    subject: Text
     name: str | None

@@ -1,23 +1,20 @@
 """The jobs page, for admins."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from croniter import croniter
-from psycopg.errors import QueryCanceled
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import database, http, mail, tickets
+from activelog import http, tickets
 from activelog.base.errors import AppError
-from activelog.database import Conn
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
-from activelog.operations import admin
+from activelog.operations import actions, admin
 from activelog.operations.model import (
     ACTIONS,
     STATES,
@@ -32,7 +29,6 @@ from activelog.services import of_request
 
 _PAGE = 50
 _HOURS, _DAYS = 48, 30  # of the charts
-_SEARCH_SECONDS = 5
 
 
 async def overview(request: Request, visitor: Visitor) -> Response:
@@ -63,7 +59,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
 
 async def jobs(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, JobFilter), JobFilter)
-    async with _searching(request) as conn:
+    async with actions.searching(of_request(request)) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
     shown = found[:_PAGE]
     fields = wanted.fields()
@@ -100,11 +96,7 @@ async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
 
 async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Response:
     action = _action(form)
-    async with of_request(request).pool.connection() as conn:
-        if not await admin.act(conn, action, [job_id]):
-            reason = "the job is in another state by now, or its queueing lock is taken"
-            raise AppError("conflict", reason, 409)
-        await admin.note(conn, visitor.id, action, f"job {job_id}")
+    await actions.act(of_request(request), visitor.id, job_id, action)
     path = "/admin/jobs" if action == "delete" else f"/admin/jobs/{job_id}"
     return pages.back(request, path, f"Done: {_words(action)}.")
 
@@ -113,7 +105,7 @@ async def ask_bulk(request: Request, visitor: Visitor) -> Response:
     """How many it would be, before anything is done."""
     form = dict(request.query_params)
     action, wanted = _action(form), _bulk_filter(form)
-    async with _searching(request) as conn:
+    async with actions.searching(of_request(request)) as conn:
         count = await admin.count_matching(conn, wanted)
     return pages.page(
         request,
@@ -127,18 +119,7 @@ async def ask_bulk(request: Request, visitor: Visitor) -> Response:
 
 async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response:
     action, wanted = _action(form), _bulk_filter(form)
-    ticket_id = uuid4()
-    async with of_request(request).pool.connection() as conn, conn.transaction():
-        ids = await admin.came_within(conn, wanted)
-        args = {
-            "ticket_id": str(ticket_id),
-            "action": action,
-            "wanted": {name: value for name, value in wanted.what().items() if value},
-            "after": ids.first - 1,
-            "until": ids.last - 1,
-        }
-        await admin.defer_bulk(conn, ticket_id, visitor.id, args)
-        await admin.note(conn, visitor.id, action, f"all jobs with {urlencode(wanted.fields())}")
+    ticket_id = await actions.begin_bulk(of_request(request), visitor.id, action, wanted)
     return pages.back(request, f"/admin/bulk/{ticket_id}")
 
 
@@ -159,9 +140,7 @@ async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Respons
 async def switch(request: Request, visitor: Visitor, form: Form) -> Response:
     """Pauses a queue or resumes it."""
     wanted = http.convert(form, Switch)
-    async with of_request(request).pool.connection() as conn:
-        await (admin.pause if wanted.action == "pause" else admin.resume)(conn, wanted.queue)
-        await admin.note(conn, visitor.id, wanted.action, f"queue {wanted.queue}")
+    await actions.switch(of_request(request), visitor.id, wanted.queue, wanted.action)
     is_paused = wanted.action == "pause"
     said = "is paused: what runs ends, nothing new starts" if is_paused else "goes on"
     return pages.back(request, "/admin", f"The queue {wanted.queue} {said}.")
@@ -177,11 +156,7 @@ async def schedules(request: Request, visitor: Visitor) -> Response:
 
 
 async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Response:
-    task = form.get("task", "").replace("\0", "")
-    async with of_request(request).pool.connection() as conn:
-        if not await admin.run_schedule(conn, task):
-            raise AppError.not_found("schedule")
-        await admin.note(conn, visitor.id, "run now", f"schedule {task}")
+    await actions.run_schedule(of_request(request), visitor.id, form.get("task", ""))
     return pages.back(request, "/admin/schedules", "It runs as soon as a worker is free.")
 
 
@@ -204,11 +179,7 @@ async def mails(request: Request, visitor: Visitor) -> Response:
 
 async def lift(request: Request, visitor: Visitor, form: Form) -> Response:
     """Lets an address get mails again."""
-    address = form.get("address", "").replace("\0", "")
-    async with of_request(request).pool.connection() as conn:
-        if not await mail.unsuppress(conn, address):
-            raise AppError.not_found("suppressed address")
-        await admin.note(conn, visitor.id, "lift", "a suppressed address")
+    await actions.lift(of_request(request), visitor.id, form.get("address", ""))
     return pages.back(request, "/admin/mails", "It gets mails again.")
 
 
@@ -218,25 +189,13 @@ async def audit(request: Request, visitor: Visitor) -> Response:
     return pages.page(request, "operations/audit.html", noted=found)
 
 
-@asynccontextmanager
-async def _searching(request: Request) -> AsyncIterator[Conn]:
-    try:
-        async with database.searching(of_request(request).pool, _SEARCH_SECONDS) as conn:
-            yield conn
-    except QueryCanceled:
-        raise AppError(
-            "too much", "that is too much to look through: choose a state, queue or task", 422
-        ) from None
-
-
 def _filter(fields: dict[str, str]) -> JobFilter:
     return http.convert({name: value for name, value in fields.items() if value}, JobFilter)
 
 
 def _bulk_filter(form: Form) -> JobFilter:
     wanted = _filter({name: value for name, value in form.items() if name != "action"})
-    if wanted.status is None:
-        raise AppError.invalid("status", "choose the state of the jobs first")
+    actions.check_bulk(wanted)
     return wanted
 
 

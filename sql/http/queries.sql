@@ -34,3 +34,6 @@ ORDER BY s.started_at DESC LIMIT 100
 
 -- name: visitor
 SELECT id, name, email, is_admin, zone FROM users WHERE id = %(user_id)s AND verified_at IS NOT NULL
+
+-- name: is_admin
+SELECT true FROM users WHERE id = %(user_id)s AND verified_at IS NOT NULL AND is_admin

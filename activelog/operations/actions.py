@@ -1,0 +1,88 @@
+"""What an admin does to jobs, queues, schedules and addresses: done, and noted in the audit. The
+pages and the admin API call these."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from psycopg.errors import QueryCanceled
+
+from activelog import database, mail
+from activelog.base.errors import AppError
+from activelog.database import Conn
+from activelog.operations import admin
+from activelog.operations.model import Action, JobFilter
+from activelog.services import Services
+
+_SEARCH_SECONDS = 5
+
+
+@asynccontextmanager
+async def searching(services: Services) -> AsyncIterator[Conn]:
+    """Raises AppError when too much is to be read."""
+    try:
+        async with database.searching(services.pool, _SEARCH_SECONDS) as conn:
+            yield conn
+    except QueryCanceled:
+        raise AppError(
+            "too much", "that is too much to look through: choose a state, queue or task", 422
+        ) from None
+
+
+async def act(services: Services, admin_id: int, job_id: int, action: Action) -> None:
+    """Raises AppError when the job is in another state."""
+    async with services.pool.connection() as conn:
+        if not await admin.act(conn, action, [job_id]):
+            reason = "the job is in another state by now, or its queueing lock is taken"
+            raise AppError("conflict", reason, 409)
+        await admin.note(conn, admin_id, action, f"job {job_id}")
+
+
+async def begin_bulk(services: Services, admin_id: int, action: Action, wanted: JobFilter) -> UUID:
+    """A ticket of work on all jobs that match now. Raises AppError without a state: what may be
+    done to a job depends on it."""
+    check_bulk(wanted)
+    ticket_id = uuid4()
+    async with services.pool.connection() as conn, conn.transaction():
+        ids = await admin.came_within(conn, wanted)
+        args = {
+            "ticket_id": str(ticket_id),
+            "action": action,
+            "wanted": {name: value for name, value in wanted.what().items() if value},
+            "after": ids.first - 1,
+            "until": ids.last - 1,
+        }
+        await admin.defer_bulk(conn, ticket_id, admin_id, args)
+        await admin.note(conn, admin_id, action, f"all jobs with {urlencode(wanted.fields())}")
+    return ticket_id
+
+
+def check_bulk(wanted: JobFilter) -> None:
+    if wanted.status is None:
+        raise AppError.invalid("status", "choose the state of the jobs first")
+
+
+async def switch(
+    services: Services, admin_id: int, queue: str, action: Literal["pause", "resume"]
+) -> None:
+    async with services.pool.connection() as conn:
+        await (admin.pause if action == "pause" else admin.resume)(conn, queue)
+        await admin.note(conn, admin_id, action, f"queue {queue}")
+
+
+async def run_schedule(services: Services, admin_id: int, task: str) -> None:
+    """Raises AppError for a task that is no schedule."""
+    async with services.pool.connection() as conn:
+        if not await admin.run_schedule(conn, task.replace("\0", "")):
+            raise AppError.not_found("schedule")
+        await admin.note(conn, admin_id, "run now", f"schedule {task}")
+
+
+async def lift(services: Services, admin_id: int, address: str) -> None:
+    """Lets an address get mails again. Raises AppError for one that does."""
+    async with services.pool.connection() as conn:
+        if not await mail.unsuppress(conn, address.replace("\0", "")):
+            raise AppError.not_found("suppressed address")
+        await admin.note(conn, admin_id, "lift", "a suppressed address")

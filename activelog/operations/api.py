@@ -1,0 +1,254 @@
+"""What the jobs page shows and does, for programs: `/api/v1/admin/…`, for admins alone. For others
+there is nothing."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activelog import http
+from activelog.base.errors import AppError
+from activelog.http import Endpoint
+from activelog.operations import actions, admin
+from activelog.operations.model import (
+    Action,
+    Event,
+    Failure,
+    Job,
+    JobFilter,
+    JobRow,
+    Mail,
+    MailFilter,
+    Queue,
+    Run,
+    RunError,
+    Schedule,
+    Suppressed,
+    Switch,
+    Worker,
+)
+from activelog.services import of_request
+
+_LIMIT = Meta(ge=1, le=200)
+
+
+class JobQuery(JobFilter, forbid_unknown_fields=True):
+    limit: Annotated[int, _LIMIT] = 50
+
+
+class JobPage(msgspec.Struct):
+    """Newest first; `before` leads to the next page, null on the last one."""
+
+    jobs: list[JobRow]
+    before: int | None
+
+
+class JobDetails(msgspec.Struct):
+    """`events` and `errors` oldest first."""
+
+    job: Job
+    events: list[Event]
+    errors: list[RunError]
+
+
+class Act(msgspec.Struct, forbid_unknown_fields=True):
+    action: Annotated[Action, Meta(examples=["retry"])]
+
+
+class ActOnAll(JobFilter, forbid_unknown_fields=True, kw_only=True):
+    """On all jobs that match; the state must be said."""
+
+    action: Annotated[Action, Meta(examples=["retry"])]
+
+
+class BulkAccepted(msgspec.Struct):
+    message: Annotated[str, Meta(examples=["bulk action started"])]
+    job_id: Annotated[UUID, Meta(description="of its ticket")]
+    status_url: Annotated[str, Meta(examples=["/api/v1/jobs/d290f1ee-…"])]
+
+
+class Count(msgspec.Struct):
+    count: Annotated[int, Meta(description="up to 100,000")]
+
+
+class Queues(msgspec.Struct):
+    queues: list[Queue]
+
+
+class Workers(msgspec.Struct):
+    workers: list[Worker]
+
+
+class Failures(msgspec.Struct):
+    """Of the last 24 hours."""
+
+    failures: list[Failure]
+
+
+class TroubleNow(msgspec.Struct):
+    kind: Annotated[str, Meta(examples=["paused"])]
+    subject: Annotated[str, Meta(description="a queue, a task, or nothing")]
+    count: Annotated[int, Meta(examples=[3])]
+    says: Annotated[str, Meta(description="what is wrong, and what to do")]
+
+
+class Troubles(msgspec.Struct):
+    """The worst first; none: all is well."""
+
+    troubles: list[TroubleNow]
+
+
+class Schedules(msgspec.Struct):
+    schedules: list[Schedule]
+    runs: Annotated[list[Run], Meta(description="the newest")]
+
+
+class RunNow(msgspec.Struct, forbid_unknown_fields=True):
+    task: Annotated[str, Meta(max_length=128, examples=["activelog.cleanup.nightly"])]
+
+
+class MailQuery(MailFilter, forbid_unknown_fields=True):
+    limit: Annotated[int, _LIMIT] = 50
+
+
+class MailPage(msgspec.Struct):
+    """Newest first; `before` leads to the next page, null on the last one."""
+
+    mails: list[Mail]
+    before: int | None
+
+
+class SuppressedAddresses(msgspec.Struct):
+    addresses: list[Suppressed]
+
+
+class Address(msgspec.Struct, forbid_unknown_fields=True):
+    address: Annotated[str, Meta(max_length=254, examples=["john@example.com"])]
+
+
+async def jobs(request: Request, admin_id: int, query: JobQuery) -> Response:
+    """Jobs by state, queue, task, words of their arguments or errors, and when they came."""
+    async with actions.searching(of_request(request)) as conn:
+        found = await admin.jobs(conn, query, query.limit + 1)
+    shown = found[: query.limit]
+    return http.json(JobPage(shown, shown[-1].id if len(found) > query.limit else None))
+
+
+async def count(request: Request, admin_id: int, query: JobFilter) -> Response:
+    """How many jobs match; of a state, since it is for what can be done to all of them."""
+    actions.check_bulk(query)
+    async with actions.searching(of_request(request)) as conn:
+        return http.json(Count(await admin.count_matching(conn, query)))
+
+
+async def job(request: Request, admin_id: int, job_id: int) -> Response:
+    """One job, with all that happened to it."""
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.job(conn, job_id)
+        if found is None:
+            raise AppError.not_found("job")
+        events = await admin.events(conn, job_id)
+        errors = await admin.errors(conn, job_id)
+    return http.json(JobDetails(found, events, errors))
+
+
+async def act(request: Request, admin_id: int, job_id: int, body: Act) -> Response:
+    """Retries, starts, cancels or deletes a job."""
+    await actions.act(of_request(request), admin_id, job_id, body.action)
+    return Response(status_code=204)
+
+
+async def act_on_all(request: Request, admin_id: int, body: ActOnAll) -> Response:
+    """The same to all jobs that match, in the background."""
+    wanted = msgspec.convert(body.fields(), JobFilter)
+    ticket_id = await actions.begin_bulk(of_request(request), admin_id, body.action, wanted)
+    status_url = f"/api/v1/jobs/{ticket_id}"
+    accepted = BulkAccepted("bulk action started", ticket_id, status_url)
+    return http.json(accepted, 202, {"Location": status_url})
+
+
+async def queues(request: Request, admin_id: int) -> Response:
+    """How full the queues are, and what they did within a day."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(Queues(await admin.queues(conn)))
+
+
+async def switch(request: Request, admin_id: int, body: Switch) -> Response:
+    """Pauses a queue: what runs ends, nothing new starts. Or resumes it."""
+    await actions.switch(of_request(request), admin_id, body.queue, body.action)
+    return Response(status_code=204)
+
+
+async def workers(request: Request, admin_id: int) -> Response:
+    """Workers that beat within the last minute, and what they run."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(Workers(await admin.workers(conn)))
+
+
+async def failures(request: Request, admin_id: int) -> Response:
+    """What fails, by task and kind of error."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(Failures(await admin.failures(conn)))
+
+
+async def troubles(request: Request, admin_id: int) -> Response:
+    """What is wrong now."""
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.troubles(conn)
+    said = [TroubleNow(one.kind, one.subject, one.count, one.sentence()) for one in found]
+    return http.json(Troubles(said))
+
+
+async def schedules(request: Request, admin_id: int) -> Response:
+    """The schedules, and how their runs ended."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(Schedules(await admin.schedules(conn), await admin.runs(conn)))
+
+
+async def run_schedule(request: Request, admin_id: int, body: RunNow) -> Response:
+    """Runs a schedule now, as soon as a worker is free."""
+    await actions.run_schedule(of_request(request), admin_id, body.task)
+    return Response(status_code=204)
+
+
+async def mails(request: Request, admin_id: int, query: MailQuery) -> Response:
+    """Mails and how they ended, of a state or all."""
+    async with of_request(request).pool.connection() as conn:
+        found = await admin.mails(conn, query.state, query.before, query.limit + 1)
+    shown = found[: query.limit]
+    return http.json(MailPage(shown, shown[-1].id if len(found) > query.limit else None))
+
+
+async def suppressed(request: Request, admin_id: int) -> Response:
+    """Addresses that get no mails, since a relay refused them."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(SuppressedAddresses(await admin.suppressed(conn)))
+
+
+async def lift(request: Request, admin_id: int, body: Address) -> Response:
+    """Lets an address get mails again."""
+    await actions.lift(of_request(request), admin_id, body.address)
+    return Response(status_code=204)
+
+
+_AT = "/api/v1/admin"
+ENDPOINTS = [
+    Endpoint("GET", f"{_AT}/jobs", jobs, {200: JobPage}, errors=(422,)),
+    Endpoint("GET", f"{_AT}/jobs/count", count, {200: Count}, errors=(422,)),
+    Endpoint("POST", f"{_AT}/jobs/bulk", act_on_all, {202: BulkAccepted}),
+    Endpoint("GET", f"{_AT}/jobs/{{job_id}}", job, {200: JobDetails}),
+    Endpoint("POST", f"{_AT}/jobs/{{job_id}}", act, {204: None}, errors=(409,)),
+    Endpoint("GET", f"{_AT}/queues", queues, {200: Queues}),
+    Endpoint("POST", f"{_AT}/queues", switch, {204: None}),
+    Endpoint("GET", f"{_AT}/workers", workers, {200: Workers}),
+    Endpoint("GET", f"{_AT}/failures", failures, {200: Failures}),
+    Endpoint("GET", f"{_AT}/troubles", troubles, {200: Troubles}),
+    Endpoint("GET", f"{_AT}/schedules", schedules, {200: Schedules}),
+    Endpoint("POST", f"{_AT}/schedules", run_schedule, {204: None}),
+    Endpoint("GET", f"{_AT}/mails", mails, {200: MailPage}),
+    Endpoint("GET", f"{_AT}/mails/suppressed", suppressed, {200: SuppressedAddresses}),
+    Endpoint("POST", f"{_AT}/mails/suppressed/lift", lift, {204: None}),
+]

@@ -1,0 +1,116 @@
+"""The admin API: what the jobs page shows and does, for programs."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import User, World
+
+AT = "/api/v1/admin"
+
+
+@pytest.fixture
+async def admin(world: World) -> User:
+    ada = await world.user()
+    await world.rows("UPDATE users SET is_admin = true")
+    return ada
+
+
+async def get(admin: User, path: str, **query: Any) -> Any:
+    answer = await admin.get(f"{AT}/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def failed(world: World, count: int) -> list[int]:
+    """Welcome mails to nobody, with an argument that does not fit."""
+    ids = [
+        await world.jobs_defer("activelog.accounts.welcome", wrong=number)
+        for number in range(count)
+    ]
+    await world.work()
+    return ids
+
+
+async def test_for_others_there_is_nothing(world: World) -> None:
+    eve = await world.user("eve@example.com")
+    for path in ("jobs", "queues", "workers", "failures", "mails", "schedules", "troubles"):
+        answer = await eve.get(f"{AT}/{path}")
+        assert answer.status_code == 404
+        assert (await world.http.get(f"{AT}/{path}")).status_code == 401
+    await world.jobs_defer("activelog.accounts.welcome", user_id=eve.id)
+    answer = await eve.post(f"{AT}/queues", json={"queue": "low", "action": "pause"})
+    assert answer.status_code == 404
+    assert await world.value("SELECT count(*) FROM paused_queues") == 0
+
+
+async def test_jobs_are_found_paged_and_shown(world: World, admin: User) -> None:
+    ids = await failed(world, 5)
+    page = await get(admin, "jobs", status="failed", limit=2)
+    assert [job["id"] for job in page["jobs"]] == ids[:2:-1]
+    rest = await get(admin, "jobs", status="failed", before=page["before"])
+    assert [job["id"] for job in rest["jobs"]] == ids[2::-1]
+    assert rest["before"] is None
+    assert (await get(admin, "jobs/count", status="failed"))["count"] == 5
+    details = await get(admin, f"jobs/{ids[0]}")
+    assert details["job"]["status"] == "failed"
+    assert details["events"][-1]["type"] == "failed"
+    assert "do not fit" in details["errors"][0]["error"]
+    assert (await admin.get(f"{AT}/jobs/999999")).status_code == 404
+    assert (await admin.get(f"{AT}/jobs", params={"status": "lost"})).status_code == 400
+    [group] = (await get(admin, "failures"))["failures"] or [None]
+    assert group is None or group["runs"] == 5
+
+
+async def test_a_job_is_acted_on_once_and_it_is_noted(world: World, admin: User) -> None:
+    [job_id] = await failed(world, 1)
+    for expected in (204, 409):
+        answer = await admin.post(f"{AT}/jobs/{job_id}", json={"action": "retry"})
+        assert answer.status_code == expected
+    assert await world.rows("SELECT user_id, action, subject FROM audit") == [
+        (admin.id, "retry", f"job {job_id}")
+    ]
+
+
+async def test_all_that_match_are_retried_in_the_background(world: World, admin: User) -> None:
+    await failed(world, 5)
+    unsaid = await admin.post(f"{AT}/jobs/bulk", json={"action": "retry"})
+    assert unsaid.status_code == 400
+    body = {"action": "retry", "status": "failed", "task": "activelog.accounts.welcome"}
+    accepted = await admin.post(f"{AT}/jobs/bulk", json=body)
+    assert accepted.status_code == 202
+    await world.work()
+    status = (await admin.get(accepted.json()["status_url"])).json()
+    assert (status["status"], status["message"]) == ("completed", "5 jobs")
+
+
+async def test_queues_schedules_and_addresses(world: World, admin: User) -> None:
+    pause = {"queue": "low", "action": "pause"}
+    assert (await admin.post(f"{AT}/queues", json=pause)).status_code == 204
+    paused = {one["queue"]: one["paused"] for one in (await get(admin, "queues"))["queues"]}
+    assert paused == {"critical": False, "default": False, "low": True}
+    assert (await admin.post(f"{AT}/queues", json=pause | {"action": "resume"})).status_code == 204
+    await world.rows(
+        "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick, cron, queue_name)"
+        " VALUES ('activelog.cleanup.nightly', '', 0, '0 2 * * *', 'low')"
+    )
+    tasks = {one["task_name"] for one in (await get(admin, "schedules"))["schedules"]}
+    assert "activelog.cleanup.nightly" in tasks
+    path = f"{AT}/schedules"
+    run = {"task": "activelog.cleanup.nightly"}
+    assert (await admin.post(path, json=run)).status_code == 204
+    assert (await admin.post(path, json={"task": "nothing"})).status_code == 404
+    await world.rows(
+        "INSERT INTO suppressed_addresses (address, answer) VALUES ('x@x.test', '550')"
+    )
+    [one] = (await get(admin, "mails/suppressed"))["addresses"]
+    assert one["address"] == "x@x.test"
+    for expected in (204, 404):
+        answer = await admin.post(f"{AT}/mails/suppressed/lift", json={"address": "X@x.test"})
+        assert answer.status_code == expected
+    await world.jobs_defer("activelog.accounts.welcome", user_id=admin.id)
+    await world.work()
+    [mail] = (await get(admin, "mails", state="sent"))["mails"]
+    assert mail["kind"] == "welcome"
+    assert "workers" in await get(admin, "workers")
+    assert (await get(admin, "troubles"))["troubles"][0]["kind"] == "no worker"
