@@ -48,8 +48,8 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Switch(msgspec.Struct, forbid_unknown_fields=True):
-    queue: Annotated[str, Meta(min_length=1, max_length=128)]
-    action: Literal["pause", "resume"]
+    queue: Annotated[str, Meta(min_length=1, max_length=128, examples=["low"])]
+    action: Annotated[Literal["pause", "resume"], Meta(examples=["pause"])]
 
 
 @dataclass(frozen=True)
