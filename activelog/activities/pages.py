@@ -55,8 +55,8 @@ async def change(request: Request, visitor: Visitor, activity_id: int, form: For
         raise AppError.not_found("activity")
     # An empty field of the form is one that was cleared.
     cleared = {name: value for name, value in _CLEARED.items() if form.get(name) == ""}
-    if form.get("activity_date") == form_time(activity.local_time):
-        form.pop("activity_date")  # or seconds that the form cannot show would be gone
+    if form.get("activity_date") == _form_time(activity.local_time):
+        form.pop("activity_date")  # in the hour that clocks repeat it would be another moment
     change = http.convert(cleared | _fields(form, _place(activity, visitor)), Change)
     await routes.change(request, visitor.id, activity_id, change)
     return pages.back(request, f"/activities/{activity_id}", "Saved.")
@@ -90,7 +90,7 @@ async def delete_photo(request: Request, visitor: Visitor, photo_id: UUID, form:
     return pages.back(request, pages.local_path(form.get("next", "")), "Photo deleted.")
 
 
-def form_time(moment: datetime) -> str:
+def _form_time(moment: datetime) -> str:
     """As a field of a form has it."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}"
 

@@ -114,12 +114,14 @@ def register(running: Running, client: Client, account: Account) -> None:
 
 
 def fill(running: Running) -> None:
-    """For `activelog up --demo`: the account that works has a year of activities, up to today. A
-    second run adds none that are there."""
+    """For `activelog up --demo`: the account that works has a year of activities, up to today. One
+    that has any is left as it is."""
     client = Client(running.base_url)
     address, password = up.own_account(running)
     body = {"email": address, "password": password}
     client.token = client.call("POST", "/api/v1/auth/login", body)["token"]
+    if client.call("GET", "/api/v1/activities?limit=1")["activities"]:
+        return
     year_ago = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - _YEAR
     report = _sent(client, _made_up_year(year_ago))
     _done(f"{counted(report['imported'], 'activities')} of a made-up year imported")

@@ -74,8 +74,9 @@ async def switch(
 
 async def run_schedule(services: Services, admin_id: int, task: str) -> None:
     """Raises AppError for a task that is no schedule."""
+    task = task.replace("\0", "")
     async with services.pool.connection() as conn:
-        if not await admin.run_schedule(conn, task.replace("\0", "")):
+        if not await admin.run_schedule(conn, task):
             raise AppError.not_found("schedule")
         await admin.note(conn, admin_id, "run now", f"schedule {task}")
 
