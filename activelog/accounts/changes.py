@@ -9,12 +9,7 @@ from starlette.responses import Response
 
 from activelog import database, http
 from activelog.accounts import mails, queries
-from activelog.accounts.model import (
-    ChangeAddress,
-    ChangePassword,
-    Credentials,
-    Done,
-)
+from activelog.accounts.model import ChangeAddress, ChangePassword, Credentials, Done
 from activelog.accounts.passwords import check_password
 from activelog.accounts.routes import RESEND, require_profile, take_stranger
 from activelog.base import auth

@@ -1,5 +1,6 @@
 """The mails of an account: when they are written, and what they tell."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -10,33 +11,42 @@ from activelog.mail import Claim, Content, MailKind
 from activelog.services import Services
 
 
-async def _verification(services: Services, claim: Claim) -> Content:
-    """A link that was used or is too old is not mailed."""
-    verification_id = UUID(claim.dedup_key)
-    async with services.pool.connection() as conn:
-        is_open = await queries.verification_is_open(conn, verification_id)
-    return {"token": verification_token(services, verification_id)} if is_open else None
+def verification_token(services: Services, verification_id: UUID) -> str:
+    """Derived from our secret, so that the mail can be written from an id alone and a copy of
+    the database verifies nobody."""
+    return auth.sign(services.settings.secret, "verify-email", verification_id)
 
 
-async def _password_reset(services: Services, claim: Claim) -> Content:
+def reset_token(services: Services, reset_id: UUID) -> str:
     """Likewise."""
-    reset_id = UUID(claim.dedup_key)
-    async with services.pool.connection() as conn:
-        is_open = await queries.reset_is_open(conn, reset_id)
-    return {"token": reset_token(services, reset_id)} if is_open else None
+    return auth.sign(services.settings.secret, "reset-password", reset_id)
 
 
-async def _address_change(services: Services, claim: Claim) -> Content:
+def address_token(services: Services, change_id: UUID) -> str:
     """Likewise."""
-    change_id = UUID(claim.dedup_key)
-    async with services.pool.connection() as conn:
-        is_open = await queries.address_change_is_open(conn, change_id)
-    return {"token": address_token(services, change_id)} if is_open else None
+    return auth.sign(services.settings.secret, "confirm-email", change_id)
+
+
+def _link(
+    is_open: Callable[[Conn, UUID], Awaitable[bool]], token: Callable[[Services, UUID], str]
+) -> Callable[[Services, Claim], Awaitable[Content]]:
+    """The content of a mail with a link; one that was used or is too old is not mailed."""
+
+    async def content(services: Services, claim: Claim) -> Content:
+        link_id = UUID(claim.dedup_key)
+        async with services.pool.connection() as conn:
+            opens = await is_open(conn, link_id)
+        return {"token": token(services, link_id)} if opens else None
+
+    return content
 
 
 async def _at(services: Services, claim: Claim) -> Content:
     return {"at": datetime.fromisoformat(claim.dedup_key)}
 
+
+_LINK = {"token": "x" * 43}
+_MOMENT = {"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)}
 
 WELCOME = MailKind("welcome", "activelog.accounts.welcome", "critical")
 VERIFICATION = MailKind(
@@ -44,8 +54,8 @@ VERIFICATION = MailKind(
     "activelog.accounts.verification",
     "critical",
     key="verification_id",
-    content=_verification,
-    fixture={"token": "x" * 43},
+    content=_link(queries.verification_is_open, verification_token),
+    fixture=_LINK,
     cap=20,
 )
 # Sent by the task of the verification that it stands in for; the key is a day.
@@ -55,8 +65,8 @@ PASSWORD_RESET = MailKind(
     "activelog.accounts.password_reset",
     "critical",
     key="reset_id",
-    content=_password_reset,
-    fixture={"token": "x" * 43},
+    content=_link(queries.reset_is_open, reset_token),
+    fixture=_LINK,
     cap=20,
 )
 PASSWORD_CHANGED = MailKind(
@@ -65,7 +75,7 @@ PASSWORD_CHANGED = MailKind(
     "critical",
     key="dedup_key",
     content=_at,
-    fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+    fixture=_MOMENT,
     cap=20,
 )
 ADDRESS_CHANGE = MailKind(  # to the new address
@@ -73,8 +83,8 @@ ADDRESS_CHANGE = MailKind(  # to the new address
     "activelog.accounts.address_change",
     "critical",
     key="change_id",
-    content=_address_change,
-    fixture={"token": "x" * 43},
+    content=_link(queries.address_change_is_open, address_token),
+    fixture=_LINK,
     cap=20,
 )
 ADDRESS_CHANGED = MailKind(  # to the old one
@@ -83,7 +93,7 @@ ADDRESS_CHANGED = MailKind(  # to the old one
     "critical",
     key="dedup_key",
     content=_at,
-    fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+    fixture=_MOMENT,
     cap=20,
 )
 DELETION = MailKind(
@@ -92,7 +102,7 @@ DELETION = MailKind(
     "critical",
     key="dedup_key",
     content=_at,
-    fixture={"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)},
+    fixture=_MOMENT,
     cap=10,
 )
 
@@ -122,19 +132,3 @@ async def request_reset(services: Services, conn: Conn, email: str) -> None:
     reset_id = uuid4()
     token_hash = auth.hash_token(reset_token(services, reset_id))
     await queries.request_reset(conn, PASSWORD_RESET, reset_id, email, token_hash)
-
-
-def verification_token(services: Services, verification_id: UUID) -> str:
-    """Derived from our secret, so that the mail can be written from an id alone and a copy of
-    the database verifies nobody."""
-    return auth.sign(services.settings.secret, "verify-email", verification_id)
-
-
-def reset_token(services: Services, reset_id: UUID) -> str:
-    """Likewise."""
-    return auth.sign(services.settings.secret, "reset-password", reset_id)
-
-
-def address_token(services: Services, change_id: UUID) -> str:
-    """Likewise."""
-    return auth.sign(services.settings.secret, "confirm-email", change_id)

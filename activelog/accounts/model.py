@@ -24,8 +24,6 @@ Password = Annotated[
 ]
 Token = Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiIs…"])]
 Moment = Annotated[datetime, Meta(examples=["2024-01-15T14:30:00Z"])]
-
-
 Name = Annotated[str, Meta(min_length=1, max_length=100, examples=["John"])]
 Zone = Annotated[
     str, Meta(max_length=64, description="time zone, by its IANA name", examples=["Europe/Berlin"])
@@ -98,10 +96,6 @@ class ChangeAddress(msgspec.Struct, forbid_unknown_fields=True):
     password: Annotated[
         str, Meta(max_length=1000, description="yours", examples=["correct horse battery staple"])
     ]
-
-
-class ConfirmAddress(msgspec.Struct, forbid_unknown_fields=True):
-    token: Annotated[str, Meta(max_length=200, examples=["abc123def456"])]
 
 
 class Done(msgspec.Struct):

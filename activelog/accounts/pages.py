@@ -11,11 +11,11 @@ from activelog.accounts.model import (
     ChangeAddress,
     ChangePassword,
     ChangeProfile,
-    ConfirmAddress,
     ForgotPassword,
     Register,
     ResetPassword,
     SignIn,
+    VerifyQuery,
 )
 from activelog.base.errors import AppError
 from activelog.base.settings import Folder
@@ -45,7 +45,7 @@ async def register_form(request: Request) -> Response:
 
 async def register(request: Request, form: Form) -> Response:
     try:
-        form["zone"] = known_zone(form.get("zone") or "UTC")
+        form["zone"] = known_zone(form.get("zone", ""))
         pending, email, token = await routes.start(request, http.convert(form, Register))
     except AppError as error:
         return pages.page(
@@ -193,7 +193,7 @@ async def confirm_form(request: Request) -> Response:
 
 
 async def confirm(request: Request, form: Form) -> Response:
-    wanted = http.convert(form, ConfirmAddress)
+    wanted = http.convert(form, VerifyQuery)
     await changes.confirm_address(of_request(request), wanted.token)
     return pages.page(request, "accounts/confirm_email.html", done=True)
 

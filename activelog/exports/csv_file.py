@@ -35,7 +35,7 @@ async def csv_chunks(
     Texts are stored with LF only; every LF becomes CRLF, inside of quotes as well, and the import
     turns it back.
     """
-    names = columns(wanted)
+    names = _columns(wanted)
     start = (_BOM if wanted.bom else b"") + csv_lines([names])
     rows = queries.rows(conn, selection, with_more=bool(wanted.more_columns))
     pick = itemgetter(*map((*COLUMNS, *MORE_COLUMNS).index, names))
@@ -49,7 +49,7 @@ async def csv_chunks(
         yield start
 
 
-def columns(wanted: CsvRequest) -> tuple[str, ...]:
+def _columns(wanted: CsvRequest) -> tuple[str, ...]:
     """The names of those that the file has."""
     usual = [name for name in COLUMNS if wanted.include_tags or name != "tags"]
     return (*usual, *wanted.more_columns)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from activelog import http
 from activelog.exports import queries, routes
-from activelog.exports.model import CsvRequest, HistoryQuery, PdfRequest
+from activelog.exports.model import MORE_COLUMNS, CsvRequest, HistoryQuery, PdfRequest
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
@@ -23,7 +23,14 @@ async def page(request: Request, visitor: Visitor) -> Response:
     async with services.pool.connection() as conn:
         types = await queries.types(conn, visitor.id)
     today = visitor.clock(services.clock()).date()
-    return pages.page(request, "exports/exports.html", found=found, types=types, today=today)
+    return pages.page(
+        request,
+        "exports/exports.html",
+        found=found,
+        types=types,
+        today=today,
+        more_columns=MORE_COLUMNS,
+    )
 
 
 async def request_csv(request: Request, visitor: Visitor, form: Form) -> Response:

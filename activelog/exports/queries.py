@@ -91,11 +91,6 @@ def rows(
     return database.batches(conn, statement, selection.params())
 
 
-def activities(conn: Conn, user_id: int) -> AsyncGenerator[list[tuple[Any, ...]], None]:
-    """Batches of rows with the fields of Activity, newest first."""
-    return database.batches(conn, _SQL["activities"], {"user_id": user_id})
-
-
 async def expired(conn: Conn, now: datetime, page: int) -> list[str]:
     """Keys of objects that are still there, though nobody may download them any more."""
     cursor = await conn.execute(_SQL["expired"], {"now": now, "page": page})

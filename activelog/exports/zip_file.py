@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from activelog import database
+from activelog.activities import queries as activities
 from activelog.activities.model import Activity
 from activelog.base.date_ranges import Selection, TimeRange
 from activelog.base.formatting import escape_formula
@@ -33,7 +34,7 @@ async def write_zip(job: TrackedJob, user_id: int, path: Path) -> int:
         async with database.snapshot(job.services.pool) as conn:
             total = await queries.count(conn, everything)
             await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
-            await _add(archive, "activities.json", _json(conn, user_id))
+            await _add(archive, "activities.json", _json(conn, everything))
             for name, statement in queries.personal_data().items():
                 await _add(archive, f"{name}.csv", _table(conn, statement, user_id))
         schema = msgspec.json.schema(list[Activity])
@@ -44,13 +45,14 @@ async def write_zip(job: TrackedJob, user_id: int, path: Path) -> int:
     return total
 
 
-async def _json(conn: Conn, user_id: int) -> AsyncIterator[bytes]:
+async def _json(conn: Conn, everything: Selection) -> AsyncIterator[bytes]:
     """As the API shows them; activities.schema.json says what that is."""
-    mark = b"["
-    async for batch in queries.activities(conn, user_id):
-        for row in batch:
-            yield mark + msgspec.json.encode(Activity(*row))
+    mark, before = b"[", None
+    while page := await activities.page(conn, everything, before, _PAGE):
+        for one in page:
+            yield mark + msgspec.json.encode(one)
             mark = b",\n"
+        before = page[-1].activity_date, page[-1].id
     yield b"[]" if mark == b"[" else b"]"
 
 

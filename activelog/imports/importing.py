@@ -99,7 +99,7 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
     choices = await _with_zone(job, msgspec.convert(wanted.choices, Choices))
     problems: list[str] = []
     prepared: list[photos.Prepared] = []
-    if not wanted.dry_run and kind_of(file) == "zip":
+    if not wanted.dry_run and await asyncio.to_thread(kind_of, file) == "zip":
         prepared = await _prepare_photos(job, file, choices, problems)
     with ExitStack() as stack:
         opening = open_source(file, choices, job.services.clock())

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -34,6 +34,8 @@ from activelog.operations.model import (
 from activelog.queue.queries import queue_names
 
 _SQL = database.queries("operations", "admin")
+Numbered = TypeVar("Numbered", JobRow, Mail)
+
 BULK = "bulk action"  # the kind of its ticket
 _INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
 
@@ -67,6 +69,13 @@ async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
     has_index = wanted.failure or wanted.status in _INDEXED
     by_words = wanted.text or (not has_index and (wanted.task or wanted.queue))
     return await database.many(conn, _SQL["search" if by_words else "jobs"], params, JobRow)
+
+
+def cut(found: list[Numbered], limit: int) -> tuple[list[Numbered], int | None]:
+    """A page of what was read with one more than `limit`, and the id before which the next one
+    begins; None on the last page."""
+    shown = found[:limit]
+    return shown, shown[-1].id if len(found) > limit else None
 
 
 async def came_within(conn: Conn, wanted: JobFilter) -> Ids:

@@ -133,8 +133,7 @@ async def jobs(request: Request, admin_id: int, query: JobQuery) -> Response:
     """Jobs by state, queue, task, words of their arguments or errors, and when they came."""
     async with actions.searching(of_request(request)) as conn:
         found = await admin.jobs(conn, query, query.limit + 1)
-    shown = found[: query.limit]
-    return http.json(JobPage(shown, shown[-1].id if len(found) > query.limit else None))
+    return http.json(JobPage(*admin.cut(found, query.limit)))
 
 
 async def count(request: Request, admin_id: int, query: JobFilter) -> Response:
@@ -163,8 +162,7 @@ async def act(request: Request, admin_id: int, job_id: int, body: Act) -> Respon
 
 async def act_on_all(request: Request, admin_id: int, body: ActOnAll) -> Response:
     """The same to all jobs that match, in the background."""
-    wanted = msgspec.convert(body.fields(), JobFilter)
-    ticket_id = await actions.begin_bulk(of_request(request), admin_id, body.action, wanted)
+    ticket_id = await actions.begin_bulk(of_request(request), admin_id, body.action, body)
     status_url = f"/api/v1/jobs/{ticket_id}"
     accepted = BulkAccepted("bulk action started", ticket_id, status_url)
     return http.json(accepted, 202, {"Location": status_url})
@@ -218,8 +216,7 @@ async def mails(request: Request, admin_id: int, query: MailQuery) -> Response:
     """Mails and how they ended, of a state or all."""
     async with of_request(request).pool.connection() as conn:
         found = await admin.mails(conn, query.state, query.before, query.limit + 1)
-    shown = found[: query.limit]
-    return http.json(MailPage(shown, shown[-1].id if len(found) > query.limit else None))
+    return http.json(MailPage(*admin.cut(found, query.limit)))
 
 
 async def suppressed(request: Request, admin_id: int) -> Response:

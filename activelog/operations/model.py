@@ -190,7 +190,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class JobRow:
+class JobHead:
     id: JobId
     status: Status
     queue: QueueName
@@ -198,19 +198,16 @@ class JobRow:
     args: Text
     attempts: Number
     scheduled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class JobRow(JobHead):
     created_at: datetime | None
     error: str | None
 
 
 @dataclass(frozen=True)
-class Job:
-    id: JobId
-    status: Status
-    queue: QueueName
-    task: TaskName
-    args: Text
-    attempts: Number
-    scheduled_at: datetime | None
+class Job(JobHead):
     priority: Number
     lock: str | None
     queueing_lock: str | None

@@ -61,7 +61,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, JobFilter), JobFilter)
     async with actions.searching(of_request(request)) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
-    shown = found[:_PAGE]
+    shown, before = admin.cut(found, _PAGE)
     fields = wanted.fields()
     return pages.page(
         request,
@@ -71,7 +71,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
         fields=fields,
         states=STATES,
         actions=ACTIONS.get(wanted.status or "", ()),
-        older=urlencode(fields | {"before": shown[-1].id}) if len(found) > _PAGE else None,
+        older=urlencode(fields | {"before": before}) if before else None,
     )
 
 
@@ -105,6 +105,7 @@ async def ask_bulk(request: Request, visitor: Visitor) -> Response:
     """How many it would be, before anything is done."""
     form = dict(request.query_params)
     action, wanted = _action(form), _bulk_filter(form)
+    actions.check_bulk(wanted)
     async with actions.searching(of_request(request)) as conn:
         count = await admin.count_matching(conn, wanted)
     return pages.page(
@@ -165,8 +166,8 @@ async def mails(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
         found = await admin.mails(conn, wanted.state, wanted.before, _PAGE + 1)
         suppressed = await admin.suppressed(conn)
-    shown = found[:_PAGE]
-    older = {"state": wanted.state or "", "before": shown[-1].id} if len(found) > _PAGE else None
+    shown, before = admin.cut(found, _PAGE)
+    older = {"state": wanted.state or "", "before": before} if before else None
     return pages.page(
         request,
         "operations/mails.html",
@@ -194,9 +195,7 @@ def _filter(fields: dict[str, str]) -> JobFilter:
 
 
 def _bulk_filter(form: Form) -> JobFilter:
-    wanted = _filter({name: value for name, value in form.items() if name != "action"})
-    actions.check_bulk(wanted)
-    return wanted
+    return _filter({name: value for name, value in form.items() if name != "action"})
 
 
 def _action(form: Form) -> Action:

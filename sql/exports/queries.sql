@@ -99,12 +99,6 @@ WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 ORDER BY a.activity_date DESC, a.id DESC
 
--- name: activities
--- As the API has them.
-SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
-       moving_minutes, utc_offset, source, created_at, updated_at
-FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL ORDER BY activity_date DESC, id DESC
-
 -- name: expired
 -- Keys of objects that are still there.
 SELECT e.object_key FROM exports e JOIN job_tickets t ON t.id = e.id
