@@ -4,6 +4,7 @@ environment. The only place beside `web` and `__main__` that knows the features.
 import os
 import sys
 
+from activelog import schedules
 from activelog.accounts import tasks as accounts
 from activelog.base import logs
 from activelog.base.settings import Settings, SettingsError
@@ -42,7 +43,7 @@ def make_app(settings: Settings) -> App:
         db_connections=settings.db_connections,
         make_context=context,
         strict_queues=settings.strict_queues,
-        chores=chores(),
+        sides=[schedules.run_ticks, *chores()],
     )
     for feature in FEATURES:
         app.add(feature.blueprint)

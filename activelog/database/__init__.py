@@ -14,6 +14,7 @@ from activelog.database.pool import (
     snapshot,
     transaction,
 )
+from activelog.database.reconnecting import DatabaseGone, ReconnectingConnection
 from activelog.database.statements import (
     Params,
     array,
@@ -29,8 +30,10 @@ from activelog.database.statements import (
 
 __all__ = [
     "Conn",
+    "DatabaseGone",
     "Params",
     "Pool",
+    "ReconnectingConnection",
     "array",
     "batches",
     "connect",

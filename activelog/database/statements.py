@@ -19,8 +19,8 @@ Row = TypeVar("Row")
 
 # The folders of sql/, as the packages of the same names stand on each other, the lowest first.
 PARTS = (
-    "queue", "database", "http", "mail", "tickets", "accounts", "activities", "report", "imports",
-    "exports", "statistics", "monthly_reports", "friends", "retention", "operations",
+    "queue", "schedules", "database", "http", "mail", "tickets", "accounts", "activities", "report",
+    "imports", "exports", "statistics", "monthly_reports", "friends", "retention", "operations",
 )  # fmt: skip
 
 _NAME = re.compile(rb"^-- name: (\w+)$", re.MULTILINE)

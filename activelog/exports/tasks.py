@@ -8,7 +8,7 @@ from typing import Any
 
 from procrastinate.exceptions import JobAborted
 
-from activelog import database, tickets
+from activelog import database, schedules, tickets
 from activelog.accounts import quotas
 from activelog.base.errors import Permanent
 from activelog.exports import queries
@@ -18,7 +18,7 @@ from activelog.exports.model import KEPT_DAYS, Export
 from activelog.exports.pdf_file import write_pdf
 from activelog.exports.zip_file import write_zip
 from activelog.mail import add_mail_jobs
-from activelog.queue import Blueprint, Context, history
+from activelog.queue import Blueprint, Context
 from activelog.services import of_job
 from activelog.storage import Stored
 from activelog.tickets import TrackedJob, tracking
@@ -64,7 +64,7 @@ async def expire(context: Context, timestamp: int | None = None) -> None:
     """Removes the files of expired exports. A second run finds those that are left: an object goes
     before its row says so."""
     services = of_job(context)
-    async with history.recorded(context, timestamp) as counts:
+    async with schedules.recorded(context, timestamp) as counts:
         while True:
             async with services.pool.connection() as conn:
                 keys = await queries.expired(conn, services.clock(), PAGE)

@@ -2,14 +2,14 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from activelog import database, report
+from activelog import database, report, schedules
 from activelog.base.date_ranges import DateRange, Selection, month_of, parse_month
 from activelog.base.errors import Permanent
 from activelog.mail import add_mail_jobs
 from activelog.monthly_reports import queries
 from activelog.monthly_reports.mails import MAILS, READY
 from activelog.monthly_reports.model import object_key
-from activelog.queue import Blueprint, Context, history
+from activelog.queue import Blueprint, Context
 from activelog.services import Services, of_job
 
 RENDER, QUEUE = "activelog.reports.render", "low"
@@ -26,9 +26,9 @@ async def monthly(context: Context, timestamp: int | None = None, day: str | Non
     run leaves out those that are there; `render` is harmless for the others. A missed tick is made
     up however late."""
     services = of_job(context)
-    today = history.day_of(timestamp, day, services.clock())
+    today = schedules.day_of(timestamp, day, services.clock())
     dates = month_of(today.replace(day=1) - timedelta(days=1))
-    async with history.recorded(context, timestamp) as counts:
+    async with schedules.recorded(context, timestamp) as counts:
         after: int | None = 0
         while after is not None:
             async with services.pool.connection() as conn:

@@ -31,7 +31,6 @@ from activelog.operations.model import (
     Trouble,
     Worker,
 )
-from activelog.queue.queries import queue_names
 
 _SQL = database.queries("operations", "admin")
 Numbered = TypeVar("Numbered", JobRow, Mail)
@@ -42,9 +41,8 @@ _INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
 
 async def queues(conn: Conn) -> list[Queue]:
     cursor = await conn.execute(_SQL["queue_names"])
-    others = {name for (name,) in await cursor.fetchall()}
-    names = {"critical", "default", "low", *await queue_names(conn), *others}
-    return await database.many(conn, _SQL["queues"], {"names": sorted(names)}, Queue)
+    names = [name for (name,) in await cursor.fetchall()]
+    return await database.many(conn, _SQL["queues"], {"names": names}, Queue)
 
 
 async def slots(conn: Conn, unit: Literal["hour", "day"], since: datetime) -> list[Slot]:

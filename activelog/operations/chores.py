@@ -2,7 +2,7 @@
 
 from activelog.database import Conn
 from activelog.operations import queries
-from activelog.queue import Chore
+from activelog.queue import Side, chore
 
 
 class WordNoter:
@@ -20,9 +20,9 @@ class WordNoter:
         return False
 
 
-def chores() -> list[Chore]:
+def chores() -> list[Side]:
     return [
-        Chore(10, queries.fold_counts),
-        Chore(10, queries.note_depths),  # a peak is seen when it lasts
-        Chore(60, WordNoter()),
+        chore(10, queries.fold_counts),
+        chore(10, queries.note_depths),  # a peak is seen when it lasts
+        chore(60, WordNoter()),
     ]

@@ -12,8 +12,8 @@ The overrides reach into private methods of the engine, so pyproject.toml pins i
 and tests/test_private_names.py says which they are.
 """
 
-from activelog.queue.app import App
+from activelog.queue.app import App, chore
 from activelog.queue.blueprint import AnyTask, Backoff, Blueprint, Context
-from activelog.queue.maintenance import Chore
+from activelog.queue.worker import Side, Worker
 
-__all__ = ["AnyTask", "App", "Backoff", "Blueprint", "Chore", "Context"]
+__all__ = ["AnyTask", "App", "Backoff", "Blueprint", "Context", "Side", "Worker", "chore"]

@@ -1,47 +1,28 @@
 """The App that makes our Worker."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Unpack
 
 import procrastinate
-import psycopg_pool
 from procrastinate.app import WorkerOptions
 
 from activelog import database
+from activelog.database import Conn
 from activelog.queue.blueprint import Blueprint
 from activelog.queue.limits import Limits
-from activelog.queue.maintenance import Chore
-from activelog.queue.worker import Worker
+from activelog.queue.worker import Side, Worker
 
 _PATIENCE = 30.0  # seconds that a job waits for a connection of the pool
 SHARES = {"critical": 6.0, "default": 3.0, "low": 1.0}
 
 
-class Connector(procrastinate.PsycopgConnector):
-    """The engine's connector on our kind of pool: autocommit halves its round trips."""
-
-    def __init__(self, url: str, direct_url: str, db_connections: int | None) -> None:
-        super().__init__(conninfo=url)
-        self.url, self.direct_url, self.db_connections = url, direct_url, db_connections
-
-    async def _create_pool(
-        self, pool_args: dict[str, Any]
-    ) -> psycopg_pool.AsyncConnectionPool[Any]:
-        return database.make_pool(
-            self.url,
-            max_size=self.db_connections,
-            application="activelog worker",
-            is_pooled=self.direct_url != self.url,
-            timeout=_PATIENCE,
-        )
-
-
 class App(procrastinate.App):
     """The engine's App. `make_context(pool)` gives what tasks find in `additional_context`. Behind
     a pooler `direct_url` leads past it; a process's pool has `db_connections` at most (None: two
-    for each slot, and four)."""
+    for each slot, and four). `sides` run beside the jobs of each worker; one that fails ends it."""
 
-    connector: Connector
+    connector: procrastinate.PsycopgConnector
 
     def __init__(
         self,
@@ -52,15 +33,26 @@ class App(procrastinate.App):
         db_connections: int | None = None,
         strict_queues: bool = False,
         limits: Limits | None = None,
-        chores: Sequence[Chore] = (),
+        sides: Sequence[Side] = (),
     ) -> None:
-        connector = Connector(url, direct_url or url, db_connections)
+        def make_pool(**_: object) -> database.Pool:
+            return database.make_pool(
+                url,
+                max_size=db_connections,
+                application="activelog worker",
+                is_pooled=direct_url not in (None, url),
+                timeout=_PATIENCE,
+            )
+
+        connector = procrastinate.PsycopgConnector(conninfo=url, pool_factory=make_pool)
         super().__init__(connector=connector, worker_defaults={"concurrency": 10})
+        self.direct_url = direct_url or url
+        self.db_connections = db_connections
         self.make_context = make_context
         self.timeouts: dict[str, float] = {}
         self.strict_queues = strict_queues
         self.limits = limits or Limits()
-        self.chores = chores
+        self.sides = sides
 
     def add(self, blueprint: Blueprint) -> None:
         self.add_tasks_from(blueprint, namespace="")
@@ -73,12 +65,27 @@ class App(procrastinate.App):
         options["additional_context"] = context
         return Worker(
             app=self,
-            url=self.connector.direct_url,
+            url=self.direct_url,
             pool=self.connector.pool,
             timeouts=self.timeouts,
             shares=None if self.strict_queues else SHARES,
-            connections=self.connector.db_connections,
+            connections=self.db_connections,
             limits=self.limits,
-            chores=self.chores,
+            sides=self.sides,
             **options,
         )
+
+
+def chore(interval: float, work: Callable[[Conn], Awaitable[object]]) -> Side:
+    """A side that does what one worker does for all: the one that leads, every `interval` seconds,
+    and again at once while `work` returns True. Each time is to be short, since rescuing waits for
+    it. For a moment two workers may do it, and it must bear that."""
+
+    async def side(worker: Worker) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            has_more: object = True
+            while has_more and worker.is_leader:
+                has_more = await worker.side_connection(work)
+
+    return side

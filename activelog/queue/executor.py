@@ -1,44 +1,28 @@
 """One run of one job: call the task, watch the clock, say the outcome."""
 
 import asyncio
-import contextvars
 import inspect
 import logging
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from procrastinate import exceptions, middleware
+from procrastinate import exceptions
 from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.jobs import Job
-from procrastinate.worker import Worker
 
 from activelog.base import logs
-from activelog.base.errors import JobError, Permanent, Postponed
+from activelog.base.errors import Permanent, Postponed
+from activelog.base.threads import TimedOut, run_in_thread
 from activelog.queue.blueprint import AnyTask
 from activelog.queue.outcome import Outcome, message_of
 
 logger = logging.getLogger(__name__)
 
 
-class TimedOut(JobError):
-    """The job took longer than its task allows."""
-
-
-class ThreadHangs(TimedOut):
-    """So did a job in a thread, which nothing can stop: the thread runs on."""
-
-    def __init__(self, message: str, thread: threading.Thread) -> None:
-        super().__init__(message)
-        self.thread = thread
-
-
 async def execute(
     context: JobContext,
-    worker: Worker,
     task: AnyTask,
     timeout: float,  # noqa: ASYNC109 - a thread needs more than a cancelled scope
 ) -> Outcome:
@@ -48,10 +32,7 @@ async def execute(
         request_id = job.task_kwargs.get("request_id")
         logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
         _check_arguments(task, context)
-        call = middleware.compose(
-            worker.worker_middleware, lambda: _call(context, worker, task, timeout), context, worker
-        )
-        await call()
+        await _call(context, task, timeout)
     except BaseException as error:  # also SystemExit: a job does not end its worker
         return _outcome_of(context, task, error)
     return Outcome(job, "succeeded")
@@ -90,63 +71,19 @@ def _misfit(
 _is_async = lru_cache(1000)(inspect.iscoroutinefunction)
 
 
-async def _call(context: JobContext, worker: Worker, task: AnyTask, timeout: float) -> Any:  # noqa: ASYNC109
-    is_async = _is_async(task.func)
+async def _call(context: JobContext, task: AnyTask, timeout: float) -> None:  # noqa: ASYNC109
     arguments = [context] if task.pass_context else []
-    call = middleware.compose(
-        worker._resolve_task_middlewares(task, is_async),
-        lambda: task.func(*arguments, **context.job.task_kwargs),
-        context,
-        worker,
-    )
-    if not is_async:
-        return await _in_thread(call, timeout)
+    call = partial(task.func, *arguments, **context.job.task_kwargs)
+    if not _is_async(task.func):
+        await run_in_thread(call, timeout)
+        return
     try:
         async with asyncio.timeout(timeout) as limit:
-            return await call()
+            await call()
     except TimeoutError:
         if limit.expired():
             raise TimedOut(f"it took longer than {timeout:g} s") from None
         raise
-
-
-async def _in_thread(call: Callable[[], Any], timeout: float) -> Any:  # noqa: ASYNC109
-    """A thread per job instead of a pool: a pool of stuck threads would starve the worker, and
-    one that is no daemon would keep the process from ending."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-    copied = contextvars.copy_context()
-
-    def work() -> None:
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            result = copied.run(call)
-        except StopIteration as caught:  # which no future takes
-            error = RuntimeError(f"the task raised {caught!r}")
-        except BaseException as caught:
-            error = caught
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, done, result, error)
-
-    thread = threading.Thread(target=work, name="job", daemon=True)
-    thread.start()
-    try:
-        return await asyncio.wait_for(done, timeout)
-    except TimeoutError:
-        if done.cancelled():
-            message = f"it took longer than {timeout:g} s and cannot be stopped"
-            raise ThreadHangs(message, thread) from None
-        raise
-
-
-def _settle(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)
 
 
 def _failed(context: JobContext, task: AnyTask, error: BaseException) -> Outcome:
@@ -168,22 +105,3 @@ def _retry_at(task: AnyTask, job: Job, error: BaseException) -> datetime | None:
         logger.exception("The retry strategy of %s failed: no retry", task.name)
         return None
     return retry.retry_decision.retry_at if retry else None
-
-
-class TrackedThreadPool(ThreadPoolExecutor):
-    """What `asyncio.to_thread` uses, and whether some of its threads work: asyncio waits for them
-    at the end, also for one that hangs."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size, thread_name_prefix="job")
-        self._unfinished: set[Future[Any]] = set()
-
-    @property
-    def is_busy(self) -> bool:
-        return bool(self._unfinished)
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future = super().submit(fn, *args, **kwargs)
-        self._unfinished.add(future)
-        future.add_done_callback(self._unfinished.discard)
-        return future

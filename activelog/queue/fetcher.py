@@ -16,11 +16,9 @@ import psycopg
 
 from activelog import database
 from activelog.base.errors import Permanent
-from activelog.database import Conn
+from activelog.database import Conn, ReconnectingConnection
 from activelog.queue import queries
 from activelog.queue.claims import ScanPositions, StrideScheduler
-from activelog.queue.connection import ReconnectingConnection
-from activelog.queue.job_counters import JobCounters
 from activelog.queue.outcome import Claimed, Outcome
 
 # A job that seems ready and was not to be had: another worker is claiming it, or has left it.
@@ -50,8 +48,8 @@ class Fetcher:
     ) -> None:
         self.worker_id: int | None = None
         self.connection = ReconnectingConnection(url, patience, self.release_unseen)
-        self.counters = JobCounters()
         self.outcomes: list[Outcome] = []  # to be written
+        self.written: list[Outcome] = []  # to be counted
         self.look_at = 0.0  # for jobs, by the monotonic clock
         self._tasks, self._queues = tasks, queues
         self._poll, self._is_patient = poll, is_patient
@@ -122,9 +120,13 @@ class Fetcher:
         except psycopg.errors.UniqueViolation:
             # A stock worker wanted the same lock at the same moment, or a retry met a waiting job
             # that holds its queueing lock. One by one the guilty outcome shows, and fails.
+            if not outcomes:
+                return [], 0
+            if slots == 0 and len(outcomes) == 1:
+                return await self._complete_and_claim([_refused(outcomes[0])], 0)
             for outcome in outcomes:
-                await self._complete_alone(outcome)
-            return await self._complete_and_claim([], slots) if outcomes else ([], 0)
+                await self._complete_and_claim([outcome], 0)
+            return await self._complete_and_claim([], slots)
         self._note_written(outcomes, written)
         return claimed, ready_in
 
@@ -143,24 +145,11 @@ class Fetcher:
             "ids": database.array(job_id for _, job_id in positions),
         }
 
-    async def _complete_alone(self, outcome: Outcome) -> None:
-        async def complete(outcome: Outcome) -> None:
-            written, _, _ = await self.connection(
-                lambda conn: queries.complete_and_claim(conn, [outcome], None)
-            )
-            self._note_written([outcome], written)
-
-        try:
-            await complete(outcome)
-        except psycopg.errors.UniqueViolation:
-            error = Permanent("a job with the same queueing lock is already waiting")
-            failed = msgspec.structs.replace(outcome, status="failed", retry_at=None, error=error)
-            await complete(failed)
-
     def _note_written(self, outcomes: list[Outcome], written: set[int]) -> None:
-        self.counters.add(outcome for outcome in outcomes if outcome.job.id in written)
         for outcome in outcomes:
-            if outcome.job.id not in written:
+            if outcome.job.id in written:
+                self.written.append(outcome)
+            else:
                 logger.warning("Job %s ended here, but it is another worker's now", outcome.job.id)
 
     async def release_unseen(self, conn: Conn) -> None:
@@ -176,3 +165,8 @@ class Fetcher:
         except psycopg.errors.UniqueViolation as error:
             # A job with the same queueing lock came in this very moment: it is seen next time.
             logger.warning("Releasing is tried again: %s", error)
+
+
+def _refused(outcome: Outcome) -> Outcome:
+    error = Permanent("a job with the same queueing lock is already waiting")
+    return msgspec.structs.replace(outcome, status="failed", retry_at=None, error=error)

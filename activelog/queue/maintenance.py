@@ -2,21 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 
 from procrastinate.manager import get_channel_for_queues
 
-from activelog.database import Conn
+from activelog.database import ReconnectingConnection
 from activelog.database.notifications import listen
 from activelog.queue import queries
-from activelog.queue.connection import ReconnectingConnection
-from activelog.queue.job_counters import JobCounters
 from activelog.queue.wake_ups import Notice, read_notification
 
-# Seconds
-_COUNT_INTERVAL = 1.0
-_UNKNOWN_INTERVAL = 60.0
+_UNKNOWN_INTERVAL = 60.0  # seconds
 
 logger = logging.getLogger(__name__)
 
@@ -55,38 +50,6 @@ async def watch_aborts(
         if running():
             for job_id in await connection(lambda conn: queries.abort_requests(conn, running())):
                 on_abort(job_id)
-
-
-async def write_counts(connection: ReconnectingConnection, counters: JobCounters) -> None:
-    """Once a second, whatever the load."""
-    while True:
-        await asyncio.sleep(_COUNT_INTERVAL)
-        await write_counts_now(connection, counters)
-
-
-async def write_counts_now(connection: ReconnectingConnection, counters: JobCounters) -> None:
-    if counts := counters.take():
-        await connection(lambda conn: queries.count(conn, counts))
-
-
-@dataclass(frozen=True)
-class Chore:
-    """What the worker that leads does for all, every `interval` seconds, and again at once while
-    `work` returns True: each time is to be short, since rescuing waits for it. For a moment two
-    workers may do it, and it must bear that."""
-
-    interval: float
-    work: Callable[[Conn], Awaitable[object]]
-
-
-async def do_chore(
-    connection: ReconnectingConnection, chore: Chore, is_leader: Callable[[], bool]
-) -> None:
-    while True:
-        await asyncio.sleep(chore.interval)
-        has_more: object = True
-        while has_more and is_leader():
-            has_more = await connection(chore.work)
 
 
 async def report_unknown(

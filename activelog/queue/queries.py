@@ -3,7 +3,7 @@
 import os
 import socket
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,6 @@ class Rescued:
     failed: bool
 
 
-@dataclass(frozen=True)
-class Tick:
-    task_name: str
-    periodic_id: str
-    last_tick: int
-
-
 async def register_worker(
     conn: Conn, slots: int, queues: Collection[str] | None, tasks: list[str]
 ) -> int:
@@ -53,9 +46,9 @@ async def unregister_worker(conn: Conn, worker_id: int) -> None:
     await database.execute(conn, _SQL["unregister_worker"], {"worker_id": worker_id})
 
 
-async def count(conn: Conn, counts: Mapping[str, Any]) -> None:
-    """Appends what JobCounters added up."""
-    await database.execute(conn, _SQL["count"], counts)
+async def count(conn: Conn, counts: Sequence[Mapping[str, Any]]) -> None:
+    """Appends what job_counters.py added up."""
+    await database.execute(conn, _SQL["count"], {"counts": database.records(counts)})
 
 
 async def complete_and_claim(
@@ -70,7 +63,7 @@ async def complete_and_claim(
     async with conn.cursor() as claimed, conn.cursor() as finished:
         async with conn.pipeline():
             if any(outcome.error is not None for outcome in outcomes):
-                await conn.execute(_SQL["record_errors"], _error_params(outcomes))
+                await conn.execute(_SQL["record_errors"], {"errors": _errors(outcomes)})
             if outcomes:
                 await finished.execute(_SQL["finish"], _finish_params(outcomes))
             if claim:
@@ -125,32 +118,28 @@ def _finish_params(outcomes: Collection[Outcome]) -> dict[str, Any]:
     }
 
 
-def _error_params(all_outcomes: Collection[Outcome]) -> dict[str, Any]:
-    outcomes = [outcome for outcome in all_outcomes if outcome.error is not None]
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    return {
-        "job_ids": [outcome.job.id for outcome in outcomes],
-        "workers": [outcome.job.worker_id for outcome in outcomes],
-        "attempts": [outcome.job.attempts + 1 for outcome in outcomes],
-        "errors": [
-            _text(f"{type(error).__name__}: {message_of(error)}", _ERROR_LENGTH) for error in errors
-        ],
-        "public_errors": [
-            _text(message_of(error), _ERROR_LENGTH) if isinstance(error, JobError) else None
-            for error in errors
-        ],
-        "tracebacks": [
-            _text(
-                "".join(traceback.format_exception(error))[-_TRACEBACK_LENGTH:], _TRACEBACK_LENGTH
-            )
-            for error in errors
-        ],
-    }
+def _errors(outcomes: Collection[Outcome]) -> Jsonb:
+    return database.records(
+        [
+            {
+                "job_id": outcome.job.id,
+                "worker_id": outcome.job.worker_id,
+                "attempt": outcome.job.attempts + 1,
+                "error": _text(f"{type(error).__name__}: {message_of(error)}"[:_ERROR_LENGTH]),
+                "public_error": _text(message_of(error)[:_ERROR_LENGTH])
+                if isinstance(error, JobError)
+                else None,
+                "traceback": _text("".join(traceback.format_exception(error))[-_TRACEBACK_LENGTH:]),
+            }
+            for outcome in outcomes
+            if (error := outcome.error) is not None
+        ]
+    )
 
 
-def _text(text: str, length: int) -> str:
+def _text(text: str) -> str:
     # Postgres refuses NUL, and a lone surrogate cannot be sent at all.
-    return text[:length].replace("\0", "�").encode(errors="replace").decode()
+    return text.replace("\0", "�").encode(errors="replace").decode()
 
 
 async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> None:
@@ -177,59 +166,8 @@ async def rescue(
     return await database.many(conn, _SQL["rescue"], params, Rescued)
 
 
-async def queue_names(conn: Conn) -> list[str]:
-    """Where jobs wait."""
-    cursor = await conn.execute(_SQL["queue_names"])
-    return [name for (name,) in await cursor.fetchall()]
-
-
 async def unknown_task(conn: Conn, queues: Collection[str] | None, tasks: list[str]) -> str | None:
     """A task that is not among `tasks`, of jobs at the front of these queues (None: of any)."""
     params = {"queues": None if queues is None else list(queues), "tasks": tasks}
     name: str | None = await database.value(conn, _SQL["unknown_task"], params)
     return name
-
-
-async def database_time(conn: Conn) -> int:
-    """Seconds since 1970 by the database's clock, the one that all workers share."""
-    return int(await database.value(conn, _SQL["database_time"], {}))
-
-
-async def last_ticks(conn: Conn) -> dict[tuple[str, str], int]:
-    ticks = await database.many(conn, _SQL["last_ticks"], {}, Tick)
-    return {(tick.task_name, tick.periodic_id): tick.last_tick for tick in ticks}
-
-
-async def start_schedule(conn: Conn, job: Job, periodic_id: str, cron: str, tick: int) -> None:
-    params = {
-        "task_name": job.task_name,
-        "periodic_id": periodic_id,
-        "tick": tick,
-        "cron": cron,
-        "queue": job.queue,
-        "lock": job.lock,
-    }
-    await database.execute(conn, _SQL["start_schedule"], params)
-
-
-async def skip_tick(conn: Conn, task_name: str, periodic_id: str, tick: int) -> None:
-    """As if it had become a job."""
-    params = {"task_name": task_name, "periodic_id": periodic_id, "tick": tick}
-    await database.execute(conn, _SQL["skip_tick"], params)
-
-
-async def defer_tick(conn: Conn, job: Job, periodic_id: str, tick: int) -> int | None:
-    """The job's id, or None when that tick or a later one already had its job. Raises
-    UniqueViolation when its queueing lock is taken: the last one waits yet."""
-    params = {
-        "task_name": job.task_name,
-        "periodic_id": periodic_id,
-        "tick": tick,
-        "queue": job.queue,
-        "priority": job.priority,
-        "lock": job.lock,
-        "queueing_lock": job.queueing_lock,
-        "args": Jsonb(job.task_kwargs),
-    }
-    job_id: int | None = await database.value(conn, _SQL["defer_tick"], params)
-    return job_id

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from activelog.database import ReconnectingConnection
 from activelog.queue import queries
-from activelog.queue.connection import ReconnectingConnection
 from activelog.queue.heartbeat import Heartbeat
 from activelog.queue.limits import Limits
 

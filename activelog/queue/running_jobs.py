@@ -46,7 +46,7 @@ class RunningJobs:
         context = self._context(job)
         timeout = self._timeouts.get(job.task_name, DEFAULT_TIMEOUT)
         task = self._worker.app.tasks[job.task_name]
-        running = asyncio.create_task(execute(context, self._worker, task, timeout))
+        running = asyncio.create_task(execute(context, task, timeout))
         self._running[running] = context
         running.add_done_callback(lambda running: self._ended(running, claimed.waited))
 

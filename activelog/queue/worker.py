@@ -16,12 +16,12 @@ from typing import Any
 
 from procrastinate import worker as stock
 
-from activelog.database import Pool
-from activelog.queue import maintenance, periodic, queries
-from activelog.queue.connection import ReconnectingConnection
-from activelog.queue.executor import ThreadHangs, TrackedThreadPool
+from activelog.base.threads import ThreadHangs, TrackedThreadPool
+from activelog.database import Pool, ReconnectingConnection
+from activelog.queue import maintenance, queries
 from activelog.queue.fetcher import Fetcher
 from activelog.queue.heartbeat import INTERVAL, Heartbeat
+from activelog.queue.job_counters import add_up
 from activelog.queue.limits import Limits
 from activelog.queue.outcome import Outcome
 from activelog.queue.rescuer import rescue
@@ -31,6 +31,7 @@ from activelog.queue.wake_ups import Notice, seconds_to_wait
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
 _GATHER = 0.003  # seconds
+_COUNT_INTERVAL = 1.0  # seconds
 _LONGEST_SLEEP = 60.0  # seconds
 
 _UNHEEDED = {
@@ -68,7 +69,8 @@ _NEXT = {
 
 
 class Worker(stock.Worker):
-    """What `procrastinate worker` runs. `timeouts`: seconds by task; `shares`: weight by queue."""
+    """What `procrastinate worker` runs. `timeouts`: seconds by task; `shares`: weight by queue;
+    `sides`: what else it does beside running jobs."""
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class Worker(stock.Worker):
         timeouts: Mapping[str, float],
         shares: Mapping[str, float] | None,
         limits: Limits,
-        chores: Sequence[maintenance.Chore],
+        sides: "Sequence[Side]",
         **options: Any,
     ) -> None:
         for option, instead in _UNHEEDED.items():
@@ -90,12 +92,12 @@ class Worker(stock.Worker):
         self._pool = pool
         self._most_connections = connections
         self._limits = limits
-        self._chores = chores
+        self._more_sides = sides
         self._state = State.STARTING
         self._failure: Exception | None = None
         self._tasks = list(self.app.tasks)
         self._named_queues = None if self.queues is None else list(self.queues)
-        self._side_connection = ReconnectingConnection(url, limits.outage)
+        self.side_connection = ReconnectingConnection(url, limits.outage)
         self._wake = asyncio.Event()
         self._running = RunningJobs(self, timeouts, self._on_outcome)
         self._fetcher = Fetcher(
@@ -221,12 +223,12 @@ class Worker(stock.Worker):
             side.cancel()
         await asyncio.gather(*sides, return_exceptions=True)
         if not self._connection.is_broken:
-            await maintenance.write_counts_now(self._connection, self._fetcher.counters)
+            await self._write_counts(self._connection)
             await self._connection(
                 lambda conn: queries.unregister_worker(conn, self.worker_id or 0)
             )
         await self._connection.close()
-        await self._side_connection.close()
+        await self.side_connection.close()
         self._become(State.STOPPED)
         logger.info("Worker %s stopped", self.worker_id)
 
@@ -246,7 +248,7 @@ class Worker(stock.Worker):
 
     def _sides(self) -> list[Coroutine[Any, Any, None]]:
         """What it does beside running jobs."""
-        look, connection, counters = self._look_now, self._side_connection, self._fetcher.counters
+        look, connection = self._look_now, self.side_connection
         found = [
             self._tick(),
             rescue(connection, self._limits, self._registered, look),
@@ -255,12 +257,8 @@ class Worker(stock.Worker):
             ),
             self._reconcile(),
             maintenance.report_unknown(connection, self._named_queues, self._tasks),
-            maintenance.write_counts(connection, counters),
-            periodic.run_periodic(self.app, connection),
-            *(
-                maintenance.do_chore(connection, chore, lambda: self._heartbeat.is_leader)
-                for chore in self._chores
-            ),
+            self._count(),
+            *(side(self) for side in self._more_sides),
         ]
         if self.listen_notify:
             abort = self._running.abort
@@ -282,6 +280,10 @@ class Worker(stock.Worker):
         guard.add_done_callback(self._guards.discard)
         return guard
 
+    @property
+    def is_leader(self) -> bool:
+        return self._heartbeat.is_leader
+
     def _registered(self) -> tuple[int, Heartbeat] | None:
         if self.worker_id is None or self._state is State.REPLACED:
             return None
@@ -292,6 +294,17 @@ class Worker(stock.Worker):
         while True:
             await asyncio.sleep(self._limits.reconcile)
             await self._connection(self._fetcher.release_unseen)
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_INTERVAL)
+            await self._write_counts(self.side_connection)
+
+    async def _write_counts(self, connection: ReconnectingConnection) -> None:
+        """A killed worker takes the counts of its last second with it."""
+        counted, self._fetcher.written = self._fetcher.written, []
+        if counted:
+            await connection(lambda conn: queries.count(conn, add_up(counted)))
 
     async def _tick(self) -> None:
         while True:
@@ -400,3 +413,6 @@ class Worker(stock.Worker):
             await self._turn()
             await self._turn()  # what the first one may have left to write
             await self._connection(self._fetcher.release_unseen)  # or it would count as a death
+
+
+Side = Callable[[Worker], Coroutine[Any, Any, None]]

@@ -1,7 +1,8 @@
 from datetime import datetime, timedelta
 
+from activelog import schedules
 from activelog.base.date_ranges import midnight
-from activelog.queue import Blueprint, Context, history
+from activelog.queue import Blueprint, Context
 from activelog.retention import queries
 from activelog.services import Services, of_job
 
@@ -18,8 +19,8 @@ async def nightly(context: Context, timestamp: int | None = None, day: str | Non
     """Deletes what is old; by hand, `day` says as of when (jobs go by the clock). A second run
     finds nothing left to delete."""
     services = of_job(context)
-    now = midnight(history.day_of(None, day, services.clock())) if day else services.clock()
-    async with history.recorded(context, timestamp) as counts:
+    now = midnight(schedules.day_of(None, day, services.clock())) if day else services.clock()
+    async with schedules.recorded(context, timestamp) as counts:
         for name, statement in queries.retention():
             counts[name.replace("_", " ")] += await delete_all(services, statement, now)
         counts["jobs"] += await retire_jobs(services)

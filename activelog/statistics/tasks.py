@@ -3,10 +3,10 @@ import math
 from datetime import date, timedelta
 from uuid import UUID
 
-from activelog import database, tickets
+from activelog import database, schedules, tickets
 from activelog.base.date_ranges import midnight
 from activelog.mail import PATIENT, TIMEOUT, domain_of
-from activelog.queue import Blueprint, Context, history
+from activelog.queue import Blueprint, Context
 from activelog.services import Services, of_job
 from activelog.statistics import queries
 from activelog.statistics.mails import ASKED_FOR, WEEKLY
@@ -29,11 +29,11 @@ async def daily_stats(
     """Computes the day before its tick for everybody, and all days that were missed or changed
     since. By hand, `day` computes that day again. A second run writes the same figures."""
     services = of_job(context)
-    today = history.day_of(timestamp, None, services.clock())
-    async with history.recorded(context, timestamp) as counts:
+    today = schedules.day_of(timestamp, None, services.clock())
+    async with schedules.recorded(context, timestamp) as counts:
         if day is not None:
             counts["users"] += await compute_day(
-                services, history.day_of(None, day, services.clock())
+                services, schedules.day_of(None, day, services.clock())
             )
             return
         for missing in await _missing_days(services, today):
@@ -51,8 +51,8 @@ async def weekly(context: Context, timestamp: int | None = None, day: str | None
     second run finds the mails written. A tick that is over a day late is skipped: the next week is
     closer than the last one."""
     services = of_job(context)
-    now, until = services.clock(), history.day_of(timestamp, day, services.clock())
-    async with history.recorded(context, timestamp) as counts:
+    now, until = services.clock(), schedules.day_of(timestamp, day, services.clock())
+    async with schedules.recorded(context, timestamp) as counts:
         if timestamp and now.timestamp() - timestamp > TOO_LATE.total_seconds():
             counts.skipped = True
             return

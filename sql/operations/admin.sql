@@ -1,7 +1,8 @@
 -- name: queue_names
--- Those where jobs run, and those that are paused. (Where jobs wait, the queue knows.)
-SELECT DISTINCT queue_name::text FROM procrastinate_jobs WHERE status = 'doing'
+-- Those where jobs wait or run, those that are paused, and our own.
+SELECT waiting_queues() UNION SELECT DISTINCT queue_name FROM procrastinate_jobs WHERE status = 'doing'
 UNION SELECT queue_name FROM paused_queues
+UNION SELECT unnest(ARRAY['critical', 'default', 'low']) ORDER BY 1
 
 -- name: queues
 -- Counted up to 10,000 in each way of waiting: a page must not count millions.

@@ -53,11 +53,10 @@ SELECT finish_jobs(%(ids)s::bigint[], %(workers)s::bigint[], %(statuses)s::procr
 -- Of runs that are about to end, unless their jobs are somebody else's by now.
 INSERT INTO job_errors (job_id, attempt, kind, error, public_error, traceback)
 SELECT e.job_id, e.attempt, 'error', e.error, e.public_error, e.traceback
-FROM unnest(%(job_ids)s::bigint[], %(workers)s::bigint[], %(attempts)s::integer[], %(errors)s::text[],
-            %(public_errors)s::text[], %(tracebacks)s::text[])
-    AS e (job_id, worker_id, attempt, error, public_error, traceback)
+FROM jsonb_to_recordset(%(errors)s) AS e (
+    job_id bigint, worker_id bigint, attempt integer, error text, public_error text, traceback text)
 JOIN procrastinate_jobs j ON j.id = e.job_id AND j.worker_id = e.worker_id
-WHERE j.id = ANY (%(job_ids)s::bigint[]) AND (j.status = 'doing') IS TRUE
+WHERE (j.status = 'doing') IS TRUE
 FOR KEY SHARE OF j  -- one that somebody is deleting is not there any more
 
 -- name: release_unseen
@@ -86,9 +85,6 @@ FROM released WHERE status = 'failed'
 -- name: abort_requests
 SELECT id FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status = 'doing' AND abort_requested
 
--- name: queue_names
-SELECT waiting_queues()
-
 -- name: unknown_task
 -- Among the first thousand of each queue.
 SELECT first.task_name::text
@@ -101,50 +97,12 @@ FROM (SELECT unnest(%(queues)s::text[]) AS name
     (SELECT task_name FROM procrastinate_jobs
      WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
      ORDER BY lock, -priority, id LIMIT 1000)
-    UNION ALL
-    (SELECT task_name FROM procrastinate_jobs
-     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at <= now()
-     ORDER BY scheduled_at, id LIMIT 1000)
 ) AS first
 WHERE NOT first.task_name = ANY (%(tasks)s) LIMIT 1
 
 -- name: count
 INSERT INTO job_outcomes (task_name, queue_name, event, count, seconds, waited, seconds_buckets,
                           waited_buckets)
-SELECT task, queue, event, count, seconds, waited, seconds_buckets::bigint[], waited_buckets::bigint[]
-FROM unnest(%(tasks)s::text[], %(queues)s::text[], %(events)s::text[], %(counts)s::bigint[],
-            %(seconds)s::double precision[], %(waited)s::double precision[],
-            %(seconds_buckets)s::text[], %(waited_buckets)s::text[])
-    AS u (task, queue, event, count, seconds, waited, seconds_buckets, waited_buckets)
-
--- name: database_time
--- Seconds since 1970.
-SELECT floor(extract(epoch FROM now()))::bigint
-
--- name: last_ticks
-SELECT task_name, periodic_id, last_tick FROM schedule_ticks
-
--- name: start_schedule
--- A schedule that is new, or goes by other times now, starts with its next tick: nothing is made up.
-INSERT INTO schedule_ticks AS t (task_name, periodic_id, last_tick, cron, queue_name, lock)
-VALUES (%(task_name)s, %(periodic_id)s, %(tick)s, %(cron)s, %(queue)s, %(lock)s)
-ON CONFLICT (task_name, periodic_id) DO UPDATE
-    SET cron = excluded.cron, queue_name = excluded.queue_name, lock = excluded.lock,
-        last_tick = CASE WHEN t.cron <> excluded.cron THEN excluded.last_tick ELSE t.last_tick END
-    WHERE (t.cron, t.queue_name, t.lock)
-          IS DISTINCT FROM (excluded.cron, excluded.queue_name, excluded.lock)
-
--- name: skip_tick
-UPDATE schedule_ticks SET last_tick = %(tick)s
-WHERE task_name = %(task_name)s AND periodic_id = %(periodic_id)s AND last_tick < %(tick)s
-
--- name: defer_tick
--- One job for a tick, by whichever worker comes first, never for a tick behind the last one.
-WITH ticked AS (
-    UPDATE schedule_ticks SET last_tick = %(tick)s
-    WHERE task_name = %(task_name)s AND periodic_id = %(periodic_id)s AND last_tick < %(tick)s
-    RETURNING task_name
-)
-SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
-    %(queue)s, task_name, %(priority)s, %(lock)s, %(queueing_lock)s, %(args)s, NULL
-)::procrastinate_job_to_defer_v1])) FROM ticked
+SELECT c.* FROM jsonb_to_recordset(%(counts)s) AS c (
+    task text, queue text, event text, count bigint, seconds double precision, waited double precision,
+    seconds_buckets bigint[], waited_buckets bigint[])

@@ -6,6 +6,7 @@
 import asyncio
 import os
 
+from activelog import schedules
 from activelog.queue import Blueprint, Context
 from tests.queue import tasks
 
@@ -19,7 +20,7 @@ async def ticking(context: Context, timestamp: int, seconds: float = 0) -> None:
     await tasks.mark(context, "end")
 
 
-app = tasks.make(os.environ["QUEUE_TEST_URL"])
+app = tasks.make(os.environ["QUEUE_TEST_URL"], sides=[schedules.run_ticks])
 app.add(blueprint)
 for cron in os.environ["QUEUE_TEST_CRONS"].splitlines():
     app.periodic(cron=cron, periodic_id=cron)(ticking)

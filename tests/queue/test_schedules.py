@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from activelog import database
-from activelog.queue import periodic, queries
+from activelog.schedules import queries
+from activelog.schedules import ticks as clock
 from tests.conftest import missing
 from tests.processes import until
 from tests.queue.conftest import Queue
@@ -106,13 +107,13 @@ def test_a_task_that_outlasts_its_schedule_does_not_overlap_itself(queue: Queue)
 
 def test_ticks_of_the_last_day_are_made_up() -> None:
     hour, day = 3600, 86400
-    assert list(periodic.due_ticks("0 2 * * *", 0, 10 * hour)) == [2 * hour]
-    assert list(periodic.due_ticks("0 2 * * *", 2 * hour, 10 * hour)) == []
-    missed = list(periodic.due_ticks("0 2 * * *", 0, 26 * hour + 1800))
+    assert list(clock.due_ticks("0 2 * * *", 0, 10 * hour)) == [2 * hour]
+    assert list(clock.due_ticks("0 2 * * *", 2 * hour, 10 * hour)) == []
+    missed = list(clock.due_ticks("0 2 * * *", 0, 26 * hour + 1800))
     assert missed == [26 * hour], "of two missed ticks the one of the last 24 hours"
-    assert len(list(periodic.due_ticks("0 * * * *", 0, 5 * day))) == 24
+    assert len(list(clock.due_ticks("0 * * * *", 0, 5 * day))) == 24
     leap_day = 1709164800  # 2024-02-29
-    assert list(periodic.due_ticks("0 0 29 2 *", leap_day - day, leap_day)) == [leap_day]
+    assert list(clock.due_ticks("0 0 29 2 *", leap_day - day, leap_day)) == [leap_day]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_the_zone_of_the_host_changes_no_tick(zone: str, monkeypatch: pytest.Mon
                 int(datetime.fromisoformat(f"{day}T00:30:00Z").timestamp()) for day in (first, last)
             )
             ticks = [tick for day in range(start, end, 3600)
-                     for tick in periodic.due_ticks("0 2 * * *", day, day + 3600)]  # fmt: skip
+                     for tick in clock.due_ticks("0 2 * * *", day, day + 3600)]  # fmt: skip
             hours = [datetime.fromtimestamp(tick, UTC).strftime("%H:%M") for tick in ticks]
             assert hours == ["02:00"] * ((end - start) // 86400), (zone, first)
     finally:
@@ -139,8 +140,8 @@ def test_the_zone_of_the_host_changes_no_tick(zone: str, monkeypatch: pytest.Mon
 
 def test_a_months_tick_does_not_fall_into_a_long_outage() -> None:
     first = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
-    assert list(periodic.due_ticks("0 0 1 * *", first - 86400, first + 30 * 3600)) == [first]
-    assert list(periodic.due_ticks("0 0 1 * *", first, first + 30 * 3600)) == []
+    assert list(clock.due_ticks("0 0 1 * *", first - 86400, first + 30 * 3600)) == [first]
+    assert list(clock.due_ticks("0 0 1 * *", first, first + 30 * 3600)) == []
 
 
 async def test_a_tick_becomes_one_job_whoever_comes_first(queue: Queue) -> None:
@@ -149,15 +150,15 @@ async def test_a_tick_becomes_one_job_whoever_comes_first(queue: Queue) -> None:
     queue.app.periodic_registry.periodic_tasks.clear()
     pool = database.make_pool(queue.url, max_size=4, application="test")
     async with pool, pool.connection() as one, pool.connection() as two:
-        await periodic.register(one, schedules)
-        await periodic.defer_due(one, schedules)
+        await clock.register(one, schedules)
+        await clock.defer_due(one, schedules)
         assert queue.all("SELECT 1 FROM procrastinate_jobs") == [], (
             "nothing is made up for a new one"
         )
         queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 26 * 3600")
-        await asyncio.gather(periodic.defer_due(one, schedules), periodic.defer_due(two, schedules))
-        await periodic.register(two, schedules)
-        await periodic.defer_due(two, schedules)
+        await asyncio.gather(clock.defer_due(one, schedules), clock.defer_due(two, schedules))
+        await clock.register(two, schedules)
+        await clock.defer_due(two, schedules)
     stamps = queue.all("SELECT args->>'timestamp' FROM procrastinate_jobs")
     assert len(stamps) == len(set(stamps)) == 24
     assert all(int(stamp) % 3600 == 0 for (stamp,) in stamps)
@@ -167,10 +168,10 @@ async def test_a_schedule_with_new_times_makes_up_nothing(queue: Queue) -> None:
     pool = database.make_pool(queue.url, max_size=1, application="test")
     job = queue.app.tasks["noop"].configure().job
     async with pool, pool.connection() as conn:
-        await queries.start_schedule(conn, job, "", "0 2 * * *", 1000)
-        await queries.start_schedule(conn, job, "", "0 2 * * *", 2000)
+        await queries.register(conn, job, "", "0 2 * * *", 1000)
+        await queries.register(conn, job, "", "0 2 * * *", 2000)
         assert queue.one("SELECT last_tick FROM schedule_ticks") == (1000,)
-        await queries.start_schedule(conn, job, "", "*/5 * * * *", 3000)
+        await queries.register(conn, job, "", "*/5 * * * *", 3000)
         assert queue.one("SELECT last_tick FROM schedule_ticks") == (3000,)
 
 
@@ -181,10 +182,10 @@ async def test_a_tick_whose_last_one_waits_is_skipped(queue: Queue) -> None:
     queue.app.periodic_registry.periodic_tasks.clear()
     pool = database.make_pool(queue.url, max_size=1, application="test")
     async with pool, pool.connection() as conn:
-        await periodic.register(conn, schedules)
+        await clock.register(conn, schedules)
         queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 3 * 3600")
-        await periodic.defer_due(conn, schedules)
-        await periodic.defer_due(conn, schedules)
+        await clock.defer_due(conn, schedules)
+        await clock.defer_due(conn, schedules)
     assert queue.one("SELECT count(*) FROM procrastinate_jobs") == (1,)
 
 
@@ -192,7 +193,7 @@ async def test_a_tick_behind_the_last_one_is_never_deferred(queue: Queue) -> Non
     job = queue.app.tasks["noop"].configure().job
     pool = database.make_pool(queue.url, max_size=1, application="test")
     async with pool, pool.connection() as conn:
-        await queries.start_schedule(conn, job, "", "* * * * *", 1000)
+        await queries.register(conn, job, "", "* * * * *", 1000)
         assert await queries.defer_tick(conn, job, "", 2000) is not None
         assert await queries.defer_tick(conn, job, "", 2000) is None
         assert await queries.defer_tick(conn, job, "", 1910) is None, "a clock 90 s behind"

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from activelog import database
-from activelog.queue import Backoff, connection, queries
+from activelog.database import DatabaseGone, ReconnectingConnection, reconnecting
+from activelog.queue import Backoff, queries
 from activelog.queue.claims import ScanPositions, StrideScheduler
-from activelog.queue.connection import DatabaseGone, ReconnectingConnection
 from activelog.queue.heartbeat import Heartbeat
 from activelog.queue.limits import Limits
 from activelog.queue.wake_ups import Notice, Peers, seconds_to_wait
@@ -421,7 +421,7 @@ async def test_a_free_lock_is_found_behind_many_retries_whose_lock_is_held(queue
 async def test_a_connection_that_falls_silent_is_replaced(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "LONGEST_WORK", 0.5)
+    monkeypatch.setattr(reconnecting, "LONGEST_WORK", 0.5)
     pids = []
 
     async def work(conn: database.Conn) -> None:

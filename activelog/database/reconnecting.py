@@ -9,8 +9,7 @@ from typing import TypeVar
 
 import psycopg
 
-from activelog import database
-from activelog.database import Conn
+from activelog.database.connections import Conn, connect
 
 LONGEST_WORK = 60.0  # seconds; then the connection counts as broken: nothing else would tell
 
@@ -18,7 +17,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 _LAST_WORK = 10.0  # seconds for what is to be written at the very end
 
-# Every statement here is prepared, looks the same whatever its parameters, and has an index; a
+# A worker's statements are prepared, look the same whatever their parameters, and have an index; a
 # table that filled up a second ago has no statistics that say so.
 _SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
@@ -82,7 +81,7 @@ class ReconnectingConnection:
 
     async def _connected(self) -> Conn:
         if self._conn is None or self._conn.closed:
-            self._conn = await database.connect(
+            self._conn = await connect(
                 self._url, "activelog worker", _SETTINGS, prepare_threshold=0
             )
         if self.is_broken and self._on_reconnect is not None:

@@ -12,15 +12,14 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-import procrastinate
 from croniter import croniter
 from procrastinate.jobs import Job
 from procrastinate.periodic import PeriodicTask
 from psycopg.errors import UniqueViolation
 
 from activelog.database import Conn
-from activelog.queue import queries
-from activelog.queue.connection import ReconnectingConnection
+from activelog.queue import Worker
+from activelog.schedules import queries
 
 CATCH_UP = 24 * 3600
 _LONGEST_SLEEP = 30.0
@@ -28,9 +27,10 @@ _LONGEST_SLEEP = 30.0
 logger = logging.getLogger(__name__)
 
 
-async def run_periodic(app: procrastinate.App, connection: ReconnectingConnection) -> None:
-    """Runs for as long as the worker does."""
-    schedules = list(app.periodic_registry.periodic_tasks.values())
+async def run_ticks(worker: Worker) -> None:
+    """Runs for as long as the worker does, beside its jobs."""
+    schedules = list(worker.app.periodic_registry.periodic_tasks.values())
+    connection = worker.side_connection
     await connection(lambda conn: register(conn, schedules))
     while schedules:
         now = await connection(lambda conn: defer_due(conn, schedules))
@@ -43,7 +43,7 @@ async def register(conn: Conn, schedules: list[PeriodicTask]) -> None:  # type: 
     now = await queries.database_time(conn)
     for schedule in schedules:
         job = _job(schedule, now)
-        await queries.start_schedule(conn, job, schedule.periodic_id, schedule.cron, now)
+        await queries.register(conn, job, schedule.periodic_id, schedule.cron, now)
 
 
 async def defer_due(conn: Conn, schedules: list[PeriodicTask]) -> int:  # type: ignore[type-arg]

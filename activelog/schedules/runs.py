@@ -1,7 +1,7 @@
 """What scheduled tasks did: a row for each run, with its tick, outcome and counts.
 
 A tick comes as `timestamp` (seconds, UTC) from the schedule; deferred by hand a task gets none, or
-a `day`. Missed ticks are made up (periodic.py); a task for which late is worse than never says so
+a `day`. Missed ticks are made up (ticks.py); a task for which late is worse than never says so
 and skips.
 """
 
@@ -14,14 +14,11 @@ from datetime import UTC, date, datetime
 
 import procrastinate
 from procrastinate.job_context import AbortReason
-from psycopg.types.json import Jsonb
 
-from activelog import database
 from activelog.base.errors import Permanent
 from activelog.database import Conn
-from activelog.queue.blueprint import Context
-
-_SQL = database.queries("queue", "history")
+from activelog.queue import Context
+from activelog.schedules import queries
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +37,14 @@ async def recorded(context: Context, timestamp: int | None) -> AsyncIterator[Cou
     """Writes the row of this run: at the start, and how it ended with its counts."""
     job, counts = context.job, Counts()
     tick = datetime.fromtimestamp(timestamp, UTC) if timestamp else None
-    start = {"task_name": job.task_name, "tick": tick, "job_id": job.id or 0}
     async with _connection(context) as conn:
-        run_id = int(await database.value(conn, _SQL["start"], start))
+        run_id = await queries.start_run(conn, job.task_name, tick, job.id or 0)
     try:
         yield counts
     except BaseException as error:
         if context.abort_reason() is AbortReason.SHUTDOWN:  # it is run again, from the start
             async with _connection(context) as conn:
-                await database.execute(conn, _SQL["forget"], {"id": run_id})
+                await queries.forget_run(conn, run_id)
         else:
             await _finish(context, run_id, "failed", counts, _reason(error))
         raise
@@ -60,9 +56,8 @@ async def recorded(context: Context, timestamp: int | None) -> AsyncIterator[Cou
 async def _finish(
     context: Context, run_id: int, outcome: str, counts: Counts, error: str | None = None
 ) -> None:
-    params = {"id": run_id, "outcome": outcome, "counts": Jsonb(dict(counts)), "error": error}
     async with _connection(context) as conn:
-        await database.execute(conn, _SQL["finish"], params)
+        await queries.finish_run(conn, run_id, outcome, counts, error)
 
 
 def _connection(context: Context) -> AbstractAsyncContextManager[Conn]:
