@@ -68,6 +68,10 @@ def test_fpdf2_is_the_version_that_whole_fonts_were_tested_with() -> None:
     assert hasattr(fpdf.output.OutputProducer, "_add_fonts")
     assert hasattr(fpdf.output.OutputProducer, "_add_pdf_obj")
     assert hasattr(fpdf.fonts.SubsetMap, "pick_glyph")
+    assert parameters(fpdf.FPDF.get_fallback_font) == ["self", "char", "style"]
+    assert parameters(fpdf.FPDF._preload_bidirectional_text) == ["self", "text", "markdown"], (
+        "activelog/report/pdf/canvas.py puts its pieces together, or accents and emoji split"
+    )
     assert {"alt_text"} <= set(parameters(fpdf.FPDF._marked_sequence)) or (
         "kwargs" in parameters(fpdf.FPDF._marked_sequence)
     ), "activelog/report/pdf/charts.py says by it what a chart shows"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.line_break import Fragment
 
 from activelog.report.pdf import fonts
 from activelog.report.pdf.whole_font import Producer, add_whole_font
@@ -43,6 +44,7 @@ class Canvas(FPDF):
         regular, bold = fonts.smallest(texts)
         add_whole_font(self, "latin", "", regular)
         add_whole_font(self, "latin", "B", bold)
+        self._last_fallback: str | None = None
         self._loaded: list[Path] = fonts.needed(texts, more_fonts)
         for number, path in enumerate(self._loaded):
             self.add_font(f"fallback{number}", "", path)
@@ -50,6 +52,23 @@ class Canvas(FPDF):
         names = [f"fallback{number}" for number in range(len(self._loaded))]
         self.set_fallback_fonts(names, exact_match=False)
         self.style("", 9, TEXT)
+
+    def get_fallback_font(self, char: str, style: str = "") -> str | None:
+        """A joiner is drawn by the font of the letter before it."""
+        if char not in fonts.JOINERS:
+            self._last_fallback = super().get_fallback_font(char, style)
+        return self._last_fallback
+
+    def _preload_bidirectional_text(self, text: str, markdown: bool) -> Sequence[Fragment]:
+        """The engine begins a new piece at each joiner and accent, which then join nothing. One
+        that is left alone, where the direction changes, has no shape that it could draw."""
+        pieces: list[Fragment] = []
+        for piece in super()._preload_bidirectional_text(text, markdown):
+            if pieces and _belong_together(pieces[-1], piece):
+                pieces[-1].characters += piece.characters
+            else:
+                pieces.append(piece)
+        return tuple(piece for piece in pieces if piece.string.strip(fonts.JOINERS))
 
     def to_bytes(self) -> bytes:
         return bytes(self.output(output_producer_class=Producer))
@@ -132,3 +151,7 @@ class Canvas(FPDF):
         self.set_draw_color(*colour)
         self.set_line_width(0.2)
         self.line(x, y, x + width, y)
+
+
+def _belong_together(one: Fragment, other: Fragment) -> bool:
+    return one.font is other.font and one.fragment_direction is other.fragment_direction

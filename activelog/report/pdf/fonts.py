@@ -27,7 +27,12 @@ _FALLBACKS = [
         "DejaVuSans.ttf",
     )
 ]
-_VARIATION_SELECTORS = {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+# Unicode's Default_Ignorable_Code_Point beside the category Cf: fillers, variation selectors.
+_IGNORABLE = {
+    0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2065, 0x3164,
+    *range(0xFE00, 0xFE10), 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000),
+}  # fmt: skip
+JOINERS = "\u200c\u200d"  # they make one sign of several emoji, and part Persian letters
 
 
 @cache
@@ -55,7 +60,8 @@ def smallest(texts: Iterable[str]) -> tuple[Path, Path]:
 
 def needed(texts: Iterable[str], more: Sequence[str]) -> list[Path]:
     """The fallback fonts that these texts need, in the order in which they are to be asked."""
-    left = {ord(letter) for text in texts if not is_latin(text) for letter in text} - _latin()
+    foreign = {letter for text in texts if not is_latin(text) for letter in text}
+    left = {ord(letter) for letter in foreign if not _is_invisible(letter)} - _latin()
     found = []
     for path in [*_FALLBACKS, *map(Path, more)]:
         if not left:
@@ -67,18 +73,33 @@ def needed(texts: Iterable[str], more: Sequence[str]) -> list[Path]:
 
 
 def substitute(text: str, loaded: Sequence[Path]) -> str:
-    """With a box for each character that no loaded font has, and without invisible ones."""
-    return "".join(
-        letter if _is_drawn(ord(letter), loaded) else MISSING
-        for letter in text
-        if not _is_invisible(letter)
-    )
+    """With a box for each character that no loaded font has, and without invisible ones, but for
+    joiners that have something to join."""
+    letters = [letter for letter in text if letter in JOINERS or not _is_invisible(letter)]
+    shown = []
+    for before, letter, after in zip(["", *letters], letters, [*letters[1:], ""], strict=False):
+        if letter in JOINERS:
+            shown.append(letter if _joins(before, letter, after, loaded) else "")
+        else:
+            shown.append(letter if _is_drawn(ord(letter), loaded) else MISSING)
+    return "".join(shown)
+
+
+def _joins(before: str, joiner: str, after: str, loaded: Sequence[Path]) -> bool:
+    font = _fallback_of(before, loaded)
+    return font is not None and font == _fallback_of(after, loaded) and ord(joiner) in coverage(font)
+
+
+def _fallback_of(letter: str, loaded: Sequence[Path]) -> Path | None:
+    if not letter or letter in JOINERS or ord(letter) in _latin():
+        return None
+    return next((path for path in loaded if ord(letter) in coverage(path)), None)
 
 
 def _is_invisible(letter: str) -> bool:
     """Joiners, marks of direction and the like shape their neighbours; alone they show nothing,
     and some of them no font's shaping survives."""
-    return unicodedata.category(letter) == "Cf" or ord(letter) in _VARIATION_SELECTORS
+    return unicodedata.category(letter) == "Cf" or ord(letter) in _IGNORABLE
 
 
 def _is_drawn(code: int, loaded: Sequence[Path]) -> bool:
