@@ -13,8 +13,8 @@ from activelog.imports.kinds import is_known
 from activelog.imports.words import plain
 
 # The meanings, those that a person may name in `columns=` first.
-CHOICES = ("date", "start", "duration", "distance", "type", "title", "notes", "calories", "tags",
-           "pace")  # fmt: skip
+CHOICES = ("date", "start", "duration", "moving", "distance", "type", "title", "notes", "calories",
+           "tags", "pace")  # fmt: skip
 _DISTANCE_UNITS = {
     name: unit
     for unit, names in {
@@ -110,19 +110,26 @@ def find_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Colu
 
 
 def chosen_columns(header: Sequence[str], text: str) -> Columns:
-    """Of `date=Datum,distance=Km`. Raises Permanent for a name that the header does not have."""
+    """Of `date=Datum,distance=Km`, or by number, `date=#1`. Raises Permanent for a name that the
+    header does not have."""
     places: dict[str, int] = {}
-    backwards = list(reversed(list(enumerate(header))))
-    names = {plain(name): place for place, name in backwards}
-    exact = {name: place for place, name in backwards}
     for choice in text.split(","):
         meaning, _, name = choice.partition("=")
         if meaning.strip() not in CHOICES:
             raise Permanent(f"columns: {meaning.strip()!r} is none of {', '.join(CHOICES)}")
-        if plain(name) not in names:
+        place = _place(header, name.strip())
+        if place is None:
             raise Permanent(f"columns: the file has no column {name.strip()!r}")
-        places[meaning.strip()] = exact.get(name.strip(), names[plain(name)])
+        places[meaning.strip()] = place
     return _with_units(header, places)
+
+
+def _place(header: Sequence[str], name: str) -> int | None:
+    numbers = [f"#{place + 1}" for place in range(len(header))]
+    for names, wanted in ((header, name), (numbers, name), (list(map(plain, header)), plain(name))):
+        if wanted in names:
+            return names.index(wanted)
+    return None
 
 
 def _rank(meaning: str, name: str) -> tuple[int, bool, int]:

@@ -177,7 +177,7 @@ def _any_table(header: Sequence[str], sample: list[list[str]]) -> Layout:
 
 def _complete(columns: Columns) -> Columns:
     """Raises Permanent when what every activity needs is missing."""
-    if missing := _missing(columns):
+    if missing := missing_of(columns):
         raise Permanent(
             f"the header has no column {missing} that we know; say which column is what, like"
             f" columns=date=Datum,duration=Dauer (known: {', '.join(CHOICES)})"
@@ -185,7 +185,8 @@ def _complete(columns: Columns) -> Columns:
     return columns
 
 
-def _missing(columns: Columns) -> str:
+def missing_of(columns: Columns) -> str:
+    """What every activity needs and no column gives; "" for nothing."""
     if "date" not in columns:
         return "of dates"
     if "duration" in columns or "moving" in columns or "end" in columns:

@@ -48,14 +48,14 @@ class Choices(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
 
-
-class ImportQuery(Choices, forbid_unknown_fields=True):
-    dry_run: Annotated[bool, Meta(description="report what it would do, and do nothing")] = False
-
-    def choices(self) -> dict[str, Any]:
+    def made(self) -> dict[str, Any]:
         """Those that were made."""
         said = msgspec.to_builtins(self)
         return {name: said[name] for name in Choices.__struct_fields__ if said[name] is not None}
+
+
+class ImportQuery(Choices, forbid_unknown_fields=True):
+    dry_run: Annotated[bool, Meta(description="report what it would do, and do nothing")] = False
 
 
 @dataclass(frozen=True)

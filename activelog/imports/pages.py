@@ -10,7 +10,7 @@ from activelog.base.errors import AppError
 from activelog.http import pages
 from activelog.http.pages import Page, Visitor
 from activelog.imports import routes
-from activelog.imports.model import IMPORT, ImportQuery
+from activelog.imports.model import IMPORT, Choices, ImportQuery
 from activelog.services import of_request
 
 
@@ -25,6 +25,16 @@ async def import_upload(request: Request, visitor: Visitor) -> Response:
     )
 
 
+async def import_columns(request: Request, visitor: Visitor) -> Response:
+    """A part of the form, which its script asks for when a file was chosen."""
+    query = http.convert(pages.known_query(request, Choices), Choices)
+    try:
+        found = await routes.find_preview(request, visitor.id, query)
+    except AppError as error:
+        return http.problem(error)
+    return pages.page(request, "imports/columns.html", found=found)
+
+
 async def import_job(request: Request, visitor: Visitor, job_id: UUID) -> Response:
     async with of_request(request).pool.connection() as conn:
         ticket = await tickets.get(conn, job_id, visitor.id)
@@ -36,5 +46,6 @@ async def import_job(request: Request, visitor: Visitor, job_id: UUID) -> Respon
 PAGES = [
     Page("GET", "/import", import_form),
     Page("POST", "/import", import_upload),
+    Page("POST", "/import/columns", import_columns),
     Page("GET", "/import/{job_id}", import_job),
 ]

@@ -73,3 +73,14 @@ async def number(conn: Conn, lines: list[int]) -> dict[int, int]:
 async def take_in(conn: Conn, user_id: int, source: str) -> int:
     """`source`: the kind of file, for rows that do not say it themselves."""
     return await database.execute(conn, _SQL["take_in"], {"user_id": user_id, "source": source})
+
+
+async def remember_columns(conn: Conn, user_id: int, header: str, columns: str) -> None:
+    params = {"user_id": user_id, "header": header, "columns": columns}
+    await database.execute(conn, _SQL["remember_columns"], params)
+
+
+async def known_columns(conn: Conn, user_id: int, header: str) -> str | None:
+    params = {"user_id": user_id, "header": header}
+    found: str | None = await database.value(conn, _SQL["known_columns"], params)
+    return found

@@ -1,6 +1,8 @@
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -8,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http, tickets
+from activelog.accounts import queries as accounts
 from activelog.accounts import quotas
 from activelog.base.errors import AppError, Permanent
 from activelog.base.zones import clean_zone
@@ -15,11 +18,15 @@ from activelog.database import Conn
 from activelog.http import Endpoint
 from activelog.imports import queries
 from activelog.imports.model import IMPORT, Choices, Import, ImportQuery
-from activelog.imports.source import check_beginning, detect
+from activelog.imports.preview import BEGINNING, Preview, preview
+from activelog.imports.source import check_beginning, detect, header_digest
 from activelog.imports.tasks import import_csv
-from activelog.services import of_request
+from activelog.services import Services, of_request
 from activelog.tickets import ConcurrencyGroup, JobAccepted
 from activelog.tickets.routes import accept
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 UPLOAD_LIMIT = 200 * 1024 * 1024  # bytes
 WAITING = 10  # imports of one user, behind the one that runs
@@ -32,23 +39,26 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
     already are skipped, the others reported by line in the job's result. What the file does not
     tell, units or the order of dates, you can say."""
     services = of_request(request)
-    choices = msgspec.convert(query.choices(), Choices)
-    if choices.zone:
-        clean_zone(choices.zone)
+    if query.zone:
+        clean_zone(query.zone)
     with (
         services.uploads(user_id),
         tempfile.TemporaryDirectory(prefix="activelog-") as folder,
     ):
         path = Path(folder, "upload.csv")
-        digest = await _receive(request, path, choices)
+        digest = await http.save_body(request, path, UPLOAD_LIMIT, check_beginning)
+        header = await _readable(path, header_digest)
+        choices = await _with_known_columns(services, user_id, query, header)
+        await _readable(path, detect, msgspec.convert(choices, Choices))
         ticket_id = uuid4()
         key = import_key(user_id, ticket_id)
         await services.storage.put(key, path, "text/csv")
 
     async def start(conn: Conn) -> Response:
         await quotas.check(conn, services.settings.quotas, user_id, "imports_today")
-        wanted = Import(key, query.dry_run, query.choices())
-        await open_import(conn, ticket_id, user_id, wanted)
+        if query.columns and header:
+            await queries.remember_columns(conn, user_id, header, query.columns)
+        await open_import(conn, ticket_id, user_id, Import(key, query.dry_run, choices))
         return await accept(request, conn, ticket_id, IMPORT, import_csv, "import job started")
 
     try:
@@ -59,6 +69,39 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
     if http.is_replay(response):
         await services.storage.remove(key)
     return response
+
+
+async def import_preview(request: Request, user_id: int, query: Choices) -> Response:
+    """What a table, sent as the body, would come in as: which column is what, and its first five
+    rows. The first MiB of a file is enough. `columns` are those that you said of such a table
+    before, unless you say them now."""
+    return http.json(await find_preview(request, user_id, query))
+
+
+async def find_preview(request: Request, user_id: int, query: Choices) -> Preview:
+    services = of_request(request)
+    if query.zone:
+        clean_zone(query.zone)
+    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+        path = Path(folder, "beginning.csv")
+        await http.save_body(request, path, BEGINNING, check_beginning)
+        header = await _readable(path, header_digest)
+        choices = await _with_known_columns(services, user_id, query, header)
+        async with services.pool.connection() as conn:
+            choices = {"zone": await accounts.zone(conn, user_id)} | choices
+        return await _readable(path, preview, msgspec.convert(choices, Choices), services.clock())
+
+
+async def _with_known_columns(
+    services: Services, user_id: int, query: Choices, header: str | None
+) -> dict[str, Any]:
+    choices = query.made()
+    if header and not query.columns:
+        async with services.pool.connection() as conn:
+            known = await queries.known_columns(conn, user_id, header)
+        if known:
+            choices["columns"] = known
+    return choices
 
 
 def import_key(user_id: int, ticket_id: UUID) -> str:
@@ -74,18 +117,21 @@ async def open_import(conn: Conn, ticket_id: UUID, user_id: int, wanted: Import)
         raise group.refusal("imports")
 
 
-async def _receive(request: Request, path: Path, choices: Choices) -> str:
-    digest = await http.save_body(request, path, UPLOAD_LIMIT, check_beginning)
+async def _readable(
+    path: Path, look: Callable[Concatenate[BinaryIO, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """What a look at the file finds; 400 for a file that we cannot read."""
     with path.open("rb") as file:
         try:
-            await asyncio.to_thread(detect, file, choices)
+            return await asyncio.to_thread(look, file, *args, **kwargs)
         except Permanent as error:
             message = f"the body is no file of activities that we know: {error}"
             raise AppError("invalid request", message) from None
-    return digest
 
 
 ENDPOINTS = [
     Endpoint("POST", "/api/v1/activities/import", import_upload, {202: JobAccepted},
              errors=(408, 409, 429), request_type="text/csv", idempotent=True),
+    Endpoint("POST", "/api/v1/activities/import/preview", import_preview, {200: Preview},
+             errors=(408,), request_type="text/csv"),
 ]  # fmt: skip

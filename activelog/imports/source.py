@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
@@ -30,7 +31,7 @@ from activelog.base.errors import AppError, Permanent
 from activelog.base.formatting import unescape_formula
 from activelog.imports import tracks
 from activelog.imports.cells import one_line
-from activelog.imports.layouts import find_layout
+from activelog.imports.layouts import Layout, find_layout
 from activelog.imports.model import Choices, Draft, Found, Refused
 from activelog.imports.reading import Reader, make_reader, read_drafts
 from activelog.imports.table import LONGEST_FILE, Row, Table, open_table, refused, unpacked
@@ -88,6 +89,14 @@ def detect(file: BinaryIO, choices: Choices) -> str:
     return kind
 
 
+def header_digest(file: BinaryIO) -> str | None:
+    """What tells tables with other columns apart; None for a file that is no table."""
+    if kind_of(file) != "table":
+        return None
+    header = open_table(unpacked(file), _LOOKED_AT).header
+    return sha256("\x1f".join(header).encode(errors="replace")).hexdigest()
+
+
 @contextmanager
 def open_source(file: BinaryIO, choices: Choices, now: datetime) -> Iterator[Source]:
     """Raises Permanent when the file is nobody's, Question when it may be read in two ways."""
@@ -124,22 +133,29 @@ def kind_of(file: BinaryIO) -> str:
     raise Permanent("it is XML, and neither GPX nor TCX")
 
 
-def _open_table(file: BinaryIO, choices: Choices, now: datetime, name: str = "") -> Source:
+def _open_table(file: BinaryIO, choices: Choices, now: datetime) -> Source:
     table = open_table(file)
-    layout = find_layout(table, choices)
+    return open_rows(table, find_layout(table, choices), choices, now)
+
+
+def open_rows(table: Table, layout: Layout, choices: Choices, now: datetime) -> Source:
     reader = make_reader(table, layout, choices, now)
     if layout.is_own:
-        return Source(layout.name, file, _own_rows(table, reader, now))
+        return Source(layout.name, table.file, _own_rows(table, reader, now))
     rows = _values(read_drafts(table, reader), choices, now)
     has_units = "distance" in layout.columns and reader.units.why
     return Source(
-        name or layout.name, file, rows,
+        layout.name, table.file, rows,
         reader.units.said() if has_units else {},
         (*reader.remarks, *_remarks(reader, table)),
     )  # fmt: skip
 
 
 def _remarks(reader: Reader, table: Table) -> Iterator[str]:
+    if reader.choices.columns:
+        places = reader.layout.columns.places.items()
+        columns = ", ".join(f"{meaning} = {table.header[place]}" for meaning, place in places)
+        yield f"columns were read as you said: {columns}"
     if "distance" in reader.layout.columns and reader.units.is_assumed:
         said = reader.units.said()
         yield (f"distances were taken for {said['distance']}: {said['why']}; import again with"

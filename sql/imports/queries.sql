@@ -71,3 +71,16 @@ SELECT coalesce(activity_id, nextval(pg_get_serial_sequence('activities', 'id'))
        moving_minutes,
        CASE WHEN source = '' AND %(source)s <> 'activelog' THEN %(source)s ELSE source END, coalesce(utc_offset, utc_offset_in(u.zone, activity_date))
 FROM (SELECT * FROM incoming ORDER BY place) AS in_order JOIN users u ON u.id = %(user_id)s
+
+-- name: remember_columns
+-- The fifty of a person that were said last.
+WITH said AS (
+    INSERT INTO import_columns (user_id, header, columns) VALUES (%(user_id)s, %(header)s, %(columns)s)
+    ON CONFLICT (user_id, header) DO UPDATE SET columns = excluded.columns, said_at = now()
+)
+DELETE FROM import_columns WHERE user_id = %(user_id)s AND header <> %(header)s AND said_at < (
+    SELECT said_at FROM import_columns WHERE user_id = %(user_id)s AND header <> %(header)s
+    ORDER BY said_at DESC OFFSET 48 LIMIT 1)
+
+-- name: known_columns
+SELECT columns FROM import_columns WHERE user_id = %(user_id)s AND header = %(header)s

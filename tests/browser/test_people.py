@@ -39,6 +39,22 @@ def sign_in(page: Page, address: str, password: str) -> None:
     expect(page.get_by_role("heading", name="Activities")).to_be_visible()
 
 
+def import_own_table(page: Page, file: Path) -> None:
+    """Of which nobody knows the columns."""
+    file.write_text("Wann,Wie lange,Weit\n2023-12-24,45,7.5\n2023-12-26,90,15\n")
+    page.goto("/import")
+    page.get_by_label("File").set_input_files(file)
+    expect(page.get_by_text("Say below which column is what")).to_be_visible()
+    photograph(page, "import-columns")
+    for name, meaning in (("Wann", "date"), ("Wie lange", "duration"), ("Weit", "distance")):
+        page.get_by_label(f"What {name} is").select_option(meaning)
+        expect(page.get_by_label(f"What {name} is")).to_have_value(meaning)
+    expect(page.get_by_role("cell", name="15.00")).to_be_visible()
+    photograph(page, "import-columns-said")
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_role("link", name="See your activities")).to_be_visible()
+
+
 def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Path) -> None:
     page.goto("/exports")
     expect(page).to_have_url(re.compile("/sign-in"))
@@ -77,10 +93,12 @@ def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Pa
     file = tmp_path / "year.csv"
     file.write_bytes(demo._made_up_year() + b"301,run,x,1,2024-01-01T00:00:00Z,,\r\n")
     page.get_by_label("File").set_input_files(file)
+    expect(page.get_by_role("heading", name="The first rows")).to_be_visible()
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_role("link", name="See your activities")).to_be_visible()
     expect(page.get_by_text("duration_minutes")).to_be_visible()
     photograph(page, "import-done")
+    import_own_table(page, tmp_path / "mine.csv")
     page.get_by_role("link", name="See your activities").click()
     page.get_by_label("Type").first.fill("running")
     page.get_by_label("Notes").fill("Round the lake")

@@ -90,7 +90,7 @@ OWNERS = {
     "tickets": "job_tickets",
     "accounts": "users verifications password_resets address_changes",
     "activities": "activities photos activity_followers",
-    "imports": "imports",
+    "imports": "imports import_columns",
     "exports": "exports export_counts",
     "statistics": "daily_stats stale_days stats_progress",
     "monthly_reports": "reports",

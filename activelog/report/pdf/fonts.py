@@ -87,7 +87,9 @@ def substitute(text: str, loaded: Sequence[Path]) -> str:
 
 def _joins(before: str, joiner: str, after: str, loaded: Sequence[Path]) -> bool:
     font = _fallback_of(before, loaded)
-    return font is not None and font == _fallback_of(after, loaded) and ord(joiner) in coverage(font)
+    return (
+        font is not None and font == _fallback_of(after, loaded) and ord(joiner) in coverage(font)
+    )
 
 
 def _fallback_of(letter: str, loaded: Sequence[Path]) -> Path | None:

@@ -22,6 +22,31 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
   });
 }
 
+// A table tells its columns and first rows before it is sent; what they are can be changed.
+for (const place of document.querySelectorAll("[data-columns]")) {
+  const form = place.closest("form");
+  const file = form.querySelector("input[type=file]");
+  const show = async () => {
+    const chosen = file.files[0];
+    if (!chosen || !/\.(csv|txt|tsv)$/i.test(chosen.name)) { place.textContent = ""; return; }
+    const query = new URLSearchParams(new FormData(form));
+    query.delete("file");
+    const body = chosen.slice(0, 1 << 20);
+    const answer = await fetch("/import/columns?" + query, { method: "POST", body });
+    if (answer.ok && !answer.redirected) place.innerHTML = await answer.text();
+    else place.textContent = answer.redirected ? "" : (await answer.json()).message;
+  };
+  file.addEventListener("change", () => { form.elements.columns.value = ""; });
+  form.addEventListener("change", (event) => {
+    if (event.target.dataset.column) {
+      const used = [...place.querySelectorAll("select")].filter((select) => select.value);
+      form.elements.columns.value =
+        used.map((select) => select.value + "=#" + select.dataset.column).join(",");
+    }
+    show();
+  });
+}
+
 // Where somebody lives, as their browser says.
 for (const field of document.querySelectorAll("[data-zone]")) {
   field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
