@@ -18,7 +18,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from activelog import database, http, services
-from activelog.accounts import changes, mail_preferences
+from activelog.accounts import changes, mail_preferences, tokens
 from activelog.accounts import mails as accounts_mails
 from activelog.accounts import pages as accounts_pages
 from activelog.accounts import routes as accounts_routes
@@ -64,6 +64,7 @@ _WORTH_ANOTHER_TRY = (
 
 ENDPOINTS = [
     *accounts_routes.ENDPOINTS,
+    *tokens.ENDPOINTS,
     *changes.ENDPOINTS,
     *mail_preferences.ENDPOINTS,
     *activities_routes.ENDPOINTS,

@@ -92,6 +92,8 @@ def _invalid() -> AppError:
 
 
 ENDPOINTS = [
-    Endpoint("POST", "/api/v1/users/me/password", change_password, {200: Done}, errors=(403, 429)),
-    Endpoint("POST", "/api/v1/users/me/email", change_address, {202: Done}, errors=(403, 429)),
-]
+    Endpoint("POST", "/api/v1/users/me/password", change_password, {200: Done}, errors=(429,),
+             scope="session"),
+    Endpoint("POST", "/api/v1/users/me/email", change_address, {202: Done}, errors=(429,),
+             scope="session"),
+]  # fmt: skip

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from activelog import http, mail
-from activelog.accounts import changes, queries, quotas, routes
+from activelog.accounts import changes, queries, quotas, routes, tokens
 from activelog.accounts.model import (
     ChangeAddress,
     ChangePassword,
@@ -31,6 +31,7 @@ _THINGS: dict[quotas.Thing, str] = {
     "export_bytes": "Exports that are kept",
     "imports_today": "Files imported within a day",
 }
+_SCOPES = ("read", "write", "export", "admin")
 _LOOPBACK = ("127.0.0.1", "::/64", "local")
 
 
@@ -148,11 +149,18 @@ async def verify(request: Request, form: Form) -> Response:
 
 
 async def account(request: Request, visitor: Visitor) -> Response:
+    return await _account(request, visitor)
+
+
+async def _account(
+    request: Request, visitor: Visitor, made: tokens.CreatedToken | None = None
+) -> Response:
     async with of_request(request).pool.connection() as conn:
         profile = routes.require_profile(await queries.profile(conn, visitor.id))
         wanted = await mail.preferences(conn, visitor.id)
         sessions = await routes.find_sessions(conn, request.state.session)
         used = await quotas.usage(conn, visitor.id)
+        api_tokens = await http.api_tokens(conn, visitor.id)
     limits = of_request(request).settings.quotas
     return pages.page(
         request,
@@ -162,6 +170,8 @@ async def account(request: Request, visitor: Visitor) -> Response:
         lists=LISTS,
         wanted=wanted,
         sessions=sessions,
+        api_tokens=api_tokens,
+        made=made,
         usage=[
             (_THINGS[thing], quotas.shown(thing, count), quotas.shown(thing, limits.of(thing)))
             for thing, count in used.items()
@@ -208,6 +218,19 @@ async def sign_out_everywhere(request: Request, visitor: Visitor) -> Response:
     return pages.sign_out(request)
 
 
+async def make_token(request: Request, visitor: Visitor, form: Form) -> Response:
+    """The page that shows the token, once."""
+    fields = {"name": form.get("name", ""), "scopes": [one for one in _SCOPES if one in form]}
+    days = {"days": form["days"]} if form.get("days") else {}
+    made = await tokens.make(request, visitor.id, http.convert(fields | days, tokens.NewToken))
+    return await _account(request, visitor, made)
+
+
+async def revoke_token(request: Request, visitor: Visitor, form: Form) -> Response:
+    await tokens.revoke(request, visitor.id, http.convert(form, tokens.TokenQuery))
+    return pages.back(request, "/account", "The token works no more.")
+
+
 async def change_mails(request: Request, visitor: Visitor, form: Form) -> Response:
     async with of_request(request).pool.connection() as conn:
         await mail.set_preferences(conn, visitor.id, {name: name in form for name in LISTS})
@@ -248,6 +271,8 @@ PAGES = [
     Page("POST", "/account/mails", change_mails),
     Page("POST", "/account/sessions/end", sign_out_everywhere),
     Page("POST", "/account/sessions/{session_id}/end", end_session),
+    Page("POST", "/account/tokens", make_token),
+    Page("POST", "/account/tokens/revoke", revoke_token),
     Page("POST", "/account/delete", delete),
     Page("POST", "/account/restore", restore),
 ]

@@ -137,7 +137,11 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
     """Leads to the finished file for ten minutes. Needs the link of the job's result or mail, or
     a bearer token. 409 while it is not ready, 410 after it expired."""
     services = of_request(request)
-    user_id = None if _is_signed(services, export_id, query) else await http.current_user(request)
+    user_id = (
+        None
+        if _is_signed(services, export_id, query)
+        else await http.current_user(request, "export")
+    )
     async with services.pool.connection() as conn:
         export = await queries.get(conn, export_id)
         ticket = await tickets.get(conn, export_id, export.user_id) if export else None
@@ -205,15 +209,15 @@ def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> boo
 
 ENDPOINTS = [
     Endpoint("POST", "/api/v1/users/me/export", request_everything, {202: JobAccepted},
-             errors=(409, 429), idempotent=True),
+             errors=(409, 429), idempotent=True, scope="export"),
     Endpoint("POST", "/api/v1/activities/export/csv", request_csv, {202: JobAccepted},
-             errors=(409, 429), idempotent=True),
+             errors=(409, 429), idempotent=True, scope="export"),
     Endpoint("POST", "/api/v1/activities/export/pdf", request_pdf, {202: JobAccepted},
-             errors=(409, 429), idempotent=True),
+             errors=(409, 429), idempotent=True, scope="export"),
     Endpoint("POST", "/api/v1/export/request", request_any, {202: JobAccepted},
-             errors=(409, 429), idempotent=True),
-    Endpoint("GET", "/api/v1/export/history", history, {200: ExportPage}),
-    Endpoint("DELETE", "/api/v1/export/{export_id}", delete, {204: None}),
+             errors=(409, 429), idempotent=True, scope="export"),
+    Endpoint("GET", "/api/v1/export/history", history, {200: ExportPage}, scope="export"),
+    Endpoint("DELETE", "/api/v1/export/{export_id}", delete, {204: None}, scope="export"),
     Endpoint("GET", "/api/v1/export/{export_id}/download", download, {302: None},
              errors=(409, 410), bearer=True, or_link=True),
 ]  # fmt: skip

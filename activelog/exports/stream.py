@@ -157,7 +157,7 @@ def _file_name(times: TimeRange, suffix: str) -> str:
 
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/activities/export/csv/download", download_csv, {200: None},
-             answer_types=("text/csv", "application/gzip"), errors=(429,)),
+             answer_types=("text/csv", "application/gzip"), errors=(429,), scope="export"),
     Endpoint("GET", "/api/v1/export/activities/csv", download_csv, {200: None},
-             answer_types=("text/csv", "application/gzip"), errors=(429,)),
+             answer_types=("text/csv", "application/gzip"), errors=(429,), scope="export"),
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """JSON in and out. A handler says by the names of its parameters what it needs:
 
-- `user_id: int`: the signed-in user; without a valid bearer token the answer is 401;
+- `user_id: int`: the signed-in user, or the owner of an API token with the endpoint's `scope`;
+  without a valid bearer token the answer is 401;
 - `admin_id: int`: likewise, of an admin; for others the answer is 404;
 - `session: SessionId`: likewise, and which of the user's sessions it is;
 - `body: T`: the JSON body as a msgspec type, unknown fields and wrong types refused;
@@ -13,6 +14,13 @@ OpenAPI document alike.
 
 from activelog.base.endings import SessionId
 from activelog.http.answers import Problem, json, problem, with_etag
+from activelog.http.api_tokens import (
+    ApiToken,
+    Scope,
+    add_api_token,
+    api_tokens,
+    remove_api_token,
+)
 from activelog.http.bodies import (
     convert,
     explain,
@@ -42,10 +50,14 @@ from activelog.http.sessions import (
 __all__ = [
     "KEY_LENGTH",
     "SESSION_COOKIE",
+    "ApiToken",
     "Endpoint",
     "Open",
     "Problem",
+    "Scope",
     "SessionId",
+    "add_api_token",
+    "api_tokens",
     "ask_for_endings",
     "bearer",
     "begin_session",
@@ -69,6 +81,7 @@ __all__ = [
     "path_value",
     "problem",
     "read_body",
+    "remove_api_token",
     "save_body",
     "typed_route",
     "while_connected",

@@ -3,13 +3,14 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from activelog.http.api_tokens import Scope
 from activelog.http.bodies import convert, decode, path_value, read_body
 from activelog.http.sessions import current_admin, current_session, current_user
 
@@ -50,6 +51,8 @@ class Endpoint:
     idempotent: bool = False  # takes Idempotency-Key
     bearer: bool = False  # takes a token that the handler reads itself
     or_link: bool = False  # or a signature in its query
+    # What an API token needs for it, by the method unless it is said; `session`: none will do.
+    scope: Scope | Literal["any", "session"] | None = None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -69,11 +72,17 @@ class Endpoint:
     async def _respond(self, request: Request) -> Response:
         return await self.handler(request, **await self._arguments(request))
 
+    async def _user(self, request: Request) -> int:
+        if self.scope == "session":
+            return (await current_session(request)).user_id
+        by_method: Scope = "read" if self.method == "GET" else "write"
+        return await current_user(request, self.scope or by_method)
+
     async def _arguments(self, request: Request) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         for name, kind in self.parameters.items():
             if name == "user_id":
-                arguments[name] = await current_user(request)
+                arguments[name] = await self._user(request)
             elif name == "admin_id":
                 arguments[name] = await current_admin(request)
             elif name == "session":

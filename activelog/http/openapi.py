@@ -95,7 +95,7 @@ def _operation_id(endpoint: Endpoint) -> str:
 def _errors(endpoint: Endpoint) -> list[int]:
     found = {400, 503, *endpoint.errors}
     if endpoint.needs_token:
-        found.add(401)
+        found |= {401, 403}  # an API token may lack the scope
     if endpoint.path_names or "admin_id" in endpoint.parameters:
         found.add(404)
     if "body" in endpoint.parameters or endpoint.request_type:

@@ -40,6 +40,7 @@ class Visitor:
     email: str
     is_admin: bool
     zone: str
+    delete_after: datetime | None
 
     def clock(self, moment: datetime) -> datetime:
         """The moment by the clocks where this person lives."""

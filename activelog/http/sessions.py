@@ -8,6 +8,7 @@ this process ends at once, in the others within that second.
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from starlette.requests import Request
 
@@ -16,6 +17,7 @@ from activelog.base import auth
 from activelog.base.endings import SessionId
 from activelog.base.errors import AppError
 from activelog.database import Conn
+from activelog.http.api_tokens import Scope, is_api_token, user_of_token
 from activelog.http.clients import client_agent, client_host
 from activelog.services import Services, of_request
 
@@ -26,15 +28,18 @@ _ASKED_EVERY = 1.0  # seconds
 _ANEW = 3600.0  # seconds; then what is too old is forgotten
 
 
-async def current_user(request: Request) -> int:
-    """By the bearer token; what changes nothing also by a browser's cookie, for downloads and
-    events. (Another site can have a browser send cookies, but not read the answer.)"""
+async def current_user(request: Request, scope: Scope | Literal["any"]) -> int:
+    """By a session's token, or an API token with that scope; what changes nothing also by a
+    browser's cookie, for downloads and events. (Another site can have a browser send cookies, but
+    not read the answer.)"""
+    if is_api_token(token := bearer(request)):
+        return await user_of_token(of_request(request), token, scope)
     return (await current_session(request)).user_id
 
 
 async def current_admin(request: Request) -> int:
     """The same; for those who are no admins there is nothing here."""
-    user_id = await current_user(request)
+    user_id = await current_user(request, "admin")
     async with of_request(request).pool.connection() as conn:
         if not await database.value(conn, _SQL["is_admin"], {"user_id": user_id}):
             raise AppError.not_found("resource")
@@ -42,6 +47,8 @@ async def current_admin(request: Request) -> int:
 
 
 async def current_session(request: Request) -> SessionId:
+    if is_api_token(bearer(request)):
+        raise AppError("forbidden", "an API token cannot do this; sign in", 403)
     if request.method == "GET" and not bearer(request):
         session = await cookie_session(request)
         if session is not None:

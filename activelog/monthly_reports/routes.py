@@ -35,7 +35,7 @@ async def download(request: Request, month: str, query: ReportLink) -> Response:
     """Leads to the file for ten minutes. Needs the link of the list or of the mail, or a bearer
     token."""
     services = of_request(request)
-    user_id = _linked_user(services, month, query) or await http.current_user(request)
+    user_id = _linked_user(services, month, query) or await http.current_user(request, "export")
     first = parse_month(month).first
     async with services.pool.connection() as conn:
         if await queries.get(conn, user_id, first) is None:
@@ -57,7 +57,7 @@ def _linked_user(services: Services, month: str, query: ReportLink) -> int | Non
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/api/v1/reports", page, {200: Reports}),
+    Endpoint("GET", "/api/v1/reports", page, {200: Reports}, scope="export"),
     Endpoint("GET", "/api/v1/reports/{month}/download", download, {302: None},
              errors=(403, 410), bearer=True, or_link=True),
 ]  # fmt: skip

@@ -154,9 +154,10 @@ def _show(services: Services, ticket: Ticket) -> Response:
 
 
 ENDPOINTS = [
-    Endpoint("GET", "/api/v1/jobs/{job_id}", show, {200: JobStatus, 304: None}),
+    Endpoint("GET", "/api/v1/jobs/{job_id}", show, {200: JobStatus, 304: None}, scope="any"),
     Endpoint("GET", "/api/v1/jobs/{job_id}/events", events, {200: None, 204: None},
-             answer_types=("text/event-stream",)),
+             answer_types=("text/event-stream",), scope="any"),
     Endpoint("DELETE", "/api/v1/jobs/{job_id}", cancel, {200: JobStatus}, errors=(409,)),
-    Endpoint("GET", "/api/v1/export/{job_id}/status", show, {200: JobStatus, 304: None}),
+    Endpoint("GET", "/api/v1/export/{job_id}/status", show, {200: JobStatus, 304: None},
+             scope="any"),
 ]  # fmt: skip

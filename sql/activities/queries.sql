@@ -13,8 +13,9 @@ created AS (
         (user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
          title, moving_minutes, utc_offset)
     SELECT user_id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories,
-           title, moving_minutes, coalesce(utc_offset, utc_offset_in(u.zone, activity_date), 0)
-    FROM wanted LEFT JOIN users u ON u.id = user_id ORDER BY at
+           title, moving_minutes,
+           coalesce(utc_offset, utc_offset_in((SELECT zone FROM users WHERE id = user_id), activity_date), 0)
+    FROM wanted ORDER BY at
     RETURNING activities.id, activity_type, duration_minutes, distance_km, activity_date, tags, notes,
               calories, title, moving_minutes, utc_offset, source, activities.created_at, updated_at
 ),

@@ -33,7 +33,35 @@ WHERE s.user_id = %(user_id)s AND s.started_at > now() - make_interval(hours => 
 ORDER BY s.started_at DESC LIMIT 100
 
 -- name: visitor
-SELECT id, name, email, is_admin, zone FROM users WHERE id = %(user_id)s AND verified_at IS NOT NULL
+SELECT id, name, email, is_admin, zone, delete_after FROM users
+WHERE id = %(user_id)s AND verified_at IS NOT NULL
 
 -- name: is_admin
 SELECT true FROM users WHERE id = %(user_id)s AND verified_at IS NOT NULL AND is_admin
+
+-- name: token
+-- Whose it is and what for. When it was used last is written once a minute.
+WITH found AS (
+    SELECT t.user_id, t.name, t.scopes, t.last_used_at FROM api_tokens t JOIN users u ON u.id = t.user_id
+    WHERE t.token_hash = %(token_hash)s AND u.verified_at IS NOT NULL
+      AND coalesce(t.expires_at, 'infinity') > now()
+),
+used AS (
+    UPDATE api_tokens SET last_used_at = now() WHERE (user_id, name) IN (
+        SELECT user_id, name FROM api_tokens WHERE token_hash = %(token_hash)s
+          AND coalesce(last_used_at, '-infinity') < now() - interval '1 minute' FOR UPDATE SKIP LOCKED)
+)
+SELECT user_id, scopes FROM found
+
+-- name: tokens
+SELECT name, scopes, created_at, expires_at, last_used_at FROM api_tokens
+WHERE user_id = %(user_id)s ORDER BY created_at DESC
+
+-- name: add_token
+-- No row: there are fifty already.
+INSERT INTO api_tokens (user_id, name, scopes, token_hash, expires_at)
+SELECT %(user_id)s, %(name)s, %(scopes)s, %(token_hash)s, %(expires_at)s
+WHERE (SELECT count(*) FROM api_tokens WHERE user_id = %(user_id)s) < 50
+
+-- name: remove_token
+DELETE FROM api_tokens WHERE user_id = %(user_id)s AND name = %(name)s

@@ -85,7 +85,7 @@ OWNERS = {
         procrastinate_periodic_defers our_workers paused_queues job_errors job_outcomes""",
     "schedules": "schedule_ticks schedule_runs",
     "database": "limits",
-    "http": "idempotency_keys sessions session_endings",
+    "http": "idempotency_keys sessions session_endings api_tokens",
     "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace",
     "tickets": "job_tickets",
     "accounts": "users verifications password_resets address_changes",
