@@ -23,7 +23,22 @@ class FriendRequest(msgspec.Struct):
     id: Id
     from_id: Id
     from_name: Name
+    from_address: Annotated[
+        str, Meta(description="of whoever asks you", examples=["john@example.com"])
+    ]
     created_at: Moment
+
+
+class SentRequest(msgspec.Struct):
+    email: Annotated[str, Meta(examples=["john@example.com"])]
+    asked_at: Moment
+
+
+class SentRequests(msgspec.Struct):
+    """Those without an answer, newest first, 100 at most; each for 60 days, whether somebody has
+    that address or not."""
+
+    requests: list[SentRequest]
 
 
 class FriendRequests(msgspec.Struct):

@@ -13,6 +13,7 @@ _SHOWN = 100
 
 async def page(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
+        sent = await queries.sent(conn, visitor.id)
         requests = await queries.requests(conn, visitor.id)
         friends = await queries.page(conn, visitor.id, 0, _SHOWN)
         blocked = await queries.blocked(conn, visitor.id, 0, _SHOWN)
@@ -22,6 +23,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
         request,
         "friends/friends.html",
         requests=requests,
+        sent=sent,
         friends=friends,
         blocked=blocked,
         notifications=notifications,
@@ -31,6 +33,11 @@ async def page(request: Request, visitor: Visitor) -> Response:
 async def ask(request: Request, visitor: Visitor, form: Form) -> Response:
     await routes.ask(request, visitor.id, http.convert(form, Ask))
     return pages.back(request, "/friends", "Sent, if somebody has that address.")
+
+
+async def withdraw(request: Request, visitor: Visitor, form: Form) -> Response:
+    await routes.withdraw(request, visitor.id, http.convert(form, Ask))
+    return pages.back(request, "/friends", "Taken back.")
 
 
 async def accept(request: Request, visitor: Visitor, request_id: int) -> Response:
@@ -58,12 +65,19 @@ async def unfriend(request: Request, visitor: Visitor, friend_id: int) -> Respon
     return pages.back(request, "/friends", "No friends any more.")
 
 
+async def block_friend(request: Request, visitor: Visitor, friend_id: int) -> Response:
+    await routes.block_friend(request, visitor.id, friend_id)
+    return pages.back(request, "/friends", "Blocked: no friends any more, and no requests.")
+
+
 PAGES = [
     Page("GET", "/friends", page),
     Page("POST", "/friends", ask),
+    Page("POST", "/friends/requests/withdraw", withdraw),
     Page("POST", "/friends/requests/{request_id}/accept", accept),
     Page("POST", "/friends/requests/{request_id}/decline", decline),
     Page("POST", "/friends/requests/{request_id}/block", block),
     Page("POST", "/friends/blocked/{blocked_id}/delete", unblock),
     Page("POST", "/friends/{friend_id}/delete", unfriend),
+    Page("POST", "/friends/{friend_id}/block", block_friend),
 ]

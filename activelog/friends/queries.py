@@ -3,7 +3,15 @@ from typing import Any
 
 from activelog import database
 from activelog.database import Conn
-from activelog.friends.model import Activity, Asking, Blocked, Friend, FriendRequest, Notification
+from activelog.friends.model import (
+    Activity,
+    Asking,
+    Blocked,
+    Friend,
+    FriendRequest,
+    Notification,
+    SentRequest,
+)
 
 _SQL = database.queries("friends")
 
@@ -25,6 +33,15 @@ async def requests(conn: Conn, user_id: int) -> list[FriendRequest]:
 
 async def accept(conn: Conn, request_id: int, user_id: int) -> bool:
     return bool(await database.value(conn, _SQL["accept"], {"id": request_id, "user_id": user_id}))
+
+
+async def sent(conn: Conn, user_id: int) -> list[SentRequest]:
+    return await database.many(conn, _SQL["sent"], {"user_id": user_id}, SentRequest)
+
+
+async def withdraw(conn: Conn, user_id: int, email: str) -> bool:
+    params = {"user_id": user_id, "email": email}
+    return bool(await database.value(conn, _SQL["withdraw"], params))
 
 
 async def decline(conn: Conn, request_id: int, user_id: int) -> bool:
@@ -55,6 +72,11 @@ async def page(conn: Conn, user_id: int, after: int, limit: int) -> list[Friend]
 async def unfriend(conn: Conn, user_id: int, friend_id: int) -> bool:
     params = {"user_id": user_id, "friend_id": friend_id}
     return await database.execute(conn, _SQL["unfriend"], params) > 0
+
+
+async def block_friend(conn: Conn, user_id: int, friend_id: int) -> bool:
+    params = {"user_id": user_id, "friend_id": friend_id}
+    return await database.execute(conn, _SQL["block_friend"], params) == 1
 
 
 async def notifications(

@@ -19,6 +19,7 @@ from activelog.friends.model import (
     FriendRequests,
     NotificationPage,
     PageQuery,
+    SentRequests,
 )
 from activelog.http import Endpoint
 from activelog.services import of_request
@@ -45,6 +46,19 @@ async def requests(request: Request, user_id: int) -> Response:
     """Who asks to be a friend."""
     async with of_request(request).pool.connection() as conn:
         return http.json(FriendRequests(await queries.requests(conn, user_id)))
+
+
+async def sent(request: Request, user_id: int) -> Response:
+    """Whom one has asked, and who has not said yes."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(SentRequests(await queries.sent(conn, user_id)))
+
+
+async def withdraw(request: Request, user_id: int, query: Ask) -> Response:
+    """Takes back what one asked."""
+    async with of_request(request).pool.connection() as conn:
+        _check(await queries.withdraw(conn, user_id, findable(query.email)))
+    return Response(status_code=204)
 
 
 async def accept(request: Request, user_id: int, request_id: int) -> Response:
@@ -98,6 +112,14 @@ async def unfriend(request: Request, user_id: int, friend_id: int) -> Response:
     return Response(status_code=204)
 
 
+async def block_friend(request: Request, user_id: int, friend_id: int) -> Response:
+    """Ends a friendship, and the other can ask no more; they are not told."""
+    async with of_request(request).pool.connection() as conn:
+        if not await queries.block_friend(conn, user_id, friend_id):
+            raise AppError.not_found("friend")
+    return Response(status_code=204)
+
+
 async def notifications(request: Request, user_id: int, query: PageQuery) -> Response:
     """What happened around one's friends."""
     before = http.decode_cursor(query.cursor, tuple[Id])[0] if query.cursor else None
@@ -128,6 +150,9 @@ def _check(answered: bool) -> None:
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/friends", page, {200: FriendPage}),
     Endpoint("DELETE", "/api/v1/friends/{friend_id}", unfriend, {204: None}),
+    Endpoint("POST", "/api/v1/friends/{friend_id}/block", block_friend, {204: None}),
+    Endpoint("GET", "/api/v1/friends/requests/sent", sent, {200: SentRequests}),
+    Endpoint("DELETE", "/api/v1/friends/requests/sent", withdraw, {204: None}, errors=(404,)),
     Endpoint("POST", "/api/v1/friends/requests", ask, {202: Asked}, errors=(429,)),
     Endpoint("GET", "/api/v1/friends/requests", requests, {200: FriendRequests}),
     Endpoint("POST", "/api/v1/friends/requests/{request_id}/accept", accept, {204: None}),

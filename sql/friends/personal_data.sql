@@ -20,3 +20,6 @@ WHERE b.user_id = %(user_id)s ORDER BY b.created_at
 SELECT n.kind, u.name AS about, n.created_at, n.read_at
 FROM notifications n JOIN users u ON u.id = n.actor_id
 WHERE n.user_id = %(user_id)s ORDER BY n.id
+
+-- name: friend_asks
+SELECT email, asked_at FROM friend_asks WHERE user_id = %(user_id)s ORDER BY asked_at

@@ -1,7 +1,14 @@
 -- name: request
 -- No row when there is nobody with that address, it is one's own, they are friends already, a
--- request waits already, or one of them has blocked the other.
-WITH other AS (
+-- request waits already, or one of them has blocked the other. That it was asked is kept in any case.
+WITH asks AS (
+    INSERT INTO friend_asks (user_id, email)
+    SELECT %(user_id)s, lower(%(email)s) WHERE NOT EXISTS (
+        SELECT FROM friendships f JOIN users u ON u.id = f.friend_id
+        WHERE f.user_id = %(user_id)s AND lower(u.email) = lower(%(email)s))
+    ON CONFLICT (user_id, email) DO UPDATE SET asked_at = now()
+),
+other AS (
     SELECT id FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
       AND id <> %(user_id)s
 ),
@@ -20,7 +27,7 @@ notified AS (
 SELECT id, to_id FROM asked
 
 -- name: requests
-SELECT r.id, r.from_id, u.name AS from_name, r.created_at
+SELECT r.id, r.from_id, u.name AS from_name, u.email AS from_address, r.created_at
 FROM friend_requests r JOIN users u ON u.id = r.from_id
 WHERE r.to_id = %(user_id)s AND r.state = 'pending' ORDER BY r.id DESC LIMIT 100
 
@@ -49,8 +56,27 @@ befriended AS (
 notified AS (
     INSERT INTO notifications (user_id, kind, actor_id)
     SELECT from_id, 'friend_accepted', to_id FROM answered
+),
+done AS (
+    DELETE FROM friend_asks a USING answered JOIN users u ON u.id = to_id
+    WHERE a.user_id = from_id AND a.email = lower(u.email)
 )
 SELECT true FROM answered
+
+-- name: sent
+SELECT email, asked_at FROM friend_asks WHERE user_id = %(user_id)s ORDER BY asked_at DESC LIMIT 100
+
+-- name: withdraw
+-- And the request, if somebody has that address.
+WITH asked AS (
+    DELETE FROM friend_asks WHERE user_id = %(user_id)s AND email = lower(%(email)s) RETURNING email
+),
+withdrawn AS (
+    DELETE FROM friend_requests r USING asked, users u
+    WHERE lower(u.email) = asked.email AND r.from_id = %(user_id)s AND r.to_id = u.id
+      AND r.state = 'pending'
+)
+SELECT true FROM asked
 
 -- name: decline
 UPDATE friend_requests SET state = 'declined', answered_at = now()
@@ -89,6 +115,15 @@ WHERE f.user_id = %(user_id)s AND f.friend_id > %(after)s ORDER BY f.friend_id L
 -- name: unfriend
 DELETE FROM friendships
 WHERE (user_id, friend_id) IN ((%(user_id)s, %(friend_id)s), (%(friend_id)s, %(user_id)s))
+
+-- name: block_friend
+WITH ended AS (
+    DELETE FROM friendships
+    WHERE (user_id, friend_id) IN ((%(user_id)s, %(friend_id)s), (%(friend_id)s, %(user_id)s))
+    RETURNING user_id
+)
+INSERT INTO blocks (user_id, blocked_id)
+SELECT %(user_id)s, %(friend_id)s WHERE EXISTS (SELECT FROM ended) ON CONFLICT DO NOTHING
 
 -- name: notifications
 SELECT n.id, n.kind, n.actor_id, u.name AS actor_name, n.activity_id, a.activity_type,

@@ -94,7 +94,7 @@ OWNERS = {
     "exports": "exports export_counts",
     "statistics": "daily_stats stale_days stats_progress",
     "monthly_reports": "reports",
-    "friends": "friendships friend_requests blocks notifications",
+    "friends": "friendships friend_requests friend_asks blocks notifications",
     "operations": """audit failure_counts failures_noted job_counts job_count_progress job_words
         queue_depths""",
 }

@@ -202,3 +202,51 @@ async def test_places_that_do_not_fit_are_refused(world: World) -> None:
         assert refused.status_code == 400
     nines = "9" * 5000
     assert (await world.http.get(f"/unsubscribe?token={nines}.weekly_summary.x")).status_code == 404
+
+
+async def sent(user: User) -> list[str]:
+    found = (await user.get("/api/v1/friends/requests/sent")).json()["requests"]
+    return [one["email"] for one in found]
+
+
+async def test_what_one_asked_is_listed_whoever_has_that_address(world: World) -> None:
+    ada, bob, eve = [await world.user(f"{name}@example.com") for name in ("ada", "bob", "eve")]
+    for address in ("bob@example.com", "Nobody@example.com", "eve@example.com"):
+        await ask(ada, address)
+    await eve.post(f"/api/v1/friends/requests/{await waiting(eve)}/decline")
+    assert await sent(ada) == ["eve@example.com", "nobody@example.com", "bob@example.com"]
+    await bob.post(f"/api/v1/friends/requests/{await waiting(bob)}/accept")
+    assert await sent(ada) == ["eve@example.com", "nobody@example.com"]
+    await ask(ada, "bob@example.com")
+    assert "bob@example.com" not in await sent(ada), "they are friends"
+    assert await sent(bob) == []
+
+
+async def waiting(user: User) -> int:
+    [request] = (await user.get("/api/v1/friends/requests")).json()["requests"]
+    assert request["from_address"] == "ada@example.com"
+    return int(request["id"])
+
+
+async def test_what_one_asked_can_be_taken_back(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    for address in ("bob@example.com", "nobody@example.com"):
+        await ask(ada, address)
+        path = f"/api/v1/friends/requests/sent?email={address.upper()}"
+        assert (await ada.call("DELETE", path)).status_code == 204
+        assert (await ada.call("DELETE", path)).status_code == 404
+    assert (await bob.get("/api/v1/friends/requests")).json()["requests"] == []
+    assert await sent(ada) == []
+    await world.make_due()
+    await world.work()
+    assert world.mails(bob.address) == []
+
+
+async def test_a_friend_can_be_blocked(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await befriend(ada, bob)
+    assert (await ada.post(f"/api/v1/friends/{bob.id}/block")).status_code == 204
+    assert (await names(ada), await names(bob)) == ([], [])
+    await ask(bob, ada.address)
+    assert (await ada.get("/api/v1/friends/requests")).json()["requests"] == []
+    assert (await ada.post(f"/api/v1/friends/{bob.id}/block")).status_code == 404
