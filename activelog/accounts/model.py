@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from activelog.base.errors import AppError
+from activelog.base.units import Units, WeekStart
 
 # What programs make a link of: `//host`, `mailto:x`, `evil.example`, a phone number.
 _LINK = re.compile(
@@ -28,6 +29,11 @@ Name = Annotated[str, Meta(min_length=1, max_length=100, examples=["John"])]
 Zone = Annotated[
     str, Meta(max_length=64, description="time zone, by its IANA name", examples=["Europe/Berlin"])
 ]
+
+_UNITS = Meta(description="of distances on pages, in reports and mails", examples=["km"])
+_WEEK_START = Meta(
+    description="the first day of weeks on pages and in reports", examples=["monday"]
+)
 
 
 class Register(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,6 +122,8 @@ class ChangeProfile(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Name | None = None
     zone: Zone | None = None
+    units: Annotated[Units, _UNITS] | None = None
+    week_start: Annotated[WeekStart, _WEEK_START] | None = None
 
 
 class Profile(msgspec.Struct):
@@ -123,6 +131,8 @@ class Profile(msgspec.Struct):
     email: Email
     name: Annotated[str, Meta(examples=["John"])]
     zone: Zone
+    units: Annotated[Units, _UNITS]
+    week_start: Annotated[WeekStart, _WEEK_START]
     created_at: Moment
     verified_at: Moment
     delete_after: Annotated[

@@ -1,10 +1,11 @@
 from datetime import date, datetime
 from uuid import UUID
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from activelog import database
-from activelog.accounts.model import ChangedAddress, Credentials, Pending, Profile
+from activelog.accounts.model import ChangedAddress, ChangeProfile, Credentials, Pending, Profile
 from activelog.base import logs
 from activelog.database import Conn
 from activelog.mail import MailKind
@@ -125,11 +126,9 @@ async def local_day(conn: Conn, user_id: int, now: datetime) -> date:
     return found or now.date()
 
 
-async def change_profile(
-    conn: Conn, user_id: int, name: str | None, zone: str | None
-) -> Profile | None:
+async def change_profile(conn: Conn, user_id: int, changes: ChangeProfile) -> Profile | None:
     """None stays as it is."""
-    params = {"user_id": user_id, "name": name, "zone": zone}
+    params = msgspec.structs.asdict(changes) | {"user_id": user_id}
     return await database.one(conn, _SQL["change_profile"], params, Profile)
 
 

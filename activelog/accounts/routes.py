@@ -244,10 +244,12 @@ async def me(request: Request, user_id: int) -> Response:
 
 async def change(request: Request, user_id: int, body: ChangeProfile) -> Response:
     """Changes the fields that are given. Activities stay in the zone in which they happened."""
-    name = None if body.name is None else clean_name(body.name)
-    zone = None if body.zone is None else clean_zone(body.zone)
+    if body.name is not None:
+        body.name = clean_name(body.name)
+    if body.zone is not None:
+        clean_zone(body.zone)
     async with of_request(request).pool.connection() as conn:
-        return http.json(require_profile(await queries.change_profile(conn, user_id, name, zone)))
+        return http.json(require_profile(await queries.change_profile(conn, user_id, body)))
 
 
 async def delete(request: Request, user_id: int) -> Response:

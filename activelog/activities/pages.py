@@ -15,6 +15,8 @@ from activelog import http
 from activelog.activities import photos, queries, routes
 from activelog.activities.model import Activity, Change, ListQuery, NewActivity
 from activelog.base.errors import AppError
+from activelog.base.formatting import exact
+from activelog.base.units import in_kilometres, in_units
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
@@ -57,7 +59,10 @@ async def change(request: Request, visitor: Visitor, activity_id: int, form: For
     cleared = {name: value for name, value in _CLEARED.items() if form.get(name) == ""}
     if form.get("activity_date") == _form_time(activity.local_time):
         form.pop("activity_date")  # in the hour that clocks repeat it would be another moment
-    change = http.convert(cleared | _fields(form, _place(activity, visitor)), Change)
+    if form.get("distance_mi") == exact(in_units(activity.distance_km, "mi")):
+        form.pop("distance_mi")  # miles with three places are not exactly these metres
+    fields = _fields(form, _place(activity, visitor))
+    change = http.convert(cleared | fields, Change)
     await routes.change(request, visitor.id, activity_id, change)
     return pages.back(request, f"/activities/{activity_id}", "Saved.")
 
@@ -118,11 +123,21 @@ def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
     with suppress(KeyError, ValueError):
         at = datetime.fromisoformat(fields["activity_date"])
         fields["activity_date"] = at.replace(tzinfo=zone).isoformat()
+    if (miles := form.get("distance_mi")) is not None:
+        fields.pop("distance_mi", None)
+        fields["distance_km"] = _kilometres(miles)
     tags = str(fields.pop("tags", "")).split(",")
     fields["tags"] = [tag for text in tags if (tag := text.strip())]
     fields.setdefault("notes", "")
     fields.setdefault("title", "")
     return fields
+
+
+def _kilometres(miles: str) -> float:
+    try:
+        return in_kilometres(float(miles or 0), "mi")
+    except ValueError:
+        raise AppError.invalid("distance_mi", "must be a number") from None
 
 
 PAGES = [

@@ -6,7 +6,7 @@ import unicodedata
 # Spreadsheets take wide signs for plain ones, and some skip spaces before them. One that splits at
 # semicolons or tabs begins a cell behind each of them, and behind each end of a line.
 _SIGN = "[=+\\-@＝＋－＠]"
-_START = rf"'*(?:\s*{_SIGN}|[\t\r\n])"
+_START = rf"'*(?:[^\S\t\r\n]*{_SIGN}|(?=[\t\r\n]))"
 _FORMULA = re.compile(rf"(^)({_START})|([;\t\r\n])('*[^\S\t\r\n]*{_SIGN})")
 _ESCAPED = re.compile(rf"(^)'({_START})|([;\t\r\n])'('*[^\S\t\r\n]*{_SIGN})")
 _PERHAPS = re.compile(rf"[,;\t\r\n]\"?'*\s*{_SIGN}|,\"?'*\t|,\"'*[\r\n]")

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from activelog import database, http
 from activelog.base import auth
 from activelog.base.errors import AppError
+from activelog.base.units import Habits, Units, WeekStart, in_units
 from activelog.base.zones import at_place
 from activelog.http import templating
 from activelog.services import of_request
@@ -40,7 +41,17 @@ class Visitor:
     email: str
     is_admin: bool
     zone: str
+    units: Units
+    week_start: WeekStart
     delete_after: datetime | None
+
+    @property
+    def habits(self) -> Habits:
+        return Habits(self.units, self.week_start)
+
+    def distance(self, kilometres: float) -> float:
+        """In the units that this person likes."""
+        return in_units(kilometres, self.units)
 
     def clock(self, moment: datetime) -> datetime:
         """The moment by the clocks where this person lives."""

@@ -2,6 +2,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from activelog.base.units import Units
+
 # What people can decide about, by list, with what their settings page calls it.
 LISTS = {
     "weekly_summary": "Weekly summary",
@@ -29,6 +31,7 @@ class Claim:
     user_id: int
     dedup_key: str
     job_id: int
+    units: Units
 
 
 @dataclass(frozen=True)

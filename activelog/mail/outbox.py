@@ -112,9 +112,8 @@ class Outbox:
 
     def _compose(self, kind: MailKind, claim: Claim, content: Mapping[str, Any]) -> Message:
         url = unsubscribe_url(self.settings, claim.user_id, kind)
-        texts = self.templates.render(
-            kind.name, {"name": claim.name, "unsubscribe_url": url, **content}
-        )
+        shared = {"name": claim.name, "units": claim.units, "unsubscribe_url": url}
+        texts = self.templates.render(kind.name, {**shared, **content})
         recipient = Recipient(claim.name, claim.email)
         mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)
         return compose(mail_from, recipient, claim.message_id, texts, headers)

@@ -10,6 +10,7 @@ import jinja2
 from activelog.base import resources
 from activelog.base.errors import Permanent
 from activelog.base.formatting import counted, duration
+from activelog.base.units import distance
 
 _PARTS = ("subject.txt", "body.txt", "body.html")
 
@@ -74,7 +75,8 @@ def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> ji
         auto_reload=auto_reload,  # costs a look at each file for each mail
     )
     environment.globals["base_url"] = base_url
-    environment.filters |= {"counted": counted, "duration": duration}
+    environment.globals["units"] = "km"  # unless whoever gets the mail likes others
+    environment.filters |= {"counted": counted, "distance": distance, "duration": duration}
     return environment
 
 

@@ -7,17 +7,10 @@ from typing import Literal
 
 from activelog.base.date_ranges import DateRange, midnight, month_of, year_of
 from activelog.base.formatting import duration
+from activelog.base.units import Units, distance, in_units
 from activelog.report.model import MOST_ROWS, Report, Row, Slot, TypeTotals, Unit
 from activelog.report.pdf import Bars, Card, Column, Document, Lines, Picture, Share, Shares, Table
 
-_COLUMNS = [
-    Column("Date", 24),
-    Column("Activity", 28),
-    Column("Duration", 20, "right"),
-    Column("km", 18, "right"),
-    Column("Tags", 36),
-    Column("Title and notes", 52),
-]
 _UNITS: dict[Unit, str] = {"day": "per day", "week": "per week", "month": "per month"}
 _TYPES = 7
 _LONGEST_CELL = 160  # letters; no column shows more
@@ -44,7 +37,7 @@ def make_document(
         created=midnight(report.dates.until),
         cards=_cards(report),
         charts=list(_charts(report, today)) if charts and has_any else (),
-        table=Table(_table_title(report), _COLUMNS, _table_rows(rows)) if has_any else None,
+        table=_table(report, rows) if has_any else None,
         pictures=pictures,
         empty="" if has_any else f"No activities in {report.dates.name}. The next one counts.",
         fonts=fonts,
@@ -53,10 +46,11 @@ def make_document(
 
 def _cards(report: Report) -> list[Card]:
     now, before, name = report.totals, report.totals_before, short_name(report.before)
+    way = distance(now.kilometres, report.units)
     return [
         _card("Activities", f"{now.activities:,}", now.activities, before.activities, name),
         _card("Time", duration(now.minutes), now.minutes, before.minutes, name),
-        _card("Distance", f"{now.kilometres:,.1f} km", now.kilometres, before.kilometres, name),
+        _card("Distance", way, now.kilometres, before.kilometres, name),
         _card("Active days", f"{now.days:,} of {report.dates.days:,}", now.days, before.days, name),
     ]
 
@@ -91,23 +85,24 @@ def _charts(report: Report, today: date) -> Iterator[Bars | Lines | Shares]:
     if report.totals.kilometres or report.totals_before.kilometres:
         yield Lines(
             "Distance so far",
-            "km",
+            report.units,
             labels,
-            _running([slot for slot in report.slots if slot.first <= today]),
-            _running(report.slots_before),
+            _running([slot for slot in report.slots if slot.first <= today], report.units),
+            _running(report.slots_before, report.units),
             (short_name(report.dates, "these days"), short_name(report.before)),
         )
-    yield Shares("By type", [_share(kind) for kind in report.types[:_TYPES]])
+    yield Shares("By type", [_share(kind, report.units) for kind in report.types[:_TYPES]])
 
 
-def _running(slots: Sequence[Slot]) -> list[float]:
-    return [round(sum_, 3) for sum_ in accumulate(slot.kilometres for slot in slots)]
+def _running(slots: Sequence[Slot], units: Units) -> list[float]:
+    sums = accumulate(slot.kilometres for slot in slots)
+    return [round(in_units(kilometres, units), 3) for kilometres in sums]
 
 
-def _share(kind: TypeTotals) -> Share:
+def _share(kind: TypeTotals, units: Units) -> Share:
     text = f"{kind.activities:,} · {duration(kind.minutes)}"
     if kind.kilometres:
-        text += f" · {kind.kilometres:,.1f} km"
+        text += f" · {distance(kind.kilometres, units)}"
     return Share(kind.activity_type, kind.minutes or 0.1, text)
 
 
@@ -119,19 +114,35 @@ def _labels(unit: Unit, slots: Sequence[Slot]) -> list[str]:
     return [f"{slot.first:%b %y}" for slot in slots]
 
 
+def _table(report: Report, rows: Iterable[Row]) -> Table:
+    cells = _table_rows(rows, report.units)
+    return Table(_table_title(report), _columns(report.units), cells)
+
+
 def _table_title(report: Report) -> str:
     if report.totals.activities <= MOST_ROWS:
         return "Activities"
     return f"Activities, the first {MOST_ROWS:,}"
 
 
-def _table_rows(rows: Iterable[Row]) -> list[tuple[str, ...]]:
+def _columns(units: Units) -> list[Column]:
+    return [
+        Column("Date", 24),
+        Column("Activity", 28),
+        Column("Duration", 20, "right"),
+        Column(units, 18, "right"),
+        Column("Tags", 36),
+        Column("Title and notes", 52),
+    ]
+
+
+def _table_rows(rows: Iterable[Row], units: Units) -> list[tuple[str, ...]]:
     return [
         (
             f"{row.local_time.day} {row.local_time:%b %Y}",
             row.activity_type,
             f"{row.duration_minutes // 60}:{row.duration_minutes % 60:02}",
-            f"{row.distance_km:,.2f}" if row.distance_km else "",
+            f"{in_units(row.distance_km, units):,.2f}" if row.distance_km else "",
             ", ".join(row.tags)[:_LONGEST_CELL],
             " ".join(f"{row.title} {row.notes}".split())[:_LONGEST_CELL],
         )

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from activelog.base.date_ranges import DateRange
+from activelog.base.units import Habits, Units
 
 MOST_ROWS = 20_000  # of a PDF's table: some 430 pages
 
@@ -21,7 +22,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Slot:
-    """A day, a week from Monday on, or a month."""
+    """A day, a week or a month."""
 
     first: date
     activities: int = 0
@@ -53,6 +54,7 @@ class Report:
     """`slots` cover all of `dates`, `slots_before` all of `before`."""
 
     name: str  # of the person
+    units: Units  # of distances, where they are shown
     dates: DateRange
     before: DateRange
     unit: Unit
@@ -70,16 +72,16 @@ def unit_of(dates: DateRange) -> Unit:
     return "week" if dates.days <= 420 else "month"
 
 
-def fill(dates: DateRange, unit: Unit, found: Sequence[Slot]) -> list[Slot]:
+def fill(dates: DateRange, unit: Unit, habits: Habits, found: Sequence[Slot]) -> list[Slot]:
     """Every slot of these dates, also those in which nothing happened."""
     by_first = {slot.first: slot for slot in found}
-    return [by_first.get(first, Slot(first)) for first in _firsts(dates, unit)]
+    return [by_first.get(first, Slot(first)) for first in _firsts(dates, unit, habits)]
 
 
-def _firsts(dates: DateRange, unit: Unit) -> list[date]:
+def _firsts(dates: DateRange, unit: Unit, habits: Habits) -> list[date]:
     first = dates.first
     if unit == "week":
-        first -= timedelta(days=first.weekday())
+        first = habits.week_of(first)
     elif unit == "month":
         first = first.replace(day=1)
     firsts = []

@@ -4,6 +4,7 @@ from typing import Any
 
 from activelog import database
 from activelog.base.date_ranges import DateRange, Selection, range_before
+from activelog.base.units import Habits, Units, WeekStart
 from activelog.database import Conn
 from activelog.report.model import (
     MOST_ROWS,
@@ -25,15 +26,19 @@ async def read(conn: Conn, selection: Selection, dates: DateRange) -> Report:
     """`selection` says whose and which; its times are the two ranges of dates. For
     figures that agree, in one snapshot: call it in a `database.snapshot`."""
     before, unit = range_before(dates), unit_of(dates)
+    person = await database.one(conn, _SQL["person"], {"user_id": selection.user_id}, Person)
+    person = person or Person("", "km", "monday")
+    habits = Habits(person.units, person.week_start)
     return Report(
-        name=str(await database.value(conn, _SQL["person"], {"user_id": selection.user_id}) or ""),
+        name=person.name,
+        units=person.units,
         dates=dates,
         before=before,
         unit=unit,
         totals=await _totals(conn, selection, dates),
         totals_before=await _totals(conn, selection, before),
-        slots=await _slots(conn, selection, dates, unit),
-        slots_before=await _slots(conn, selection, before, unit),
+        slots=await _slots(conn, selection, dates, unit, habits),
+        slots_before=await _slots(conn, selection, before, unit, habits),
         types=await _types(conn, selection, dates),
     )
 
@@ -42,6 +47,13 @@ async def rows(conn: Conn, selection: Selection, dates: DateRange) -> list[Row]:
     """In order of time, MOST_ROWS at most."""
     params = _params(selection, dates) | {"limit": MOST_ROWS}
     return await database.many(conn, _SQL["rows"], params, Row)
+
+
+@dataclass(frozen=True)
+class Person:
+    name: str
+    units: Units
+    week_start: WeekStart
 
 
 @dataclass(frozen=True)
@@ -63,9 +75,12 @@ async def _totals(conn: Conn, selection: Selection, dates: DateRange) -> Totals:
     return found
 
 
-async def _slots(conn: Conn, selection: Selection, dates: DateRange, unit: Unit) -> list[Slot]:
-    params = _params(selection, dates) | {"unit": unit}
-    return fill(dates, unit, await database.many(conn, _SQL["slots"], params, Slot))
+async def _slots(
+    conn: Conn, selection: Selection, dates: DateRange, unit: Unit, habits: Habits
+) -> list[Slot]:
+    shift = habits.week_shift if unit == "week" else 0
+    params = _params(selection, dates) | {"unit": unit, "shift": shift}
+    return fill(dates, unit, habits, await database.many(conn, _SQL["slots"], params, Slot))
 
 
 async def _types(conn: Conn, selection: Selection, dates: DateRange) -> list[TypeTotals]:

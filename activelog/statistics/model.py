@@ -1,11 +1,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from activelog.base.units import Habits
+
+MONDAYS = Habits()
 LONGEST = {"daily": 366, "weekly": 7 * 106, "monthly": 366 * 10}  # days
 
 
@@ -51,17 +54,17 @@ class Day:
     by_type: dict[str, tuple[int, int, float]]
 
 
-def first_of(day: date, unit: str) -> date:
+def first_of(day: date, unit: str, habits: Habits = MONDAYS) -> date:
     if unit == "weekly":
-        return day - timedelta(days=day.weekday())
+        return habits.week_of(day)
     return day.replace(day=1) if unit == "monthly" else day
 
 
-def add_up(days: Iterable[Day], unit: str) -> list[Figures]:
-    """Days into days, weeks from Monday on, or months."""
+def add_up(days: Iterable[Day], unit: str, habits: Habits = MONDAYS) -> list[Figures]:
+    """Days into days, weeks or months."""
     found: dict[date, Figures] = {}
     for day in days:
-        first = first_of(day.day, unit)
+        first = first_of(day.day, unit, habits)
         sums = found.setdefault(first, Figures(first, 0, 0, 0.0, 0, {}))
         sums.activities += day.activities
         sums.minutes += day.minutes

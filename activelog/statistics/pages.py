@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from activelog import http
 from activelog.base.errors import AppError
+from activelog.base.units import Habits
 from activelog.http import pages
 from activelog.http.pages import Page, Visitor
 from activelog.services import of_request
@@ -20,20 +21,20 @@ async def page(request: Request, visitor: Visitor) -> Response:
     fields = pages.known_query(request, StatsQuery)
     unit = request.query_params.get("unit", "")
     unit = unit if unit in UNITS else "weekly"
-    services = of_request(request)
+    services, habits = of_request(request), visitor.habits
     today = visitor.clock(services.clock()).date()
     error = None
     try:
-        days = wanted_days(http.convert(fields, StatsQuery), unit, today)
+        days = wanted_days(http.convert(fields, StatsQuery), unit, today, habits)
     except AppError as refused:  # the form stays, with the usual days
         error, fields = refused, {}
-        days = wanted_days(StatsQuery(), unit, today)
-    found = await find_stats(services, visitor.id, days, unit)
+        days = wanted_days(StatsQuery(), unit, today, habits)
+    found = await find_stats(services, visitor.id, days, unit, habits)
     if not found and not fields:  # nothing lately: the latest days that have something
         last = await find_last_day(services, visitor.id)
         if last is not None:
-            days = wanted_days(StatsQuery(), unit, last)
-            found = await find_stats(services, visitor.id, days, unit)
+            days = wanted_days(StatsQuery(), unit, last, habits)
+            found = await find_stats(services, visitor.id, days, unit, habits)
     return pages.page(
         request,
         "statistics/statistics.html",
@@ -43,16 +44,18 @@ async def page(request: Request, visitor: Visitor) -> Response:
         units=UNITS,
         dates=(days[0], days[-1]),
         is_now=days[-1] >= today,
-        bars=_bars(found, days, unit),
+        bars=_bars(found, days, unit, habits),
         totals=_totals(found),
         types=_types(found),
     )
 
 
-def _bars(found: list[Figures], days: list[date], unit: str) -> list[dict[str, object]]:
+def _bars(
+    found: list[Figures], days: list[date], unit: str, habits: Habits
+) -> list[dict[str, object]]:
     """One for each day, week or month, also where nothing happened."""
     by_first = {figures.start_date: figures for figures in found}
-    firsts = dict.fromkeys(first_of(day, unit) for day in days)
+    firsts = dict.fromkeys(first_of(day, unit, habits) for day in days)
     return [
         {"label": _label(first, unit), "value": by_first[first].minutes if first in by_first else 0}
         for first in firsts

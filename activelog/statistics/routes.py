@@ -8,6 +8,7 @@ from activelog import http
 from activelog.accounts import queries as accounts
 from activelog.base.date_ranges import parse_days
 from activelog.base.errors import AppError
+from activelog.base.units import Habits
 from activelog.database import Conn, rate_limits
 from activelog.database.rate_limits import RateLimit
 from activelog.http import Endpoint
@@ -17,6 +18,7 @@ from activelog.statistics import queries
 from activelog.statistics.mails import WEEKLY
 from activelog.statistics.model import (
     LONGEST,
+    MONDAYS,
     Figures,
     Stats,
     StatsQuery,
@@ -82,10 +84,10 @@ async def _stats(request: Request, user_id: int, query: StatsQuery, unit: str) -
 
 
 async def find_stats(
-    services: Services, user_id: int, days: list[date], unit: str
+    services: Services, user_id: int, days: list[date], unit: str, habits: Habits = MONDAYS
 ) -> list[Figures]:
     async with services.pool.connection() as conn:
-        return add_up(await queries.days(conn, user_id, days), unit)
+        return add_up(await queries.days(conn, user_id, days), unit, habits)
 
 
 async def find_last_day(services: Services, user_id: int) -> date | None:
@@ -93,13 +95,13 @@ async def find_last_day(services: Services, user_id: int) -> date | None:
         return await queries.last_day(conn, user_id)
 
 
-def wanted_days(query: StatsQuery, unit: str, today: date) -> list[date]:
+def wanted_days(query: StatsQuery, unit: str, today: date, habits: Habits = MONDAYS) -> list[date]:
     """From the first day of the week or month in which the range begins to its last day."""
     usual = today - timedelta(days=_USUAL_DAYS[unit] - 1)
     end = query.end_date or today.isoformat()
     start = query.start_date or min(usual.isoformat(), end[:10])
     dates = parse_days(start, end)
-    first = first_of(dates.first, unit)
+    first = first_of(dates.first, unit, habits)
     if (dates.until - first).days > LONGEST[unit]:
         raise AppError.invalid("start_date", f"{LONGEST[unit]} days at most can be asked for")
     return [first + timedelta(days=number) for number in range((dates.until - first).days)]

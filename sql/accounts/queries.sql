@@ -46,7 +46,7 @@ SELECT id, email, password_hash, now() AS at FROM users
 WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
 
 -- name: profile
-SELECT id, email, name, zone, created_at, verified_at, delete_after FROM users
+SELECT id, email, name, zone, units, week_start, created_at, verified_at, delete_after FROM users
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
 
 -- name: zone
@@ -57,19 +57,20 @@ SELECT zone FROM users WHERE id = %(user_id)s
 SELECT (%(now)s AT TIME ZONE zone)::date FROM users WHERE id = %(user_id)s
 
 -- name: change_profile
-UPDATE users SET name = coalesce(%(name)s, name), zone = coalesce(%(zone)s, zone)
+UPDATE users SET name = coalesce(%(name)s, name), zone = coalesce(%(zone)s, zone),
+    units = coalesce(%(units)s, units), week_start = coalesce(%(week_start)s, week_start)
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
-RETURNING id, email, name, zone, created_at, verified_at, delete_after
+RETURNING id, email, name, zone, units, week_start, created_at, verified_at, delete_after
 
 -- name: delete_later
 -- Asking again does not put it off.
 UPDATE users SET delete_after = coalesce(delete_after, now() + make_interval(days => %(days)s))
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
-RETURNING id, email, name, zone, created_at, verified_at, delete_after
+RETURNING id, email, name, zone, units, week_start, created_at, verified_at, delete_after
 
 -- name: restore
 UPDATE users SET delete_after = NULL WHERE id = %(user_id)s AND verified_at IS NOT NULL
-RETURNING id, email, name, zone, created_at, verified_at, delete_after
+RETURNING id, email, name, zone, units, week_start, created_at, verified_at, delete_after
 
 -- name: request_reset
 -- And the job that looks whose address it is.

@@ -33,7 +33,7 @@ WHERE s.user_id = %(user_id)s AND s.started_at > now() - make_interval(hours => 
 ORDER BY s.started_at DESC LIMIT 100
 
 -- name: visitor
-SELECT id, name, email, is_admin, zone, delete_after FROM users
+SELECT id, name, email, is_admin, zone, units, week_start, delete_after FROM users
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
 
 -- name: is_admin

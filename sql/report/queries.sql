@@ -15,8 +15,8 @@ WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 
 -- name: slots
--- By day, week or month, those without an activity left out.
-SELECT date_trunc(%(unit)s, local_time)::date AS first,
+-- By day, week or month, those without an activity left out. Weeks begin %(shift)s days before Monday.
+SELECT date_trunc(%(unit)s, local_time + make_interval(days => %(shift)s))::date - %(shift)s AS first,
        count(*)::integer AS activities,
        sum(duration_minutes)::bigint AS minutes,
        sum(distance_km)::double precision AS kilometres
@@ -52,7 +52,7 @@ WHERE user_id = %(user_id)s AND deleted_at IS NULL
 ORDER BY local_time, id LIMIT %(limit)s
 
 -- name: person
-SELECT name FROM users WHERE id = %(user_id)s
+SELECT name, units, week_start FROM users WHERE id = %(user_id)s
 
 -- name: photos
 SELECT p.object_key, a.activity_type, a.local_time
