@@ -23,31 +23,75 @@ from activelog.services import of_request
 from activelog.storage import ObjectMissing
 
 _PAGE = 30
+_TYPES = ("running", "ride", "walk", "hike", "swim", "yoga", "strength")
 _CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0, "title": ""}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
+    return await _list(request, visitor)
+
+
+async def _list(
+    request: Request, visitor: Visitor, form: Form | None = None, error: AppError | None = None
+) -> Response:
+    """With a form that was refused, and why."""
+    services = of_request(request)
     fields = pages.known_query(request, ListQuery)
     query = http.convert(fields | {"limit": _PAGE}, ListQuery)
     asked = structs.replace(query, **_days(fields, visitor))
-    found = await routes.find_page(of_request(request), visitor.id, asked)
-    now = visitor.clock(of_request(request).clock())
-    return pages.page(request, "activities/activities.html", found=found, query=query, now=now)
+    found = await routes.find_page(services, visitor.id, asked)
+    async with services.pool.connection() as conn:
+        types = await queries.recent_types(conn, visitor.id)
+    return pages.page(
+        request,
+        "activities/activities.html",
+        status=error.status if error else 200,
+        found=found,
+        query=query,
+        now=visitor.clock(services.clock()),
+        types=_suggested(types),
+        form=form,
+        **pages.wrong(error),
+    )
 
 
 async def create(request: Request, visitor: Visitor, form: Form) -> Response:
-    fields = _fields(form, ZoneInfo(visitor.zone))
-    await routes.create(request, visitor.id, http.convert(fields, NewActivity))
+    try:
+        fields = _fields(form, ZoneInfo(visitor.zone))
+        await _spell_type(request, visitor, fields)
+        await routes.create(request, visitor.id, http.convert(fields, NewActivity))
+    except AppError as error:
+        return await _list(request, visitor, form, error)
     return pages.back(request, "/activities", "Logged. Well done!")
 
 
 async def show(request: Request, visitor: Visitor, activity_id: int) -> Response:
+    return await _show(request, visitor, activity_id)
+
+
+async def _show(
+    request: Request,
+    visitor: Visitor,
+    activity_id: int,
+    form: Form | None = None,
+    error: AppError | None = None,
+) -> Response:
     async with of_request(request).pool.connection() as conn:
         activity = await queries.get(conn, activity_id, visitor.id)
         if activity is None:
             raise AppError.not_found("activity")
         pictures = await queries.photos(conn, activity_id, visitor.id)
-    return pages.page(request, "activities/activity.html", activity=activity, photos=pictures)
+        types = await queries.recent_types(conn, visitor.id)
+    return pages.page(
+        request,
+        "activities/activity.html",
+        status=error.status if error else 200,
+        activity=activity,
+        photos=pictures,
+        types=_suggested(types),
+        form=form,
+        **pages.wrong(error),
+    )
 
 
 async def change(request: Request, visitor: Visitor, activity_id: int, form: Form) -> Response:
@@ -55,16 +99,39 @@ async def change(request: Request, visitor: Visitor, activity_id: int, form: For
         activity = await queries.get(conn, activity_id, visitor.id)
     if activity is None:
         raise AppError.not_found("activity")
-    # An empty field of the form is one that was cleared.
-    cleared = {name: value for name, value in _CLEARED.items() if form.get(name) == ""}
-    if form.get("activity_date") == _form_time(activity.local_time):
-        form.pop("activity_date")  # in the hour that clocks repeat it would be another moment
-    if form.get("distance_mi") == exact(in_units(activity.distance_km, "mi")):
-        form.pop("distance_mi")  # miles with three places are not exactly these metres
-    fields = _fields(form, _place(activity, visitor))
-    change = http.convert(cleared | fields, Change)
-    await routes.change(request, visitor.id, activity_id, change)
+    try:
+        fields = _changed_fields(form, activity, visitor)
+        await _spell_type(request, visitor, fields)
+        await routes.change(request, visitor.id, activity_id, http.convert(fields, Change))
+    except AppError as error:
+        return await _show(request, visitor, activity_id, form, error)
     return pages.back(request, f"/activities/{activity_id}", "Saved.")
+
+
+def _changed_fields(form: Form, activity: Activity, visitor: Visitor) -> dict[str, Any]:
+    said = dict(form)
+    # An empty field of the form is one that was cleared.
+    cleared = {name: value for name, value in _CLEARED.items() if said.get(name) == ""}
+    if said.get("activity_date") == _form_time(activity.local_time):
+        said.pop("activity_date")  # in the hour that clocks repeat it would be another moment
+    if said.get("distance_mi") == exact(in_units(activity.distance_km, "mi")):
+        said.pop("distance_mi")  # miles with three places are not exactly these metres
+    return cleared | _fields(said, _place(activity, visitor))
+
+
+async def _spell_type(request: Request, visitor: Visitor, fields: dict[str, Any]) -> None:
+    """`Run` and `run` are one type, as this person, or else everybody, writes it."""
+    said = str(fields.get("activity_type", "")).strip()
+    async with of_request(request).pool.connection() as conn:
+        types = _suggested(await queries.recent_types(conn, visitor.id))
+    spelling = {one.casefold(): one for one in reversed(types)}
+    if said.casefold() in spelling:
+        fields["activity_type"] = spelling[said.casefold()]
+
+
+def _suggested(types: list[str]) -> list[str]:
+    """The person's own first."""
+    return [*types, *(one for one in _TYPES if one not in types)]
 
 
 async def delete(request: Request, visitor: Visitor, activity_id: int) -> Response:

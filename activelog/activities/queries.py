@@ -68,3 +68,8 @@ async def photo_key(conn: Conn, photo_id: UUID, user_id: int) -> str | None:
 
 async def delete_photo(conn: Conn, photo_id: UUID, user_id: int) -> None:
     await database.execute(conn, _SQL["delete_photo"], {"id": photo_id, "user_id": user_id})
+
+
+async def recent_types(conn: Conn, user_id: int) -> list[str]:
+    cursor = await conn.execute(_SQL["recent_types"], {"user_id": user_id})
+    return [name for (name,) in await cursor.fetchall()]

@@ -6,6 +6,7 @@ it with every POST, and no script can change it), so another site cannot send on
 name. What went wrong or well is told on the next page, by a cookie that is read once.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ FLASH = "activelog_flash"
 Handler = Callable[..., Awaitable[Response]]
 Form = dict[str, str]
 
+_FIELD_NAME = re.compile(r"\W")  # of `tags[0]`: what stands before it
 _SQL = database.queries("http")
 
 
@@ -169,6 +171,14 @@ def page(request: Request, template: str, *, status: int = 200, **data: Any) -> 
         _set(request, response, FLASH, "", seconds=0)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def wrong(error: AppError | None) -> dict[str, Any]:
+    """What a page with a refused form shows: the error, or at each field what is wrong with it."""
+    if error is None:
+        return {}
+    by_field = {_FIELD_NAME.split(name)[0]: text for name, text in error.details.items()}
+    return {"wrong": by_field, "error": None if by_field else error}
 
 
 def known_query(request: Request, kind: type[msgspec.Struct]) -> dict[str, str]:

@@ -89,3 +89,10 @@ WHERE p.id = %(id)s AND p.user_id = %(user_id)s AND a.deleted_at IS NULL
 
 -- name: delete_photo
 DELETE FROM photos WHERE id = %(id)s AND user_id = %(user_id)s
+
+-- name: recent_types
+-- Of somebody's last five hundred activities, the most frequent first.
+SELECT activity_type FROM (
+    SELECT activity_type FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL
+    ORDER BY activity_date DESC, id DESC LIMIT 500) AS recent
+GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 30

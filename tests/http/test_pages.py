@@ -182,3 +182,37 @@ async def test_locally_without_a_relay_the_link_is_shown(with_settings: Any) -> 
                 )
                 assert page.status_code == 200, page.text
                 assert ("/verify-email?token=" in page.text) == is_shown
+
+
+async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    form = {"activity_type": "run", "duration_minutes": "-5", "tags": "x" * 60, "notes": "Uphill",
+            "activity_date": "2024-01-15T06:30:00", "distance_km": "7.5"}  # fmt: skip
+    activity = await ada.log()
+    for path in ("/activities", f"/activities/{activity['id']}"):
+        for wrong, name in (({"duration_minutes": "-5"}, "duration_minutes"), ({}, "tags")):
+            answer = await world.http.post(
+                path, data=form | {"duration_minutes": "9"} | wrong, headers=ours
+            )
+            assert answer.status_code == 400
+            assert f'id="wrong-{name}"' in answer.text
+            assert "Uphill" in answer.text
+            assert "7.5" in answer.text
+            assert "[0]" not in answer.text
+    assert await world.value("SELECT count(*) FROM activities") == 1
+
+
+async def test_a_type_has_one_spelling(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    await ada.log(activity_type="Trail")
+    for typed in ("RUNNING", "Running ", "trail", "Парк"):
+        form = {"activity_type": typed, "duration_minutes": "9",
+                "activity_date": "2024-01-15T06:30:00"}  # fmt: skip
+        await world.http.post("/activities", data=form, headers=ours)
+    types = await world.rows("SELECT activity_type FROM activities ORDER BY id")
+    assert [name for (name,) in types] == ["Trail", "running", "running", "Trail", "Парк"]
+    page = (await world.http.get("/activities")).text
+    assert "<option>Парк</option>" in page
+    assert "<option>swim</option>" in page

@@ -53,7 +53,10 @@ for (const field of document.querySelectorAll("[data-zone]")) {
 }
 
 document.addEventListener("submit", (event) => {  // also of forms that come later
-  const question = event.target.dataset.confirm;
+  const when = event.target.querySelector("[data-not-future]");
+  const isToCome = when && when.value !== when.defaultValue && new Date(when.value) > Date.now();
+  const question = event.target.dataset.confirm
+    || (isToCome && "That is in the future. Log it all the same?");
   if (question && !confirm(question)) event.preventDefault();
 });
 
