@@ -2,9 +2,9 @@
 and mails; what happens at start and stop; errors."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -35,7 +35,7 @@ from activelog.friends import mails as friends_mails
 from activelog.friends import pages as friends_pages
 from activelog.friends import queries as friends_queries
 from activelog.friends import routes as friends_routes
-from activelog.http import files, openapi, pages, templating
+from activelog.http import files, openapi, pages, samples, templating
 from activelog.http.access_log import AccessLog
 from activelog.imports import pages as imports_pages
 from activelog.imports import routes as imports_routes
@@ -162,7 +162,20 @@ async def _docs(request: Request) -> Response:
 
 @cache
 def _docs_page(base_url: str) -> Response:
-    return templating.page("http/docs.html", document=_document(base_url))
+    document = _document(base_url)
+    return templating.page(
+        "http/docs.html",
+        document=document,
+        tags=list(dict.fromkeys(_tags(document))),
+        curl=partial(samples.curl, document),
+        answer=partial(samples.answer, document),
+    )
+
+
+def _tags(document: dict[str, Any]) -> Iterator[str]:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            yield operation["tags"][0]
 
 
 @cache

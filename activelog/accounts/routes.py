@@ -38,14 +38,14 @@ from activelog.services import Services, of_request
 # From one place few, from all together more: it takes many places to keep somebody else out.
 # Addresses are counted by the mailbox that they lead to.
 REGISTER_PER_MAILBOX_AND_HOST = RateLimit("register:mailbox-host", 3, 3600)
-REGISTER_PER_MAILBOX = RateLimit("register:mailbox", 5, 3600)
+REGISTER_PER_MAILBOX = RateLimit("register:mailbox", 5, 3600, is_told=False)
 REGISTER_PER_HOST = RateLimit("register:host", 60, 3600)
-RESEND = RateLimit("resend", 3, 3600)
+RESEND = RateLimit("resend", 3, 3600, is_told=False)
 SIGN_IN_PER_EMAIL_AND_HOST = RateLimit("sign-in:email-host", 10, 900)
-SIGN_IN_PER_EMAIL_AND_NETWORK = RateLimit("sign-in:email-network", 30, 900)
-SIGN_IN_PER_EMAIL = RateLimit("sign-in:email", 200, 900)
+SIGN_IN_PER_EMAIL_AND_NETWORK = RateLimit("sign-in:email-network", 30, 900, is_told=False)
+SIGN_IN_PER_EMAIL = RateLimit("sign-in:email", 200, 900, is_told=False)
 SIGN_IN_PER_HOST = RateLimit("sign-in:host", 100, 900)
-RESET_PER_EMAIL = RateLimit("reset:email", 3, 3600)
+RESET_PER_EMAIL = RateLimit("reset:email", 3, 3600, is_told=False)
 RESET_PER_HOST = RateLimit("reset:host", 60, 3600)
 DELETIONS = RateLimit("delete-account", 5, 24 * 3600)
 GRACE_DAYS = 30
@@ -307,7 +307,7 @@ def _registration(services: Services, token: str) -> int:
 
 async def take_stranger(services: Services, conn: Conn) -> None:
     """Counts a mail to an address that nobody verified, of all that there are together."""
-    limit = RateLimit("register:all", services.settings.registrations_per_hour, 3600)
+    limit = RateLimit("register:all", services.settings.registrations_per_hour, 3600, False)
     await rate_limits.take(conn, limit, "all")
 
 

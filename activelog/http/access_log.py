@@ -1,6 +1,7 @@
 """One line for each request, without the query string, which may hold a token or a signature; and
 its time for Prometheus, by route and not by path, of which there are as many as ids. Each request
-has an id, the proxy's or client's where one is sent, which the answer repeats."""
+has an id, the proxy's or client's where one is sent, which the answer repeats. What it
+took of a rate limit is told by headers."""
 
 import logging
 import re
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from activelog.base import logs
+from activelog.database import rate_limits
 
 REGISTRY = CollectorRegistry()
 SECONDS = Histogram(
@@ -44,6 +46,7 @@ class AccessLog:
         began, status = time.perf_counter(), 0
         request_id = _request_id(scope)
         logs.bind(request_id=request_id)
+        taken = rate_limits.watch()
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -52,6 +55,7 @@ class AccessLog:
                 message["headers"] = [
                     *message["headers"],
                     *self._headers,
+                    *rate_limits.headers(taken),
                     (_HEADER.lower().encode(), request_id.encode()),
                 ]
             await send(message)

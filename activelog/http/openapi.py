@@ -136,6 +136,11 @@ def _error(status: int, schema_of: dict[Any, Any]) -> dict[str, Any]:
         answer["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}
         }
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        answer["headers"] |= {
+            "RateLimit-Policy": {"schema": _TEXT, "description": "the limits: q in w seconds"},
+            "RateLimit": {"schema": _TEXT, "description": "r are left, for t seconds"},
+        }
     return answer
 
 

@@ -41,3 +41,28 @@ async def test_what_is_given_back_does_not_count(world: World) -> None:
         await rate_limits.give_back(conn, [(TWICE, "ada"), (TWICE, "nobody")])
     await take(world)
     await refused(world)
+
+
+async def test_answers_tell_what_is_left_of_ones_own_limits(world: World) -> None:
+    ada = await world.user()
+    for left in (49, 48):
+        answer = await ada.post("/api/v1/friends/requests", json={"email": "x@example.com"})
+        assert answer.headers["RateLimit-Policy"] == '"friend-request";q=50;w=86400'
+        assert answer.headers["RateLimit"].startswith(f'"friend-request";r={left};t=8')
+    await world.rows("UPDATE limits SET hits = 50")
+    refused = await ada.post("/api/v1/friends/requests", json={"email": "x@example.com"})
+    assert refused.status_code == 429
+    assert '";r=0;t=' in refused.headers["RateLimit"]
+    assert "RateLimit" not in (await ada.get("/api/v1/activities")).headers
+
+
+async def test_what_others_use_up_is_not_told(world: World) -> None:
+    """Or anybody could learn who signs in, asks for a new password or registers elsewhere."""
+    body = {"email": "ada@example.com"}
+    answer = await world.http.post("/api/v1/auth/forgot-password", json=body)
+    assert answer.headers["RateLimit-Policy"] == '"reset:host";q=60;w=3600'
+    answer = await world.http.post("/api/v1/auth/login", json=body | {"password": "wrong"})
+    told = answer.headers["RateLimit"]
+    assert '"sign-in:host"' in told
+    assert '"sign-in:email"' not in told
+    assert '"sign-in:email-network"' not in told

@@ -1,4 +1,7 @@
+import html
 import json
+import re
+import shlex
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -236,3 +239,19 @@ async def test_an_upload_of_another_kind_is_refused_by_its_beginning(world: Worl
     answer = await ada.post("/api/v1/activities/import", content=film())
     assert answer.status_code == 400
     assert taken < 5
+
+
+async def test_the_page_of_the_api_has_a_line_for_the_shell_of_each_request(world: World) -> None:
+    page = html.unescape((await world.http.get("/docs")).text)
+    lines = re.findall(r"<pre>(curl .*?)</pre>", page, re.DOTALL)
+    document = (await world.http.get("/openapi.json")).json()
+    tagged = [one for path in document["paths"].values() for one in path.values()]
+    assert len(lines) == len(tagged)
+    for line in lines:
+        words = shlex.split(line)
+        assert words[0] == "curl"
+        assert not any("{" in word for word in words if word.startswith("http")), line
+        if "-d" in words:
+            assert json.loads(words[words.index("-d") + 1]), line
+    assert "curl -X POST" in page
+    assert '"activity_type": "running"' in page
