@@ -15,6 +15,7 @@ from starlette.routing import Route
 from activelog.base import resources
 from activelog.base.errors import AppError
 from activelog.base.formatting import counted, duration, exact, sentence
+from activelog.base.units import distance
 
 _POLICY = "; ".join(
     [
@@ -51,6 +52,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "duration": duration,
         "counted": counted,
+        "distance": distance,
         "exact": exact,
         "program": _program,
         "sentence": sentence,

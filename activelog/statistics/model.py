@@ -1,12 +1,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from activelog.base.units import Habits
+from activelog.base.units import Habits, Units, WeekStart
 
 MONDAYS = Habits()
 LONGEST = {"daily": 366, "weekly": 7 * 106, "monthly": 366 * 10}  # days
@@ -76,3 +76,75 @@ def add_up(days: Iterable[Day], unit: str, habits: Habits = MONDAYS) -> list[Fig
             kind.minutes += minutes
             kind.kilometres = round(kind.kilometres + kilometres, 3)
     return [found[first] for first in sorted(found)]
+
+
+_Date = Annotated[date, Meta(examples=["2024-02-29"])]
+
+
+class AllTime(msgspec.Struct):
+    activities: Annotated[int, Meta(examples=[1280])]
+    minutes: Annotated[int, Meta(examples=[61240])]
+    kilometres: Annotated[float, Meta(examples=[8012.5])]
+    calories: Annotated[int, Meta(examples=[512000])]
+    days: Annotated[int, Meta(description="with an activity", examples=[970])]
+    first: Annotated[date | None, Meta(description="null: there is none")]
+
+
+class Record(msgspec.Struct):
+    kind: Annotated[Literal["longest", "farthest"], Meta(description="farthest of its type")]
+    id: Annotated[int, Meta(description="of the activity", examples=[1])]
+    activity_type: Annotated[str, Meta(examples=["running"])]
+    minutes: Annotated[int, Meta(examples=[200])]
+    kilometres: Annotated[float, Meta(examples=[42.195])]
+    day: _Date
+    title: Annotated[str, Meta(examples=["Marathon"])]
+
+
+class Streak(msgspec.Struct):
+    """Days in a row with an activity."""
+
+    kind: Annotated[Literal["longest", "current"], Meta(examples=["longest"])]
+    first: _Date
+    last: _Date
+    days: Annotated[int, Meta(examples=[12])]
+
+
+class YearFigures(msgspec.Struct):
+    activities: Annotated[int, Meta(examples=[120])]
+    minutes: Annotated[int, Meta(examples=[5400])]
+    kilometres: Annotated[float, Meta(examples=[740.5])]
+    calories: Annotated[int, Meta(examples=[52000])]
+    days: Annotated[int, Meta(description="with an activity", examples=[98])]
+
+
+class YearStats(msgspec.Struct):
+    """`before`: the year before; of one that is under way as far as it was on this day."""
+
+    year: Annotated[int, Meta(examples=[2024])]
+    figures: YearFigures
+    before: YearFigures
+    minutes_by_type: Annotated[dict[str, int], Meta(examples=[{"running": 3000}])]
+    minutes_by_month: Annotated[list[int], Meta(description="twelve")]
+    minutes_by_day: Annotated[dict[date, int], Meta(description="of days with an activity")]
+    records: list[Record]
+    streaks: list[Streak]
+    all_time: AllTime
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Whose year a link shows."""
+
+    user_id: int
+    name: str
+    zone: str
+    units: Units
+    week_start: WeekStart
+    year: int
+
+
+class YearQuery(msgspec.Struct, forbid_unknown_fields=True):
+    year: (
+        Annotated[int, Meta(ge=1900, le=2199, examples=[2024], description="this one unless said")]
+        | None
+    ) = None

@@ -1,6 +1,8 @@
 """Statistics with charts."""
 
+import secrets
 from datetime import date
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,11 +10,14 @@ from starlette.responses import Response
 from activelog import http
 from activelog.base.errors import AppError
 from activelog.base.units import Habits
+from activelog.base.zones import at_place
 from activelog.http import pages
-from activelog.http.pages import Page, Visitor
+from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
-from activelog.statistics.model import Figures, StatsQuery, first_of
-from activelog.statistics.routes import find_last_day, find_stats, wanted_days
+from activelog.statistics import queries
+from activelog.statistics.model import Figures, StatsQuery, YearQuery, YearStats, first_of
+from activelog.statistics.routes import find_last_day, find_stats, find_year, wanted_days
+from activelog.statistics.year import calendar, changes
 
 UNITS = {"daily": "by day", "weekly": "by week", "monthly": "by month"}
 
@@ -84,4 +89,71 @@ def _types(found: list[Figures]) -> list[tuple[str, int]]:
     return sorted(sums.items(), key=lambda item: -item[1])[:8]
 
 
-PAGES = [Page("GET", "/statistics", page)]
+async def year(request: Request, visitor: Visitor) -> Response:
+    services = of_request(request)
+    today = visitor.clock(services.clock()).date()
+    wanted = http.convert(pages.known_query(request, YearQuery), YearQuery).year or today.year
+    stats = await find_year(services, visitor.id, wanted, today)
+    async with services.pool.connection() as conn:
+        token = await queries.share_token(conn, visitor.id, wanted)
+    link = f"{services.settings.base_url}/shared/year?token={token}" if token else None
+    return pages.page(
+        request,
+        "statistics/year.html",
+        **_year(stats, visitor.habits, today),
+        link=link,
+        is_mine=True,
+    )
+
+
+async def shared_year(request: Request) -> Response:
+    """For whoever has the link."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        found = await queries.shared(conn, request.query_params.get("token", ""))
+    if found is None:
+        raise AppError.not_found("page")
+    today = at_place(services.clock(), found.zone).date()
+    stats = await find_year(services, found.user_id, found.year, today)
+    habits = Habits(found.units, found.week_start)
+    return pages.page(
+        request, "statistics/year.html", **_year(stats, habits, today), name=found.name
+    )
+
+
+def _year(stats: YearStats, habits: Habits, today: date) -> dict[str, Any]:
+    top = max(stats.minutes_by_month) or 1
+    return {
+        "stats": stats,
+        "calendar": calendar(stats, habits),
+        "changes": changes(stats),
+        "months": [
+            {"label": f"{date(stats.year, month, 1):%b}", "value": minutes, "share": minutes / top}
+            for month, minutes in enumerate(stats.minutes_by_month, 1)
+        ],
+        "units": habits.units,
+        "this_year": today.year,
+    }
+
+
+async def share(request: Request, visitor: Visitor, form: Form) -> Response:
+    wanted = http.convert(form, YearQuery).year or 0
+    async with of_request(request).pool.connection() as conn:
+        await queries.share(conn, visitor.id, wanted, secrets.token_urlsafe(24))
+    return pages.back(request, f"/statistics/year?year={wanted}", "Whoever has the link sees it.")
+
+
+async def unshare(request: Request, visitor: Visitor, form: Form) -> Response:
+    wanted = http.convert(form, YearQuery).year or 0
+    async with of_request(request).pool.connection() as conn:
+        await queries.unshare(conn, visitor.id, wanted)
+    return pages.back(request, f"/statistics/year?year={wanted}", "The link works no more.")
+
+
+PAGES = [
+    Page("GET", "/statistics", page),
+    Page("GET", "/statistics/year", year),
+    Page("POST", "/statistics/year/share", share),
+    Page("POST", "/statistics/year/unshare", unshare),
+    Page("GET", "/shared/year", shared_year, needs="nobody"),
+]

@@ -11,7 +11,7 @@ from activelog import database
 from activelog.base import logs
 from activelog.base.date_ranges import range_before
 from activelog.database import Conn
-from activelog.statistics.model import Day
+from activelog.statistics.model import AllTime, Day, Record, Shared, Streak
 from activelog.statistics.week import TypeOfDay, WeekOf
 
 _SQL = database.queries("statistics")
@@ -154,3 +154,37 @@ async def last_day(conn: Conn, user_id: int) -> date | None:
     """Of a person's activities."""
     found: date | None = await database.value(conn, _SQL["last_day"], {"user_id": user_id})
     return found
+
+
+async def all_time(conn: Conn, user_id: int) -> AllTime:
+    found = await database.one(conn, _SQL["all_time"], {"user_id": user_id}, AllTime)
+    assert found is not None
+    return found
+
+
+async def records(conn: Conn, user_id: int) -> list[Record]:
+    return await database.many(conn, _SQL["records"], {"user_id": user_id}, Record)
+
+
+async def streaks(conn: Conn, user_id: int, today: date) -> list[Streak]:
+    params = {"user_id": user_id, "today": today}
+    return await database.many(conn, _SQL["streaks"], params, Streak)
+
+
+async def share(conn: Conn, user_id: int, year: int, token: str) -> None:
+    params = {"user_id": user_id, "year": year, "token": token}
+    await database.execute(conn, _SQL["share"], params)
+
+
+async def share_token(conn: Conn, user_id: int, year: int) -> str | None:
+    params = {"user_id": user_id, "year": year}
+    found: str | None = await database.value(conn, _SQL["share_token"], params)
+    return found
+
+
+async def unshare(conn: Conn, user_id: int, year: int) -> None:
+    await database.execute(conn, _SQL["unshare"], {"user_id": user_id, "year": year})
+
+
+async def shared(conn: Conn, token: str) -> Shared | None:
+    return await database.one(conn, _SQL["shared"], {"token": token}, Shared)

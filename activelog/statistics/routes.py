@@ -4,7 +4,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import http
+from activelog import database, http
 from activelog.accounts import queries as accounts
 from activelog.base.date_ranges import parse_days
 from activelog.base.errors import AppError
@@ -23,9 +23,12 @@ from activelog.statistics.model import (
     Stats,
     StatsQuery,
     WeeklyAccepted,
+    YearQuery,
+    YearStats,
     add_up,
     first_of,
 )
+from activelog.statistics.year import read as read_year
 
 DELAY = timedelta(minutes=5)
 REQUESTS = RateLimit("weekly-summary", 5, 24 * 3600)
@@ -45,6 +48,20 @@ async def weekly(request: Request, user_id: int, query: StatsQuery) -> Response:
 async def monthly(request: Request, user_id: int, query: StatsQuery) -> Response:
     """Figures by month, of the last year unless said; ten years at most."""
     return await _stats(request, user_id, query, "monthly")
+
+
+async def year(request: Request, user_id: int, query: YearQuery) -> Response:
+    """A year at a glance: figures beside those of the year before, by type, month and day; records
+    and totals of all time."""
+    services = of_request(request)
+    async with services.pool.connection() as conn:
+        today = await accounts.local_day(conn, user_id, services.clock())
+    return http.json(await find_year(services, user_id, query.year or today.year, today))
+
+
+async def find_year(services: Services, user_id: int, wanted: int, today: date) -> YearStats:
+    async with database.snapshot(services.pool) as conn:
+        return await read_year(conn, user_id, wanted, today)
 
 
 async def request_weekly(request: Request, user_id: int) -> Response:
@@ -113,4 +130,5 @@ ENDPOINTS = [
     Endpoint("GET", "/api/v1/stats/daily", daily, {200: Stats}),
     Endpoint("GET", "/api/v1/stats/weekly", weekly, {200: Stats}),
     Endpoint("GET", "/api/v1/stats/monthly", monthly, {200: Stats}),
+    Endpoint("GET", "/api/v1/stats/year", year, {200: YearStats}),
 ]  # fmt: skip

@@ -158,3 +158,51 @@ WITH mail AS (
 )
 SELECT open_ticket_later(
     %(id)s, %(user_id)s, 'weekly summary', %(task)s, %(queue)s, %(args)s, %(at)s)
+
+-- name: all_time
+SELECT count(*)::integer AS activities, coalesce(sum(duration_minutes), 0)::bigint AS minutes,
+       coalesce(sum(distance_km), 0)::double precision AS kilometres,
+       coalesce(sum(calories), 0)::bigint AS calories,
+       count(DISTINCT local_time::date)::integer AS days, min(local_time)::date AS first
+FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL
+
+-- name: records
+-- Of all time: the farthest and the longest activity, and the farthest of each of the usual types.
+WITH mine AS (
+    SELECT id, activity_type, duration_minutes AS minutes, distance_km AS kilometres,
+           local_time::date AS day, title
+    FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL
+),
+types AS (SELECT activity_type FROM mine GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 3)
+(SELECT 'longest' AS kind, mine.* FROM mine WHERE minutes > 0 ORDER BY minutes DESC, id LIMIT 1)
+UNION ALL
+(SELECT DISTINCT ON (activity_type) 'farthest', mine.* FROM mine JOIN types USING (activity_type)
+ WHERE kilometres > 0 ORDER BY activity_type, kilometres DESC, mine.id)
+
+-- name: streaks
+-- Days in a row with an activity: the most there were, and those that reach to yesterday or today.
+WITH islands AS (
+    SELECT day, day - (row_number() OVER (ORDER BY day))::integer AS island FROM (
+        SELECT DISTINCT local_time::date AS day FROM activities
+        WHERE user_id = %(user_id)s AND deleted_at IS NULL AND local_time < %(today)s::date + 1) AS days
+),
+streaks AS (
+    SELECT min(day) AS first, max(day) AS last, count(*)::integer AS days FROM islands GROUP BY island
+)
+(SELECT 'longest' AS kind, streaks.* FROM streaks ORDER BY days DESC, last DESC LIMIT 1)
+UNION ALL
+(SELECT 'current', streaks.* FROM streaks WHERE last >= %(today)s::date - 1)
+
+-- name: share
+INSERT INTO year_shares (user_id, year, token) VALUES (%(user_id)s, %(year)s, %(token)s)
+ON CONFLICT DO NOTHING
+
+-- name: share_token
+SELECT token FROM year_shares WHERE user_id = %(user_id)s AND year = %(year)s
+
+-- name: unshare
+DELETE FROM year_shares WHERE user_id = %(user_id)s AND year = %(year)s
+
+-- name: shared
+SELECT u.id AS user_id, u.name, u.zone, u.units, u.week_start, s.year
+FROM year_shares s JOIN users u ON u.id = s.user_id WHERE s.token = %(token)s

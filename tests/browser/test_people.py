@@ -119,6 +119,8 @@ def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Pa
     expect(page.get_by_role("img", name="Minutes by month, at most")).to_be_visible()
     expect(page.locator(".chart rect").last).to_be_visible()
     photograph(page, "statistics")
+    page.goto("/statistics/year?year=2024")
+    photograph(page, "year")
 
     page.goto("/exports")
     photograph(page, "exports-empty")

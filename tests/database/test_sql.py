@@ -92,7 +92,7 @@ OWNERS = {
     "activities": "activities photos activity_followers",
     "imports": "imports import_columns",
     "exports": "exports export_counts",
-    "statistics": "daily_stats stale_days stats_progress",
+    "statistics": "daily_stats stale_days stats_progress year_shares",
     "monthly_reports": "reports",
     "friends": "friendships friend_requests friend_asks blocks notifications",
     "operations": """audit failure_counts failures_noted job_counts job_count_progress job_words
