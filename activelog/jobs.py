@@ -19,6 +19,7 @@ from activelog.queue import App
 from activelog.retention import tasks as retention
 from activelog.services import Services, make_services
 from activelog.statistics import tasks as statistics
+from activelog.webhooks import tasks as webhooks
 
 FEATURES = (
     accounts,
@@ -29,6 +30,7 @@ FEATURES = (
     operations,
     retention,
     statistics,
+    webhooks,
 )
 
 

@@ -52,6 +52,9 @@ from activelog.statistics import pages as statistics_pages
 from activelog.statistics import routes as statistics_routes
 from activelog.storage import StorageError
 from activelog.tickets import routes as tickets_routes
+from activelog.webhooks import mails as webhooks_mails
+from activelog.webhooks import pages as webhooks_pages
+from activelog.webhooks import routes as webhooks_routes
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ ENDPOINTS = [
     *stream.ENDPOINTS,
     *tickets_routes.ENDPOINTS,
     *statistics_routes.ENDPOINTS,
+    *webhooks_routes.ENDPOINTS,
     *monthly_reports_routes.ENDPOINTS,
     *friends_routes.ENDPOINTS,
     *operations_api.ENDPOINTS,
@@ -86,6 +90,7 @@ PAGES = [
     *friends_pages.PAGES,
     *monthly_reports_pages.PAGES,
     *statistics_pages.PAGES,
+    *webhooks_pages.PAGES,
     *operations_pages.PAGES,
     *mail_preview.PAGES,
 ]
@@ -101,6 +106,7 @@ MAILS = (
     *friends_mails.MAILS,
     *monthly_reports_mails.MAILS,
     *statistics_mails.MAILS,
+    *webhooks_mails.MAILS,
 )
 
 

@@ -96,6 +96,7 @@ class Settings:
     weekly_active_days: int = 28
     weekly_spread_minutes: int = 60
     weekly_local: bool = False
+    webhooks_private: bool = False
     json_logs: bool = False
     registrations_per_hour: int = 2000
     quotas: Quotas = Quotas()
@@ -147,6 +148,7 @@ class Settings:
                 environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", cls.weekly_spread_minutes
             ),
             weekly_local=_yes(environ, "ACTIVELOG_WEEKLY_LOCAL"),
+            webhooks_private=_yes(environ, "ACTIVELOG_WEBHOOKS_PRIVATE"),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
             registrations_per_hour=_count(

@@ -20,7 +20,8 @@ Row = TypeVar("Row")
 # The folders of sql/, as the packages of the same names stand on each other, the lowest first.
 PARTS = (
     "queue", "schedules", "database", "http", "mail", "tickets", "accounts", "activities", "report",
-    "imports", "exports", "statistics", "monthly_reports", "friends", "retention", "operations",
+    "imports", "exports", "statistics", "monthly_reports", "friends", "webhooks", "retention",
+    "operations",
 )  # fmt: skip
 
 _NAME = re.compile(rb"^-- name: (\w+)$", re.MULTILINE)

@@ -95,6 +95,7 @@ OWNERS = {
     "statistics": "daily_stats stale_days stats_progress year_shares",
     "monthly_reports": "reports",
     "friends": "friendships friend_requests friend_asks blocks notifications",
+    "webhooks": "webhooks webhook_deliveries",
     "operations": """audit failure_counts failures_noted job_counts job_count_progress job_words
         queue_depths""",
 }

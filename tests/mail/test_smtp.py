@@ -85,16 +85,21 @@ class Counting(Controller):
 
 @pytest.fixture(scope="session")
 def certificate() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="activelog-tls-") as folder:
+        make_certificate(Path(folder))
+        yield Path(folder)
+
+
+def make_certificate(folder: Path) -> None:
+    """Of localhost: key.pem and cert.pem."""
     if shutil.which("openssl") is None:
         missing("openssl")
-    with tempfile.TemporaryDirectory(prefix="activelog-tls-") as folder:
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-             "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        yield Path(folder)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
 
 
 @asynccontextmanager

@@ -1,0 +1,144 @@
+"""One signed request to somebody's address, and to no address inside of our network: the name is
+looked up once, and the connection goes to what was found and checked."""
+
+import base64
+import hmac
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from activelog.base.errors import AppError, JobError
+
+_PATIENCE = 10.0  # seconds for all of it
+_PREFIX = "whsec_"
+
+
+class NotDelivered(JobError):
+    """`is_gone`: the address says that nobody is there any more (410)."""
+
+    def __init__(self, message: str, *, is_gone: bool = False) -> None:
+        super().__init__(message)
+        self.is_gone = is_gone
+
+
+@dataclass(frozen=True)
+class Signed:
+    """As Standard Webhooks have it."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+def clean_url(url: str) -> str:
+    """Raises AppError for one that we do not post to."""
+    parts = _split(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise AppError.invalid("url", "must be an https address")
+    if parts.username or parts.password or parts.fragment or not url.isascii():
+        raise AppError.invalid("url", "must have no user, no password and no fragment")
+    return url
+
+
+def secret_of(secret: str, webhook_id: object) -> str:
+    """Of a webhook: what its owner checks signatures with."""
+    key = hmac.digest(secret.encode(), f"activelog webhook {webhook_id}".encode(), "sha256")
+    return _PREFIX + base64.b64encode(key).decode()
+
+
+def sign(secret: str, message_id: str, body: bytes, now: float) -> Signed:
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    moment = str(int(now))
+    text = f"{message_id}.{moment}.".encode() + body
+    signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+    return Signed(
+        body,
+        {
+            "Content-Type": "application/json",
+            "User-Agent": "ActiveLog webhooks",
+            "webhook-id": message_id,
+            "webhook-timestamp": moment,
+            "webhook-signature": f"v1,{signature}",
+        },
+    )
+
+
+def post(url: str, signed: Signed, *, may_be_private: bool) -> str:
+    """The status; blocks for ten seconds at most. Raises NotDelivered for anything but a 2xx: a
+    redirect may lead inside, so it is none of the answers that we follow."""
+    parts = _split(url)
+    host, port = parts.hostname or "", parts.port or 443
+    until = time.monotonic() + _PATIENCE
+    try:
+        address = _address_of(host, port, may_be_private=may_be_private)
+        with _Connection(host, port, address, until) as connection:
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("POST", path, signed.body, signed.headers)
+            connection.sock.settimeout(max(0.1, until - time.monotonic()))
+            status = connection.getresponse().status
+    except ssl.SSLCertVerificationError:
+        raise NotDelivered("its certificate is not valid") from None
+    except TimeoutError:
+        raise NotDelivered(f"no answer within {_PATIENCE:g} s") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise NotDelivered(f"no connection: {type(error).__name__}") from None
+    if not 200 <= status < 300:
+        raise NotDelivered(f"it answered {status}", is_gone=status == 410)
+    return str(status)
+
+
+class _Connection(http.client.HTTPSConnection):
+    """To an address that was looked up before; the certificate is checked against the name."""
+
+    def __init__(self, host: str, port: int, address: str, until: float) -> None:
+        super().__init__(host, port)
+        self._to, self._until = address, until
+
+    def connect(self) -> None:
+        left = max(0.1, self._until - time.monotonic())
+        plain = socket.create_connection((self._to, self.port), left)
+        self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+
+    def __enter__(self) -> "_Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _address_of(host: str, port: int, *, may_be_private: bool) -> str:
+    """The first one, if all of them are public."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise NotDelivered("its name leads nowhere") from None
+    addresses = [str(one[4][0]) for one in found]
+    if not may_be_private and not all(map(_is_public, addresses)):
+        raise NotDelivered("its name leads to a private address")
+    return addresses[0]
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or _inside(address) or address
+    return address.is_global and not address.is_multicast
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that one of NAT64 or 6to4 leads to."""
+    if address in ipaddress.ip_network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise AppError.invalid("url", "is no address") from None
+    return parts
