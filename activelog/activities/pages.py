@@ -16,13 +16,14 @@ from activelog.activities import photos, queries, routes
 from activelog.activities.model import Activity, Change, ListQuery, NewActivity
 from activelog.base.errors import AppError
 from activelog.base.formatting import exact
-from activelog.base.units import in_kilometres, in_units
+from activelog.base.units import in_kilometres, in_units, pace, speed
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
 from activelog.storage import ObjectMissing
 
 _PAGE = 30
+_ON_FOOT = {"running", "run", "walk", "walking", "hike", "hiking", "trail run", "trail"}
 _TYPES = ("running", "ride", "walk", "hike", "swim", "yoga", "strength")
 _CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0, "title": ""}
 
@@ -87,6 +88,7 @@ async def _show(
         "activities/activity.html",
         status=error.status if error else 200,
         activity=activity,
+        pace=_pace(activity, visitor),
         photos=pictures,
         types=_suggested(types),
         form=form,
@@ -194,10 +196,30 @@ def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
         fields.pop("distance_mi", None)
         fields["distance_km"] = _kilometres(miles)
     tags = str(fields.pop("tags", "")).split(",")
+    if ":" in str(fields.get("duration_minutes", "")):
+        fields["duration_minutes"] = _minutes(fields["duration_minutes"])
     fields["tags"] = [tag for text in tags if (tag := text.strip())]
     fields.setdefault("notes", "")
     fields.setdefault("title", "")
     return fields
+
+
+def _minutes(text: str) -> int:
+    """Of `1:30`, hours and minutes."""
+    hours, _, minutes = text.strip().partition(":")
+    if not (hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60):
+        raise AppError.invalid(
+            "duration_minutes", "must be minutes, or hours like 1:30"
+        )
+    return int(hours) * 60 + int(minutes)
+
+
+def _pace(activity: Activity, visitor: Visitor) -> str:
+    """Of those on foot a pace, of others a speed; of the moving time where it is known."""
+    minutes = activity.moving_minutes or activity.duration_minutes
+    on_foot = activity.activity_type.casefold() in _ON_FOOT
+    tell = pace if on_foot else speed
+    return tell(activity.distance_km, minutes, visitor.units)
 
 
 def _kilometres(miles: str) -> float:

@@ -38,3 +38,19 @@ def in_kilometres(distance: float, units: Units) -> float:
 def distance(kilometres: float, units: Units, digits: int = 1) -> str:
     """`7.5 km`, `4.7 mi`."""
     return f"{in_units(kilometres, units):,.{digits}f} {units}"
+
+
+def pace(kilometres: float, minutes: float, units: Units) -> str:
+    """`6:00 min/km`; "" where nothing went anywhere."""
+    if not kilometres or not minutes:
+        return ""
+    seconds = round(minutes * 60 / in_units(kilometres, units))
+    return f"{seconds // 60}:{seconds % 60:02} min/{units}"
+
+
+def speed(kilometres: float, minutes: float, units: Units) -> str:
+    """`20.4 km/h`, `12.7 mph`."""
+    if not kilometres or not minutes:
+        return ""
+    unit = "km/h" if units == "km" else "mph"
+    return f"{in_units(kilometres, units) / minutes * 60:,.1f} {unit}"

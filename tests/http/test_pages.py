@@ -216,3 +216,20 @@ async def test_a_type_has_one_spelling(world: World) -> None:
     page = (await world.http.get("/activities")).text
     assert "<option>Парк</option>" in page
     assert "<option>swim</option>" in page
+
+
+async def test_hours_and_minutes_may_be_typed_and_paces_are_shown(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    for kind, typed, shown in (("run", "1:30", "6:00 min/km"), ("ride", "90", "10.0 km/h")):
+        form = {"activity_type": kind, "duration_minutes": typed, "distance_km": "15",
+                "activity_date": "2024-01-15T06:30:00"}  # fmt: skip
+        await world.http.post("/activities", data=form, headers=ours)
+        found = await world.value("SELECT max(id) FROM activities WHERE duration_minutes = 90")
+        assert shown in (await world.http.get(f"/activities/{found}")).text
+    for typed in ("1:75", "1:", ":5", "a:b"):
+        form = {"activity_type": "run", "duration_minutes": typed,
+                "activity_date": "2024-01-15T06:30:00"}  # fmt: skip
+        refused = await world.http.post("/activities", data=form, headers=ours)
+        assert (refused.status_code, "like 1:30" in refused.text) == (400, True)
+    assert await world.value("SELECT count(*) FROM activities") == 2
