@@ -49,7 +49,7 @@ class Services:
 
 def make_services(settings: Settings, pool: Pool) -> Services:
     batch = Batcher(pool)
-    templates = Templates(settings.templates, settings.base_url)
+    templates = Templates(settings.templates, settings.base_url, settings.support)
     return Services(
         pool=pool,
         settings=settings,

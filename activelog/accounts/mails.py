@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from activelog import http
 from activelog.accounts import queries
 from activelog.base import auth
 from activelog.database import Conn
+from activelog.http.programs import program, roughly
 from activelog.mail import Claim, Content, MailKind
 from activelog.services import Services
 
@@ -41,6 +43,26 @@ def _link(
     return content
 
 
+async def _reset(services: Services, claim: Claim) -> Content:
+    reset_id = UUID(claim.dedup_key)
+    async with services.pool.connection() as conn:
+        found = await queries.open_reset(conn, reset_id)
+    if found is None:
+        return None
+    place = found.asked_from or "an unknown place"
+    return {"token": reset_token(services, reset_id), "at": found.at, "place": place}
+
+
+async def _sign_in(services: Services, claim: Claim) -> Content:
+    at = datetime.fromisoformat(claim.dedup_key)
+    async with services.pool.connection() as conn:
+        sessions = await http.open_sessions(conn, claim.user_id)
+    found = next((one for one in sessions if one.started_at == at), None)
+    if found is None:  # it is over
+        return None
+    return {"at": at, "program": program(found.agent), "place": roughly(found.host)}
+
+
 async def _at(services: Services, claim: Claim) -> Content:
     return {"at": datetime.fromisoformat(claim.dedup_key)}
 
@@ -48,7 +70,13 @@ async def _at(services: Services, claim: Claim) -> Content:
 _LINK = {"token": "x" * 43}
 _MOMENT = {"at": datetime(2024, 1, 22, 14, 30, tzinfo=UTC)}
 
-WELCOME = MailKind("welcome", "activelog.accounts.welcome", "critical")
+_REGISTERED = "because this address was registered at ActiveLog"
+WELCOME = MailKind(
+    "welcome",
+    "activelog.accounts.welcome",
+    "critical",
+    reason=_REGISTERED,
+)
 VERIFICATION = MailKind(
     "verification",
     "activelog.accounts.verification",
@@ -57,17 +85,24 @@ VERIFICATION = MailKind(
     content=_link(queries.verification_is_open, verification_token),
     fixture=_LINK,
     cap=20,
+    reason=_REGISTERED,
 )
 # Sent by the task of the verification that it stands in for; the key is a day.
-ALREADY_REGISTERED = MailKind("already_registered", VERIFICATION.task, VERIFICATION.queue)
+ALREADY_REGISTERED = MailKind(
+    "already_registered",
+    VERIFICATION.task,
+    VERIFICATION.queue,
+    reason=_REGISTERED,
+)
 PASSWORD_RESET = MailKind(
     "password_reset",
     "activelog.accounts.password_reset",
     "critical",
     key="reset_id",
-    content=_link(queries.reset_is_open, reset_token),
-    fixture=_LINK,
+    content=_reset,
+    fixture=_LINK | _MOMENT | {"place": "the address 203.0.113.x"},
     cap=20,
+    reason="because somebody asked for a new password for your account",
 )
 PASSWORD_CHANGED = MailKind(
     "password_changed",
@@ -77,6 +112,7 @@ PASSWORD_CHANGED = MailKind(
     content=_at,
     fixture=_MOMENT,
     cap=20,
+    reason="because how you sign in changes",
 )
 ADDRESS_CHANGE = MailKind(  # to the new address
     "address_change",
@@ -86,6 +122,7 @@ ADDRESS_CHANGE = MailKind(  # to the new address
     content=_link(queries.address_change_is_open, address_token),
     fixture=_LINK,
     cap=20,
+    reason="because how you sign in changes",
 )
 ADDRESS_CHANGED = MailKind(  # to the old one
     "address_changed",
@@ -95,6 +132,7 @@ ADDRESS_CHANGED = MailKind(  # to the old one
     content=_at,
     fixture=_MOMENT,
     cap=20,
+    reason="because how you sign in changes",
 )
 DELETION = MailKind(
     "account_deletion",
@@ -104,6 +142,18 @@ DELETION = MailKind(
     content=_at,
     fixture=_MOMENT,
     cap=10,
+    reason="because your account is to be deleted",
+)
+
+NEW_SIGN_IN = MailKind(
+    "new_sign_in",
+    "activelog.accounts.new_sign_in",
+    "critical",
+    key="dedup_key",
+    content=_sign_in,
+    fixture=_MOMENT | {"program": "Firefox on Windows", "place": "the address 203.0.113.x"},
+    cap=5,
+    reason="because a new device signed in to your account",
 )
 
 MAILS = (
@@ -115,6 +165,7 @@ MAILS = (
     ADDRESS_CHANGE,
     ADDRESS_CHANGED,
     DELETION,
+    NEW_SIGN_IN,
 )
 
 
@@ -127,8 +178,8 @@ async def write_verification(services: Services, conn: Conn, user_id: int) -> st
     return token
 
 
-async def request_reset(services: Services, conn: Conn, email: str) -> None:
+async def request_reset(services: Services, conn: Conn, email: str, host: str) -> None:
     """Of an address that may have no account: whoever asks learns nothing of that."""
     reset_id = uuid4()
     token_hash = auth.hash_token(reset_token(services, reset_id))
-    await queries.request_reset(conn, PASSWORD_RESET, reset_id, email, token_hash)
+    await queries.request_reset(conn, PASSWORD_RESET, reset_id, email, token_hash, roughly(host))

@@ -149,6 +149,14 @@ class Credentials:
 
 
 @dataclass(frozen=True)
+class OpenReset:
+    """A request for a new password."""
+
+    at: datetime
+    asked_from: str | None
+
+
+@dataclass(frozen=True)
 class ChangedAddress:
     user_id: int
     old_email: str

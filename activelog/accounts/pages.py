@@ -71,6 +71,7 @@ async def sign_in_form(request: Request) -> Response:
 
 async def sign_in(request: Request, form: Form) -> Response:
     wanted = pages.local_path(form.pop("next", "/activities"))
+    pages.name_device(request)
     try:
         token, _ = await routes.authenticate(request, http.convert(form, SignIn))
     except AppError as error:
@@ -187,6 +188,7 @@ async def change(request: Request, visitor: Visitor, form: Form) -> Response:
 async def change_password(request: Request, visitor: Visitor, form: Form) -> Response:
     wanted = http.convert(form, ChangePassword)
     await changes.change_password(request, visitor.id, wanted)
+    pages.name_device(request)
     token, _ = await routes.authenticate(request, SignIn(visitor.email, wanted.password))
     return pages.sign_in(request, token, "/account")
 

@@ -5,7 +5,14 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from activelog import database
-from activelog.accounts.model import ChangedAddress, ChangeProfile, Credentials, Pending, Profile
+from activelog.accounts.model import (
+    ChangedAddress,
+    ChangeProfile,
+    Credentials,
+    OpenReset,
+    Pending,
+    Profile,
+)
 from activelog.base import logs
 from activelog.database import Conn
 from activelog.mail import MailKind
@@ -49,13 +56,14 @@ async def verification_token_is_open(conn: Conn, token_hash: str) -> bool:
 
 
 async def request_reset(
-    conn: Conn, kind: MailKind, reset_id: UUID, email: str, token_hash: str
+    conn: Conn, kind: MailKind, reset_id: UUID, email: str, token_hash: str, asked_from: str
 ) -> None:
     """Of an address that may have no account: the job that mails the link looks for its owner."""
     params = {
         "id": reset_id,
         "email": email,
         "token_hash": token_hash,
+        "asked_from": asked_from,
         "queue": kind.queue,
         "task": kind.task,
         "args": Jsonb({kind.key: str(reset_id), **logs.origin()}),
@@ -80,8 +88,8 @@ async def signed_in_from(conn: Conn, email: str, host: str) -> bool:
     return bool(await database.value(conn, _SQL["signed_in_from"], params))
 
 
-async def reset_is_open(conn: Conn, reset_id: UUID) -> bool:
-    return bool(await database.value(conn, _SQL["reset_is_open"], {"id": reset_id}))
+async def open_reset(conn: Conn, reset_id: UUID) -> OpenReset | None:
+    return await database.one(conn, _SQL["open_reset"], {"id": reset_id}, OpenReset)
 
 
 async def reset_token_is_open(conn: Conn, token_hash: str) -> bool:

@@ -129,7 +129,9 @@ async def authenticate(request: Request, body: SignIn) -> tuple[str, datetime]:
         raise AppError("unauthorized", message, 401)
     async with services.pool.connection() as conn:
         await rate_limits.give_back(conn, guesses)
-        await http.begin_session(conn, request, found.id, found.at)
+        is_new = await http.begin_session(conn, request, found.id, found.at)
+        if is_new:
+            await services.outbox.write(conn, mails.NEW_SIGN_IN, found.id, found.at.isoformat())
     return auth.make_token(services.settings.secret, "session", str(found.id), found.at)
 
 
@@ -158,7 +160,7 @@ async def forgot_password(request: Request, body: ForgotPassword) -> Response:
     async with database.transaction(services.pool) as conn:
         await rate_limits.take(conn, RESET_PER_HOST, http.client_host(request))
         await rate_limits.take(conn, RESET_PER_EMAIL, mailbox(email))
-        await mails.request_reset(services, conn, email)
+        await mails.request_reset(services, conn, email, http.client_host(request))
     return http.json(Done("if the address has an account, a link is on its way"), 202)
 
 

@@ -7,6 +7,7 @@ from activelog.accounts.mails import (
     ADDRESS_CHANGED,
     ALREADY_REGISTERED,
     DELETION,
+    NEW_SIGN_IN,
     PASSWORD_CHANGED,
     PASSWORD_RESET,
     VERIFICATION,
@@ -18,7 +19,8 @@ from activelog.services import of_job
 
 blueprint = Blueprint()
 
-mail.add_mail_jobs(blueprint, WELCOME, PASSWORD_CHANGED, ADDRESS_CHANGE, ADDRESS_CHANGED, DELETION)
+_CHANGES = (PASSWORD_CHANGED, ADDRESS_CHANGE, ADDRESS_CHANGED, DELETION, NEW_SIGN_IN)
+mail.add_mail_jobs(blueprint, WELCOME, *_CHANGES)
 
 
 @blueprint.job(PASSWORD_RESET.task, queue=PASSWORD_RESET.queue, timeout=TIMEOUT, retry=PATIENT)

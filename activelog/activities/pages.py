@@ -208,9 +208,7 @@ def _minutes(text: str) -> int:
     """Of `1:30`, hours and minutes."""
     hours, _, minutes = text.strip().partition(":")
     if not (hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60):
-        raise AppError.invalid(
-            "duration_minutes", "must be minutes, or hours like 1:30"
-        )
+        raise AppError.invalid("duration_minutes", "must be minutes, or hours like 1:30")
     return int(hours) * 60 + int(minutes)
 
 

@@ -1,5 +1,6 @@
 """Every setting, read once from the environment. Nothing else reads it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parseaddr
@@ -97,6 +98,7 @@ class Settings:
     weekly_spread_minutes: int = 60
     weekly_local: bool = False
     webhooks_private: bool = False
+    support: str = ""  # an address or a page, at the foot of mails
     json_logs: bool = False
     registrations_per_hour: int = 2000
     quotas: Quotas = Quotas()
@@ -148,6 +150,7 @@ class Settings:
                 environ, "ACTIVELOG_WEEKLY_SPREAD_MINUTES", cls.weekly_spread_minutes
             ),
             weekly_local=_yes(environ, "ACTIVELOG_WEEKLY_LOCAL"),
+            support=_support(environ),
             webhooks_private=_yes(environ, "ACTIVELOG_WEBHOOKS_PRIVATE"),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
@@ -157,6 +160,13 @@ class Settings:
             quotas=Quotas.from_env(environ),
             metrics_token=environ.get("ACTIVELOG_METRICS_TOKEN") or None,
         )
+
+
+def _support(environ: Mapping[str, str]) -> str:
+    support = environ.get("ACTIVELOG_SUPPORT", "").strip()
+    if support and not re.fullmatch(r"https?://\S+|[^@\s<>]+@[^@\s<>]+", support):
+        raise SettingsError("ACTIVELOG_SUPPORT must be a mail address or the address of a page")
+    return support
 
 
 def _yes(environ: Mapping[str, str], name: str) -> bool:

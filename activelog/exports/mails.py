@@ -76,6 +76,7 @@ READY = MailKind(
     },
     list="export_ready",
     cap=20,
+    reason="because you asked for an export",
 )
 FAILED = MailKind(  # written by a trigger, since a job may kill its workers
     "export_failed",
@@ -85,6 +86,7 @@ FAILED = MailKind(  # written by a trigger, since a job may kill its workers
     content=_failed,
     fixture={"format": "PDF", "reason": "failed to generate export: the disk is full"},
     cap=20,
+    reason="because you asked for an export",
 )
 
 MAILS = (READY, FAILED)

@@ -37,6 +37,7 @@ REQUEST = MailKind(
     fixture={"names": ["Grace Hopper", "שרה כהן", "陈小姐"], "total": 25},
     list="friend_request",
     cap=10,
+    reason="because mails about friend requests are switched on in your account",
 )
 ACTIVITY = MailKind(
     "friend_activity",
@@ -54,6 +55,7 @@ ACTIVITY = MailKind(
     },
     list="friend_activity",
     cap=5,
+    reason="because mails about friends are switched on in your account",
 )
 
 MAILS = (REQUEST, ACTIVITY)

@@ -35,6 +35,7 @@ from activelog.http.cursors import cut, decode_cursor, encode_cursor
 from activelog.http.endpoint import Endpoint, parameters_of, typed_route
 from activelog.http.idempotency import KEY_LENGTH, is_replay, once
 from activelog.http.sessions import (
+    DEVICE_COOKIE,
     SESSION_COOKIE,
     Open,
     ask_for_endings,
@@ -48,6 +49,7 @@ from activelog.http.sessions import (
 )
 
 __all__ = [
+    "DEVICE_COOKIE",
     "KEY_LENGTH",
     "SESSION_COOKIE",
     "ApiToken",

@@ -7,6 +7,7 @@ name. What went wrong or well is told on the next page, by a cookie that is read
 """
 
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ from activelog.http import templating
 from activelog.services import of_request
 
 FLASH = "activelog_flash"
+_DEVICE_SECONDS = 365 * 86400
 
 Handler = Callable[..., Awaitable[Response]]
 Form = dict[str, str]
@@ -208,7 +210,15 @@ def back(
 def sign_in(request: Request, token: str, path: str) -> Response:
     response = RedirectResponse(path, 303)
     _set(request, response, http.SESSION_COOKIE, token, seconds=auth.SESSION_HOURS * 3600)
+    if device := getattr(request.state, "device", None):
+        _set(request, response, http.DEVICE_COOKIE, device, seconds=_DEVICE_SECONDS)
     return response
+
+
+def name_device(request: Request) -> None:
+    """Before a browser signs in for the first time, so that it is known again by a cookie."""
+    if http.DEVICE_COOKIE not in request.cookies:
+        request.state.device = secrets.token_urlsafe(16)
 
 
 def sign_out(request: Request) -> Response:

@@ -8,6 +8,7 @@ this process ends at once, in the others within that second.
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Literal
 
 from starlette.requests import Request
@@ -18,10 +19,11 @@ from activelog.base.endings import SessionId
 from activelog.base.errors import AppError
 from activelog.database import Conn
 from activelog.http.api_tokens import Scope, is_api_token, user_of_token
-from activelog.http.clients import client_agent, client_host
+from activelog.http.clients import client_agent, client_host, client_network
 from activelog.services import Services, of_request
 
 SESSION_COOKIE = "activelog_session"
+DEVICE_COOKIE = "activelog_device"
 
 _SQL = database.queries("http")
 _ASKED_EVERY = 1.0  # seconds
@@ -63,9 +65,23 @@ async def cookie_session(request: Request) -> SessionId | None:
         return None
 
 
-async def begin_session(conn: Conn, request: Request, user_id: int, at: datetime) -> None:
-    params = {"user_id": user_id, "started_at": at, "host": client_host(request)}
-    await database.execute(conn, _SQL["begin"], params | {"agent": client_agent(request)})
+async def begin_session(conn: Conn, request: Request, user_id: int, at: datetime) -> bool:
+    """Whether its device is new to somebody who has signed in before."""
+    params = {
+        "user_id": user_id,
+        "started_at": at,
+        "host": client_host(request),
+        "agent": client_agent(request),
+        "device": _device(request),
+    }
+    return bool(await database.value(conn, _SQL["begin"], params))
+
+
+def _device(request: Request) -> str:
+    """A browser is known again by its cookie, another program by its name and network."""
+    known = request.cookies.get(DEVICE_COOKIE) or getattr(request.state, "device", None)
+    said = known or f"{client_agent(request)} {client_network(request)}"
+    return sha256(said.encode()).hexdigest()[:32]
 
 
 async def end_session(services: Services, session: SessionId) -> None:

@@ -16,6 +16,7 @@ from activelog.base import resources
 from activelog.base.errors import AppError
 from activelog.base.formatting import counted, duration, exact, sentence
 from activelog.base.units import distance
+from activelog.http.programs import program
 
 _POLICY = "; ".join(
     [
@@ -54,7 +55,7 @@ def _environment() -> jinja2.Environment:
         "counted": counted,
         "distance": distance,
         "exact": exact,
-        "program": _program,
+        "program": program,
         "sentence": sentence,
         "ago": _ago,
         "moment": _moment,
@@ -101,19 +102,6 @@ def _label_every(bars: int) -> int:
         if every and bars % every == 0:
             return every
     return max(1, -(-bars // 8))
-
-
-_PROGRAMS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl", "python", "Go-http")
-_SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Mac OS", "Linux")
-_KNOWN_AS = {"Edg": "Edge", "OPR": "Opera", "python": "Python", "Go-http": "Go"}
-
-
-def _program(agent: str) -> str:
-    """`Firefox on Windows`, of what a browser says it is."""
-    name = next((one for one in _PROGRAMS if one in agent), None)
-    system = next((one for one in _SYSTEMS if one in agent), None)
-    shown = _KNOWN_AS.get(name or "", name) or agent[:40] or "an unknown program"
-    return f"{shown} on {system}" if name and system else shown
 
 
 def _moment(at: datetime | None) -> str:

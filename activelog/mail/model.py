@@ -42,7 +42,8 @@ class MailKind:
     deduplication key); without it there is one for ever. `content(services, claim)` reads what the
     mail tells, once it is sure that the mail is wanted. `fixture` is made-up content, for the
     preview and the templates' tests. `list` is what a person can unsubscribe from (None: not at
-    all), `cap` how many of them one person gets within a day.
+    all), `cap` how many of them one person gets within a day. `reason` completes "You get this
+    mail …", at its foot.
     """
 
     name: str
@@ -53,6 +54,7 @@ class MailKind:
     fixture: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     list: str | None = None
     cap: int | None = None
+    reason: str = "because of your ActiveLog account"
 
 
 @dataclass(frozen=True)

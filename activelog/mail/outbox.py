@@ -112,7 +112,12 @@ class Outbox:
 
     def _compose(self, kind: MailKind, claim: Claim, content: Mapping[str, Any]) -> Message:
         url = unsubscribe_url(self.settings, claim.user_id, kind)
-        shared = {"name": claim.name, "units": claim.units, "unsubscribe_url": url}
+        shared = {
+            "name": claim.name,
+            "units": claim.units,
+            "reason": kind.reason,
+            "unsubscribe_url": url,
+        }
         texts = self.templates.render(kind.name, {**shared, **content})
         recipient = Recipient(claim.name, claim.email)
         mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)

@@ -22,11 +22,12 @@ class Templates:
     that win over ours and are read again when they change. One that is broken is reported, and
     ours is used."""
 
-    def __init__(self, override: Path | None, base_url: str) -> None:
+    def __init__(self, override: Path | None, base_url: str, support: str = "") -> None:
         ours = resources.folder("templates") / "mail"
-        self._ours = _environment([ours], base_url, auto_reload=False)
+        shared = {"base_url": base_url, "support": support}
+        self._ours = _environment([ours], shared, auto_reload=False)
         self._first = (
-            _environment([override, ours], base_url, auto_reload=True) if override else self._ours
+            _environment([override, ours], shared, auto_reload=True) if override else self._ours
         )
 
     def render(self, kind: str, data: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -65,7 +66,9 @@ class _Folders(jinja2.FileSystemLoader):
         return super().load(environment, name, dict(globals or {}))
 
 
-def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> jinja2.Environment:
+def _environment(
+    folders: list[Path], shared: Mapping[str, str], *, auto_reload: bool
+) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=_Folders(folders),
         autoescape=jinja2.select_autoescape(["html"]),
@@ -74,8 +77,9 @@ def _environment(folders: list[Path], base_url: str, *, auto_reload: bool) -> ji
         lstrip_blocks=True,
         auto_reload=auto_reload,  # costs a look at each file for each mail
     )
-    environment.globals["base_url"] = base_url
-    environment.globals["units"] = "km"  # unless whoever gets the mail likes others
+    # Unless the mail says others.
+    defaults = {"units": "km", "reason": "because of your ActiveLog account"}
+    environment.globals |= defaults | dict(shared)
     environment.filters |= {"counted": counted, "distance": distance, "duration": duration}
     return environment
 
@@ -94,7 +98,8 @@ def _render(
         line = _line_in_template(error)
         raise Permanent(f"template {kind}/{part}{line}: {error}") from error
     subject, text, html = texts
-    return " ".join(subject.split()), text, html
+    foot = environment.get_template("foot.txt").render(data)
+    return " ".join(subject.split()), text.rstrip() + "\n" + foot, html
 
 
 def _line_in_template(error: Exception) -> str:

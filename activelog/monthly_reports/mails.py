@@ -29,6 +29,7 @@ READY = MailKind(
         "url": "https://activelog.example/link?token=" + "x" * 43,
     },
     list="monthly_report",
+    reason="because monthly reports are switched on in your account",
 )
 
 MAILS = (READY,)

@@ -45,7 +45,7 @@ async def show(request: Request, visitor: Visitor, kind: str) -> Response:
 
 def texts(services: Services, kind: MailKind) -> tuple[str, str, str]:
     """Subject, text and HTML of a mail with its made-up content."""
-    shared = {"name": "Ada Lovelace", "unsubscribe_url": _url(kind)}
+    shared = {"name": "Ada Lovelace", "reason": kind.reason, "unsubscribe_url": _url(kind)}
     return services.outbox.templates.render(kind.name, shared | dict(kind.fixture))
 
 

@@ -67,8 +67,9 @@ WEEKLY = MailKind(
     content=_on_sunday,
     fixture=_fixture(),
     list="weekly_summary",
+    reason="because weekly summaries are switched on in your account",
 )
 # Who asks for it gets it, whatever their settings say of Sundays.
-ASKED_FOR = replace(WEEKLY, content=_asked_for, list=None)
+ASKED_FOR = replace(WEEKLY, content=_asked_for, list=None, reason="because you asked for it")
 
 MAILS = (WEEKLY,)

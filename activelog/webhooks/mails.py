@@ -20,6 +20,7 @@ DISABLED = MailKind(
     content=_disabled,
     fixture={"url": "https://example.com/activelog"},
     cap=10,
+    reason="because you have a webhook",
 )
 
 MAILS = (DISABLED,)

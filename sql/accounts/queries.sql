@@ -75,8 +75,8 @@ RETURNING id, email, name, zone, units, week_start, created_at, verified_at, del
 -- name: request_reset
 -- And the job that looks whose address it is.
 WITH request AS (
-    INSERT INTO password_resets (id, email, token_hash, expires_at)
-    VALUES (%(id)s, %(email)s, %(token_hash)s, now() + interval '1 hour')
+    INSERT INTO password_resets (id, email, token_hash, expires_at, asked_from)
+    VALUES (%(id)s, %(email)s, %(token_hash)s, now() + interval '1 hour', %(asked_from)s)
 )
 SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
     %(queue)s, %(task)s, 0, NULL, NULL, %(args)s, NULL)::procrastinate_job_to_defer_v1])
@@ -96,8 +96,9 @@ SELECT EXISTS (SELECT FROM sessions s JOIN users u ON u.id = s.user_id
                WHERE lower(u.email) = lower(%(email)s::text COLLATE "C") AND u.verified_at IS NOT NULL
                  AND s.host = %(host)s AND s.started_at > now() - interval '90 days')
 
--- name: reset_is_open
-SELECT true FROM password_resets WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
+-- name: open_reset
+SELECT expires_at - interval '1 hour' AS at, asked_from FROM password_resets
+WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
 
 -- name: reset_token_is_open
 SELECT true FROM password_resets

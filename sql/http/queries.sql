@@ -19,8 +19,14 @@ WHERE at > greatest(now() - make_interval(hours => %(hours)s),
 ORDER BY at
 
 -- name: begin
-INSERT INTO sessions (user_id, started_at, host, agent)
-VALUES (%(user_id)s, %(started_at)s, %(host)s, %(agent)s) ON CONFLICT DO NOTHING
+-- Whether its device is new. (Not of those who sign in for the first time, nor of sessions from before
+-- devices were known.)
+WITH begun AS (
+    INSERT INTO sessions (user_id, started_at, host, agent, device)
+    VALUES (%(user_id)s, %(started_at)s, %(host)s, %(agent)s, %(device)s) ON CONFLICT DO NOTHING
+)
+SELECT count(*) > 0 AND NOT bool_or(device = %(device)s)
+FROM sessions WHERE user_id = %(user_id)s AND device IS NOT NULL
 
 -- name: end
 INSERT INTO session_endings (user_id, started_at) VALUES (%(user_id)s, %(started_at)s)

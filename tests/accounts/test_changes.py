@@ -1,6 +1,7 @@
 """Another password, another address: by whom, and who is told."""
 
 import re
+from typing import Any
 
 import httpx
 
@@ -103,3 +104,67 @@ async def test_by_page(world: World) -> None:
     done = await world.http.post("/confirm-email", data={"token": token}, headers=ours)
     assert "is changed" in done.text
     assert await world.value("SELECT email FROM users WHERE id = %s", ada) == NEW
+
+
+async def sign_in_with(world: World, agent: str, host: str = "203.0.113.7") -> None:
+    transport = httpx.ASGITransport(world.app, client=(host, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as own:
+        body = {"email": "ada@example.com", "password": PASSWORD}
+        answer = await own.post("/api/v1/auth/login", json=body, headers={"User-Agent": agent})
+        assert answer.status_code == 200
+
+
+async def test_a_new_device_is_told_of_once(world: World) -> None:
+    await registered(world)
+    for _ in range(2):
+        assert (await world.sign_in(ADA, PASSWORD)).status_code == 200
+    await world.work()
+    before = len(world.mails(ADA))
+    for _ in range(2):
+        await sign_in_with(world, "Mozilla/5.0 (Windows NT 10.0) Firefox/150.0", "198.51.100.9")
+    await world.work()
+    [mail] = world.mails(ADA)[before:]
+    assert mail["Subject"] == "Somebody signed in to your account on a new device"
+    text = mail.get_body(("plain",)).get_content()
+    assert "Firefox on Windows" in text
+    assert "198.51.100.x" in text
+    assert "198.51.100.9" not in text
+    assert "You get this mail because a new device signed in" in text
+
+
+async def test_a_browser_is_known_by_its_cookie_wherever_it_is(world: World) -> None:
+    await registered(world)
+    await world.sign_in(ADA, PASSWORD)
+    await world.work()
+    before = len(world.mails(ADA))
+    form = {"email": ADA, "password": PASSWORD}
+    ours = {"Origin": world.settings.base_url, "User-Agent": "Firefox on Linux"}
+    for _ in range(2):
+        answer = await world.http.post("/sign-in", data=form, headers=ours)
+        assert answer.status_code == 303
+        ours["User-Agent"] = "Firefox on Linux, a newer one"
+    assert "activelog_device" in world.http.cookies
+    await world.work()
+    assert len(world.mails(ADA)) == before + 1
+
+
+async def test_a_reset_says_when_and_roughly_from_where_it_was_asked(world: World) -> None:
+    ada = await world.user()
+    await world.http.post("/api/v1/auth/forgot-password", json={"email": ada.address})
+    await world.work()
+    [mail] = world.mails(ada.address)
+    for part in ("plain", "html"):
+        text = mail.get_body((part,)).get_content()
+        assert "203.0.113.x" in text
+        assert " UTC" in text
+
+
+async def test_mails_say_where_to_ask(with_settings: Any) -> None:
+    async with with_settings(support="help@example.com") as world:
+        await world.register("ada@example.com")
+        await world.work()
+        for mail in world.mails("ada@example.com"):
+            text = mail.get_body(("plain",)).get_content()
+            assert "because this address was registered" in text
+            assert "Questions: help@example.com" in text
+            assert "mailto:help@example.com" in mail.get_body(("html",)).get_content()
