@@ -77,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="look whether everything is there")
     doctor.set_defaults(run=_doctor)
 
+    bounces = commands.add_parser("bounces", help="take in a mail that came back, or a mailbox")
+    bounces.add_argument("--mailbox", metavar="maildir:/PATH|imaps://…", help="or standard input")
+    bounces.set_defaults(run=_bounces)
+
     admin = commands.add_parser("admin", help="let somebody see and steer all jobs")
     admin.add_argument("email")
     admin.add_argument("--revoke", action="store_true", help="no more")
@@ -164,6 +168,15 @@ async def _print_diagnosis() -> int:
         print(f"{'✓' if is_good else '✗'} {line}")
         all_good = all_good and is_good
     return 0 if all_good else 1
+
+
+def _bounces(arguments: argparse.Namespace) -> None:
+    from activelog.base.settings import Settings
+    from activelog.operations import bounces
+
+    settings = Settings.from_env(os.environ)
+    for line in asyncio.run(bounces.run(settings, arguments.mailbox)):
+        print(line)
 
 
 def _admin(arguments: argparse.Namespace) -> None:

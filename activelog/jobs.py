@@ -49,6 +49,8 @@ def make_app(settings: Settings) -> App:
     )
     for feature in FEATURES:
         app.add(feature.blueprint)
+    if settings.bounces_mailbox is not None:
+        app.periodic(cron="*/5 * * * *")(app.tasks[operations.read_bounces.name])
     return app
 
 

@@ -98,6 +98,8 @@ class Settings:
     weekly_spread_minutes: int = 60
     weekly_local: bool = False
     webhooks_private: bool = False
+    bounces: str | None = None  # an address that mails come back to, each with its own +suffix
+    bounces_mailbox: str | None = field(default=None, repr=False)  # where they lie
     support: str = ""  # an address or a page, at the foot of mails
     json_logs: bool = False
     registrations_per_hour: int = 2000
@@ -151,6 +153,8 @@ class Settings:
             ),
             weekly_local=_yes(environ, "ACTIVELOG_WEEKLY_LOCAL"),
             support=_support(environ),
+            bounces=_bounces(environ),
+            bounces_mailbox=environ.get("ACTIVELOG_BOUNCES_MAILBOX") or None,
             webhooks_private=_yes(environ, "ACTIVELOG_WEBHOOKS_PRIVATE"),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
@@ -160,6 +164,16 @@ class Settings:
             quotas=Quotas.from_env(environ),
             metrics_token=environ.get("ACTIVELOG_METRICS_TOKEN") or None,
         )
+
+
+def _bounces(environ: Mapping[str, str]) -> str | None:
+    address = environ.get("ACTIVELOG_BOUNCES", "").strip()
+    if address and not re.fullmatch(r"[\w.-]{1,30}@[\w.-]+", address, re.ASCII):
+        raise SettingsError(
+            "ACTIVELOG_BOUNCES must be an address like bounces@example.com, of whose mailbox also"
+            " bounces+anything@example.com is one"
+        )
+    return address or None
 
 
 def _support(environ: Mapping[str, str]) -> str:

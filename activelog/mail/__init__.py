@@ -14,6 +14,7 @@ from its list, have had enough of the kind today, or have an address that a rela
 Then three templates become a message, and the message goes to a relay or into a folder.
 """
 
+from activelog.mail.bounces import take_bounce
 from activelog.mail.jobs import add_mail_jobs
 from activelog.mail.message import Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import LISTS, Claim, Content, MailKind
@@ -40,5 +41,6 @@ __all__ = [
     "make_message_id",
     "preferences",
     "set_preferences",
+    "take_bounce",
     "unsuppress",
 ]

@@ -54,10 +54,11 @@ def compose(
     message_id: str,
     content: tuple[str, str, str],
     headers: Mapping[str, str] | None = None,
+    return_path: str | None = None,
 ) -> Message:
     """multipart/alternative of a subject, a text and HTML. The Message-ID is the caller's, so that
-    a retry repeats it. `headers` are ASCII and go out as they are. Raises Permanent for what could
-    end a header early."""
+    a retry repeats it; bounces go to `return_path`, or to the sender. `headers` are ASCII and go
+    out as they are. Raises Permanent for what could end a header early."""
     subject, text, html = content
     name, sender = _sender(mail_from)
     boundary = f"=_{sha256(message_id.encode()).hexdigest()[:24]}"
@@ -81,7 +82,12 @@ def compose(
     ascii_html = html.encode("ascii", "xmlcharrefreplace").decode()
     parts = [_part("plain", text), _part("html", ascii_html)]
     body = b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts)
-    return Message(message_id, sender, recipient.email, head + b"\r\n" + body + mark + b"--\r\n")
+    return Message(
+        message_id,
+        return_path or sender,
+        recipient.email,
+        head + b"\r\n" + body + mark + b"--\r\n",
+    )
 
 
 def _part(subtype: str, text: str) -> bytes:

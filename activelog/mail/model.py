@@ -1,8 +1,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from activelog.base.units import Units
+
+BounceKind = Literal["hard", "full", "soft", "refused", "complaint", "reply"]
 
 # What people can decide about, by list, with what their settings page calls it.
 LISTS = {
@@ -76,3 +78,24 @@ class Outcome:
     state: str
     answer: str
     size: int | None = None
+
+
+@dataclass(frozen=True)
+class Bounce:
+    """`mail_id` is by the return path, `message_id` by the quoted mail; None and "" where there is
+    none. A `reply` is one of a person, or of their machine, and no bounce."""
+
+    kind: BounceKind
+    said: str
+    mail_id: int | None
+    message_id: str
+
+
+@dataclass(frozen=True)
+class Bounced:
+    """The mail that came back."""
+
+    id: int
+    kind: str
+    user_id: int
+    address: str

@@ -12,6 +12,7 @@ from activelog.base.settings import Settings
 from activelog.database import Conn, Pool
 from activelog.database.batching import Batcher
 from activelog.mail import queries
+from activelog.mail.bounces import return_path
 from activelog.mail.message import Message, Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import Claim, MailKind, MailWanted, Outcome
 from activelog.mail.relay import Mailer, MailRefused
@@ -121,7 +122,14 @@ class Outbox:
         texts = self.templates.render(kind.name, {**shared, **content})
         recipient = Recipient(claim.name, claim.email)
         mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)
-        return compose(mail_from, recipient, claim.message_id, texts, headers)
+        back = self._return_path(claim.id)
+        return compose(mail_from, recipient, claim.message_id, texts, headers, back)
+
+    def _return_path(self, mail_id: int) -> str | None:
+        """Of this mail alone, so that a bounce tells which one it is."""
+        if self.settings.bounces is None:
+            return None
+        return return_path(self.settings.secret, self.settings.bounces, mail_id)
 
     async def _await_turn(self, kind: MailKind, claim: Claim) -> None:
         """Under the rate limit that all workers share. Raises Postponed, until its turn, when that

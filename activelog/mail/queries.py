@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from activelog import database
 from activelog.base import logs
 from activelog.database import Conn
-from activelog.mail.model import LISTS, Claim, MailKind, MailWanted, Outcome
+from activelog.mail.model import LISTS, Bounce, Bounced, Claim, MailKind, MailWanted, Outcome
 
 _SQL = database.queries("mail")
 
@@ -85,6 +85,17 @@ async def unclaim(conn: Conn, mail_id: int) -> None:
 
 async def suppress(conn: Conn, address: str, answer: str) -> None:
     await database.execute(conn, _SQL["suppress"], {"address": address, "answer": answer})
+
+
+async def note_bounce(conn: Conn, bounce: Bounce) -> Bounced | None:
+    """None when it is of no mail that is here."""
+    params = {
+        "id": bounce.mail_id,
+        "message_id": bounce.message_id,
+        "bounce": bounce.kind,
+        "said": bounce.said,
+    }
+    return await database.one(conn, _SQL["note_bounce"], params, Bounced)
 
 
 async def most_are_refused(conn: Conn) -> bool:

@@ -35,8 +35,12 @@ class Answer(NamedTuple):
     @property
     def text(self) -> str:
         """As it can be kept in rows and logs: without addresses, links and long words."""
-        words = " ".join(self.said.decode(errors="replace").replace("\0", " ").split())
-        return _PRIVATE.sub("(…)", words)[:_ANSWER_LENGTH]
+        return without_private_words(self.said.decode(errors="replace"))[:_ANSWER_LENGTH]
+
+
+def without_private_words(text: str) -> str:
+    """On one line, without addresses, links and long words."""
+    return _PRIVATE.sub("(…)", " ".join(text.replace("\0", " ").split()))
 
 
 class Refused(Exception):

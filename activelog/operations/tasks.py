@@ -2,9 +2,9 @@ from typing import Any
 
 import msgspec
 
-from activelog import database, tickets
+from activelog import database, schedules, tickets
 from activelog.base.formatting import counted
-from activelog.operations import admin
+from activelog.operations import admin, bounces
 from activelog.operations.model import Action, JobFilter
 from activelog.queue import Blueprint, Context
 from activelog.services import of_job
@@ -46,3 +46,20 @@ async def bulk(
             await tickets.complete(
                 conn, job.ticket_id, message=counted(done, "jobs"), result={}, days=None
             )
+
+
+@blueprint.job("activelog.mails.bounces", queue="low", timeout=600, lock="bounces")
+async def read_bounces(
+    context: Context, timestamp: int | None = None, day: str | None = None
+) -> None:
+    """Takes in what lies in the mailbox of mails that came back; `jobs.py` gives it a schedule when
+    there is one. A second run finds the messages marked, and what they say kept."""
+    services = of_job(context)
+    async with schedules.recorded(context, timestamp) as counts:
+        if services.settings.bounces_mailbox is None:
+            counts.skipped = True
+            return
+        said = await bounces.take_from(
+            services.pool, services.settings, services.settings.bounces_mailbox
+        )
+        counts.update(line.partition(":")[0].partition(",")[0] for line in said)

@@ -105,6 +105,17 @@ INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s::te
 ON CONFLICT (address) DO UPDATE
     SET answer = excluded.answer, created_at = now(), until = now() + interval '90 days'
 
+-- name: note_bounce
+-- By its own return path, or by the Message-ID that the report quotes. What was worse stays: a delay does
+-- not hide that the mailbox is dead.
+UPDATE mails m SET bounce = CASE WHEN m.bounce IN ('hard', 'complaint') THEN m.bounce ELSE %(bounce)s END,
+    bounce_said = CASE WHEN m.bounce IN ('hard', 'complaint') THEN m.bounce_said ELSE %(said)s END,
+    bounced_at = coalesce(m.bounced_at, now())
+FROM users u
+WHERE u.id = m.user_id AND m.id = coalesce(%(id)s, (
+    SELECT id FROM mails WHERE message_id = %(message_id)s AND %(message_id)s <> '' LIMIT 1))
+RETURNING m.id, m.kind, m.user_id, coalesce(m.address, u.email) AS address
+
 -- name: most_are_refused
 -- Of the last mails that were sent or refused: then the relay or we are the fault, and no address.
 SELECT count(*) FILTER (WHERE state = 'failed') * 2 > count(*) AND count(*) >= 10 FROM (

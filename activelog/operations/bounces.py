@@ -1,0 +1,130 @@
+"""Reads mails that came back: from standard input, a Maildir or an IMAP mailbox."""
+
+import asyncio
+import imaplib
+import mailbox
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from activelog import database
+from activelog.base.errors import CommandError, Permanent
+from activelog.base.settings import Settings
+from activelog.database import Pool
+from activelog.mail import take_bounce
+from activelog.mail.bounces import LARGEST
+
+_MOST = 1000  # messages of one run; the others come next time
+_PATIENCE = 30.0  # seconds for an answer of an IMAP server
+
+
+class Mailbox(Protocol):
+    """`messages` gives those that nobody has read, each with what marks it as read."""
+
+    def messages(self) -> Iterator[tuple[bytes, str]]: ...
+
+    def mark(self, key: str) -> None: ...
+
+
+class Maildir:
+    def __init__(self, path: Path) -> None:
+        if not (path / "new").is_dir():
+            raise CommandError(f"{path} is no Maildir: it has no folder new")
+        self._box = mailbox.Maildir(path, create=False)
+
+    def messages(self) -> Iterator[tuple[bytes, str]]:
+        new = [
+            key for key in self._box.iterkeys() if self._box.get_message(key).get_subdir() == "new"
+        ]
+        for key in sorted(new)[:_MOST]:
+            yield self._box.get_bytes(key), key
+
+    def mark(self, key: str) -> None:
+        message = self._box.get_message(key)
+        message.set_subdir("cur")
+        message.add_flag("S")
+        self._box[key] = message
+
+
+class Imap:
+    def __init__(self, server: imaplib.IMAP4) -> None:
+        self._server = server
+
+    def messages(self) -> Iterator[tuple[bytes, str]]:
+        _, found = self._server.uid("SEARCH", "UNSEEN")
+        for uid in (found[0] or b"").split()[:_MOST]:
+            _, parts = self._server.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
+            data = next((part[1] for part in parts if isinstance(part, tuple)), None)
+            if data is not None:
+                yield data, uid.decode()
+
+    def mark(self, key: str) -> None:
+        self._server.uid("STORE", key, "+FLAGS", "(\\Seen)")
+
+
+@contextmanager
+def opened(where: str) -> Iterator[Mailbox]:
+    """`maildir:/path` or `imaps://user:password@host/INBOX`. Raises CommandError."""
+    url = urlsplit(where)
+    if url.scheme == "maildir":
+        yield Maildir(Path(url.path))
+        return
+    if url.scheme not in ("imaps", "imap") or not url.hostname or not url.username:
+        raise CommandError(
+            "ACTIVELOG_BOUNCES_MAILBOX must be maildir:/path or imaps://user:password@host/INBOX"
+        )
+    connect = imaplib.IMAP4_SSL if url.scheme == "imaps" else imaplib.IMAP4
+    port = url.port or (993 if url.scheme == "imaps" else 143)
+    try:
+        with connect(url.hostname, port, timeout=_PATIENCE) as server:
+            server.login(unquote(url.username), unquote(url.password or ""))
+            server.select(unquote(url.path.lstrip("/")) or "INBOX")
+            yield Imap(server)
+    except (imaplib.IMAP4.error, OSError):
+        raise CommandError(
+            f"the mailbox at {url.hostname} does not answer, or refuses us"
+        ) from None
+
+
+async def take_all(pool: Pool, settings: Settings, box: Mailbox) -> list[str]:
+    """What each message was, in words. One is marked when what it says is kept, so after a kill it
+    is read again, and says the same."""
+    said, messages = [], box.messages()
+    while (found := await asyncio.to_thread(next, messages, None)) is not None:
+        data, key = found
+        async with pool.connection() as conn:
+            said.append(await take_bounce(conn, settings, data))
+        await asyncio.to_thread(box.mark, key)
+    return said
+
+
+async def take_from(pool: Pool, settings: Settings, where: str) -> list[str]:
+    opening = opened(where)
+    try:
+        box = await asyncio.to_thread(opening.__enter__)
+    except CommandError as error:
+        raise Permanent(str(error)) from None
+    try:
+        return await take_all(pool, settings, box)
+    finally:
+        await asyncio.to_thread(opening.__exit__, None, None, None)
+
+
+async def run(settings: Settings, where: str | None) -> list[str]:
+    """Of a mailbox, or of the message on standard input."""
+    pool = database.make_pool(
+        settings.database_url,
+        max_size=2,
+        application="activelog bounces",
+        is_pooled=settings.is_pooled,
+    )
+    async with pool:
+        if where is not None:
+            with opened(where) as box:
+                return await take_all(pool, settings, box)
+        data = await asyncio.to_thread(sys.stdin.buffer.read, LARGEST)
+        async with pool.connection() as conn:
+            return [await take_bounce(conn, settings, data)]
