@@ -1,7 +1,7 @@
 """What an admin does to jobs, queues, schedules and addresses: done, and noted in the audit. The
 pages and the admin API call these."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 from urllib.parse import urlencode
@@ -12,6 +12,7 @@ from psycopg.errors import QueryCanceled
 from activelog import database, mail
 from activelog.base.errors import AppError
 from activelog.database import Conn
+from activelog.mail import MailKind
 from activelog.operations import admin
 from activelog.operations.model import Action, JobFilter
 from activelog.services import Services
@@ -87,3 +88,17 @@ async def lift(services: Services, admin_id: int, address: str) -> None:
         if not await mail.unsuppress(conn, address.replace("\0", "")):
             raise AppError.not_found("suppressed address")
         await admin.note(conn, admin_id, "lift", "a suppressed address")
+
+
+async def send_again(
+    services: Services, admin_id: int, kinds: Iterable[MailKind], mail_id: int
+) -> None:
+    """Sends a mail that has its end once more. Raises AppError for one that is on its way."""
+    async with services.pool.connection() as conn:
+        name = await admin.mail_kind(conn, mail_id)
+        kind = next((one for one in kinds if one.name == name), None)
+        if kind is None:
+            raise AppError.not_found("mail")
+        if not await admin.send_again(conn, mail_id, kind):
+            raise AppError("conflict", "that mail is on its way", 409)
+        await admin.note(conn, admin_id, "send again", f"mail {mail_id} ({kind.name})")

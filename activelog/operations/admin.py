@@ -9,8 +9,10 @@ from psycopg.types.json import Jsonb
 
 from activelog import database
 from activelog.base import logs
+from activelog.base.addresses import findable
 from activelog.base.date_ranges import parse_time_range
 from activelog.database import Conn
+from activelog.mail import MailKind
 from activelog.operations.model import (
     Action,
     Event,
@@ -21,6 +23,7 @@ from activelog.operations.model import (
     JobFilter,
     JobRow,
     Mail,
+    MailFilter,
     Noted,
     Queue,
     Run,
@@ -143,9 +146,44 @@ async def runs(conn: Conn) -> list[Run]:
     return await database.many(conn, _SQL["runs"], {}, Run)
 
 
-async def mails(conn: Conn, state: str | None, before: int | None, limit: int) -> list[Mail]:
-    params = {"state": state, "before": before, "limit": limit}
+async def mails(conn: Conn, wanted: MailFilter, limit: int) -> list[Mail]:
+    params = {
+        "state": wanted.state,
+        "kind": wanted.kind,
+        "user_id": await _person(conn, wanted.person) if wanted.person else None,
+        "said": f"%{_literal(wanted.said)}%" if wanted.said else None,
+        "before": wanted.before,
+        "limit": limit,
+    }
     return await database.many(conn, _SQL["mails"], params, Mail)
+
+
+async def _person(conn: Conn, said: str) -> int:
+    number = int(said) if said.isdecimal() and len(said) < 19 else None
+    params = {"id": number, "address": findable(said)}
+    return int(await database.value(conn, _SQL["person"], params))
+
+
+def _literal(text: str) -> str:
+    """In a pattern of LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+async def mail_kind(conn: Conn, mail_id: int) -> str | None:
+    found: str | None = await database.value(conn, _SQL["mail_kind"], {"id": mail_id})
+    return found
+
+
+async def send_again(conn: Conn, mail_id: int, kind: MailKind) -> bool:
+    """False for a mail that is on its way."""
+    params = {
+        "id": mail_id,
+        "kind": kind.name,
+        "task": kind.task,
+        "queue": kind.queue,
+        "key": kind.key,
+    }
+    return await database.value(conn, _SQL["send_again"], params) is not None
 
 
 async def troubles(conn: Conn) -> list[Trouble]:

@@ -22,6 +22,7 @@ from activelog.operations.model import (
     JobRow,
     Mail,
     MailFilter,
+    MailId,
     Queue,
     Run,
     RunError,
@@ -213,9 +214,9 @@ async def run_schedule(request: Request, admin_id: int, body: RunNow) -> Respons
 
 
 async def mails(request: Request, admin_id: int, query: MailQuery) -> Response:
-    """Mails and how they ended, of a state or all."""
+    """Mails and how they ended, newest first."""
     async with of_request(request).pool.connection() as conn:
-        found = await admin.mails(conn, query.state, query.before, query.limit + 1)
+        found = await admin.mails(conn, query, query.limit + 1)
     return http.json(MailPage(*admin.cut(found, query.limit)))
 
 
@@ -229,6 +230,13 @@ async def lift(request: Request, admin_id: int, body: Address) -> Response:
     """Lets an address get mails again."""
     await actions.lift(of_request(request), admin_id, body.address)
     return Response(status_code=204)
+
+
+async def send_again(request: Request, admin_id: int, body: MailId) -> Response:
+    """Sends a mail that has its end once more."""
+    kinds = request.app.state.mails
+    await actions.send_again(of_request(request), admin_id, kinds, body.id)
+    return Response(status_code=202)
 
 
 _AT = "/api/v1/admin"
@@ -246,6 +254,7 @@ ENDPOINTS = [
     Endpoint("GET", f"{_AT}/schedules", schedules, {200: Schedules}),
     Endpoint("POST", f"{_AT}/schedules", run_schedule, {204: None}),
     Endpoint("GET", f"{_AT}/mails", mails, {200: MailPage}),
+    Endpoint("POST", f"{_AT}/mails/again", send_again, {202: None}, errors=(409,)),
     Endpoint("GET", f"{_AT}/mails/suppressed", suppressed, {200: SuppressedAddresses}),
     Endpoint("POST", f"{_AT}/mails/suppressed/lift", lift, {204: None}),
 ]

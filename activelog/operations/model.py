@@ -61,7 +61,12 @@ class Ids:
 
 
 class MailFilter(msgspec.Struct, forbid_unknown_fields=True):
-    state: Annotated[str, Meta(max_length=20)] | None = None
+    """`person`: a number or an address; `said`: a part of a relay's answer or of a bounce."""
+
+    state: Annotated[str, Meta(max_length=20, examples=["failed"])] | None = None
+    kind: Annotated[str, Meta(max_length=50, examples=["weekly_summary"])] | None = None
+    person: Annotated[str, Meta(max_length=254, examples=["john@example.com"])] | None = None
+    said: Annotated[str, Meta(max_length=100, examples=["5.7.1"])] | None = None
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
 
@@ -75,6 +80,10 @@ TaskName = Annotated[str, Meta(examples=["activelog.exports.generate"])]
 Status = Annotated[str, Meta(examples=["failed"])]
 Moment = Annotated[datetime, Meta(examples=["2024-01-15T06:30:00Z"])]
 Counts = Annotated[dict[str, int], Meta(examples=[{"users": 3}])]
+
+
+class MailId(msgspec.Struct, forbid_unknown_fields=True):
+    id: Annotated[int, Meta(ge=0, le=2**63 - 1, examples=[4711])]
 
 
 @dataclass(frozen=True)
@@ -276,6 +285,8 @@ class Mail:
     size: int | None
     created_at: Moment
     finished_at: datetime | None
+    bounce: str | None
+    bounce_said: str | None
 
 
 @dataclass(frozen=True)

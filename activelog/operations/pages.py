@@ -6,6 +6,7 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 from uuid import UUID
 
+import msgspec
 from croniter import croniter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from activelog.operations.model import (
     Action,
     JobFilter,
     MailFilter,
+    MailId,
     Schedule,
     Slot,
     Switch,
@@ -164,16 +166,18 @@ async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Respon
 async def mails(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, MailFilter), MailFilter)
     async with of_request(request).pool.connection() as conn:
-        found = await admin.mails(conn, wanted.state, wanted.before, _PAGE + 1)
+        found = await admin.mails(conn, wanted, _PAGE + 1)
         suppressed = await admin.suppressed(conn)
     shown, before = admin.cut(found, _PAGE)
-    older = {"state": wanted.state or "", "before": before} if before else None
+    said = {name: value or "" for name, value in msgspec.structs.asdict(wanted).items()}
+    older = said | {"before": before} if before else None
     return pages.page(
         request,
         "operations/mails.html",
         mails=shown,
         suppressed=suppressed,
-        state=wanted.state,
+        wanted=wanted,
+        kinds=[kind.name for kind in request.app.state.mails],
         older=urlencode(older) if older else None,
     )
 
@@ -182,6 +186,14 @@ async def lift(request: Request, visitor: Visitor, form: Form) -> Response:
     """Lets an address get mails again."""
     await actions.lift(of_request(request), visitor.id, form.get("address", ""))
     return pages.back(request, "/admin/mails", "It gets mails again.")
+
+
+async def send_again(request: Request, visitor: Visitor, form: Form) -> Response:
+    """Sends a mail that has its end once more."""
+    wanted = http.convert(form, MailId)
+    kinds = request.app.state.mails
+    await actions.send_again(of_request(request), visitor.id, kinds, wanted.id)
+    return pages.back(request, "/admin/mails", "It is sent again.")
 
 
 async def audit(request: Request, visitor: Visitor) -> Response:
@@ -250,6 +262,7 @@ PAGES = [
     Page("GET", "/admin/schedules", schedules, needs="admin"),
     Page("POST", "/admin/schedules", run_schedule, needs="admin"),
     Page("GET", "/admin/mails", mails, needs="admin"),
+    Page("POST", "/admin/mails/again", send_again, needs="admin"),
     Page("POST", "/admin/mails/lift", lift, needs="admin"),
     Page("GET", "/admin/audit", audit, needs="admin"),
 ]

@@ -273,12 +273,43 @@ SELECT task_name, tick, job_id, started_at, finished_at, outcome, counts, error
 FROM schedule_runs ORDER BY id DESC LIMIT 50
 
 -- name: mails
+-- What a relay said, or a bounce, is looked for among the newest hundred thousand.
 SELECT m.id, m.kind, m.user_id, m.dedup_key, m.state, m.attempts, m.answer, m.size, m.created_at,
-       m.finished_at
+       m.finished_at, m.bounce, m.bounce_said
 FROM mails m
-WHERE (%(state)s::text IS NULL OR m.state = %(state)s)
+WHERE (%(state)s::text IS NULL OR m.state = %(state)s OR %(state)s = 'bounced' AND m.bounced_at IS NOT NULL)
+  AND (%(kind)s::text IS NULL OR m.kind = %(kind)s)
+  AND (%(user_id)s::bigint IS NULL OR m.user_id = %(user_id)s)
+  AND (%(said)s::text IS NULL OR m.id > (SELECT max(id) - 100000 FROM mails)
+       AND concat_ws(' ', m.answer, m.bounce_said) ILIKE %(said)s)
   AND (%(before)s::bigint IS NULL OR m.id < %(before)s)
 ORDER BY m.id DESC LIMIT %(limit)s
+
+-- name: person
+-- By number or address; 0 for nobody.
+SELECT coalesce((SELECT id FROM users WHERE id = %(id)s
+                 OR lower(email) = lower(%(address)s::text COLLATE "C")
+                 ORDER BY verified_at IS NULL, id LIMIT 1), 0)
+
+-- name: send_again
+-- Also to an address that was refused: whoever sends it again knows better.
+WITH again AS (
+    UPDATE mails SET state = 'queued', finished_at = NULL, answer = NULL, turn_at = NULL
+    WHERE id = %(id)s AND kind = %(kind)s AND state NOT IN ('queued', 'sending')
+    RETURNING user_id, dedup_key
+),
+lifted AS (
+    DELETE FROM suppressed_addresses s USING again, users u
+    WHERE u.id = again.user_id AND s.address = lower(u.email)
+)
+SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
+    %(queue)s, %(task)s, 0, NULL, NULL,
+    jsonb_build_object('user_id', user_id) || CASE WHEN %(key)s = '' THEN '{}'
+        ELSE jsonb_build_object(%(key)s::text, dedup_key) END, NULL)::procrastinate_job_to_defer_v1))
+FROM again HAVING count(*) > 0
+
+-- name: mail_kind
+SELECT kind FROM mails WHERE id = %(id)s
 
 -- name: troubles
 -- What is wrong now: kinds of trouble, what they are about, how many. Each is asked by an index.

@@ -117,3 +117,52 @@ async def test_queues_schedules_and_addresses(world: World, admin: User) -> None
     assert mail["kind"] == "welcome"
     assert "workers" in await get(admin, "workers")
     assert (await get(admin, "troubles"))["troubles"][0]["kind"] == "no worker"
+
+
+async def test_mails_are_found_by_person_kind_and_what_was_said(world: World, admin: User) -> None:
+    eve = await world.user("eve@example.com")
+    await world.rows(
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state, answer, bounce,"
+        " bounce_said, bounced_at)"
+        " VALUES ('welcome', %s, '', '<1@x>', 'sent', '250 ok', NULL, NULL, NULL),"
+        " ('weekly_summary', %s, 'a', '<2@x>', 'sent', '250 ok', 'hard', 'no_such%%', now()),"
+        " ('weekly_summary', %s, 'b', '<3@x>', 'failed', '554 5.7.1 spam', NULL, NULL, NULL)",
+        eve.id, eve.id, admin.id,
+    )  # fmt: skip
+
+    async def found(**query: Any) -> list[str]:
+        return [mail["dedup_key"] for mail in (await get(admin, "mails", **query))["mails"]]
+
+    assert await found() == ["b", "a", ""]
+    assert await found(person="eve@EXAMPLE.com") == await found(person=eve.id) == ["a", ""]
+    assert await found(kind="weekly_summary") == ["b", "a"]
+    assert await found(said="5.7.1") == ["b"]
+    assert await found(said="such%") == ["a"]
+    assert await found(said="e%a") == []
+    assert await found(state="bounced") == ["a"]
+    assert await found(person="nobody@example.com") == []
+
+
+async def test_a_mail_that_has_its_end_is_sent_again(world: World, admin: User) -> None:
+    eve = await world.user("eve@example.com")
+    await world.rows(
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state)"
+        " VALUES ('weekly_summary', %s, '2024-01-14', '<1@x>', 'failed'),"
+        " ('weekly_summary', %s, '2024-01-21', '<2@x>', 'queued')", eve.id, eve.id,
+    )  # fmt: skip
+    await world.rows(
+        "INSERT INTO suppressed_addresses (address, answer) VALUES ('eve@example.com', '550')"
+    )
+    await eve.log(activity_date="2024-01-10T12:00:00Z")
+    first = await world.value("SELECT min(id) FROM mails")
+    assert (await eve.post(f"{AT}/mails/again", json={"id": first})).status_code == 404
+    assert (await admin.post(f"{AT}/mails/again", json={"id": first})).status_code == 202
+    await world.work()
+    [mail] = world.mails("eve@example.com")
+    assert "14 January 2024" not in mail["Subject"]
+    assert await world.value("SELECT state FROM mails WHERE id = %s", first) == "sent"
+    waiting = {"id": first + 1}
+    assert (await admin.post(f"{AT}/mails/again", json=waiting)).status_code == 409
+    assert (await admin.post(f"{AT}/mails/again", json={"id": 999})).status_code == 404
+    noted = await world.value("SELECT subject FROM audit WHERE action = 'send again'")
+    assert noted == f"mail {first} (weekly_summary)"
