@@ -9,6 +9,7 @@ _SIGN = "[=+\\-@＝＋－＠]"
 _START = rf"'*(?:[^\S\t\r\n]*{_SIGN}|(?=[\t\r\n]))"
 _FORMULA = re.compile(rf"(^)({_START})|([;\t\r\n])('*[^\S\t\r\n]*{_SIGN})")
 _ESCAPED = re.compile(rf"(^)'({_START})|([;\t\r\n])'('*[^\S\t\r\n]*{_SIGN})")
+_MARKS = "=+-@＝＋－＠\t\r\n"
 _PERHAPS = re.compile(rf"[,;\t\r\n]\"?'*\s*{_SIGN}|,\"?'*\t|,\"'*[\r\n]")
 
 
@@ -56,4 +57,5 @@ def unescape_formula(text: str) -> str:
 
 def may_hold_formula(lines: str) -> bool:
     """Whether some cell of these CSV lines, their first one apart, may need escape_formula."""
-    return _PERHAPS.search(lines) is not None
+    has_mark = any(mark in lines for mark in _MARKS)  # most have none, and this is quick
+    return has_mark and _PERHAPS.search(lines) is not None

@@ -3,8 +3,9 @@
 import csv
 import io
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -23,6 +24,7 @@ COLUMNS = (
     "tags",
     "notes",
 )
+_TEXTS = {"activity_type", "tags", "notes", "title", "source"}
 _BOM = b"\xef\xbb\xbf"
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -39,11 +41,12 @@ async def csv_chunks(
     start = (_BOM if wanted.bom else b"") + csv_lines([names])
     rows = queries.rows(conn, selection, with_more=bool(wanted.more_columns))
     pick = itemgetter(*map((*COLUMNS, *MORE_COLUMNS).index, names))
+    texts = itemgetter(*(place for place, name in enumerate(names) if name in _TEXTS))
     async with aclosing(rows):
         async for batch in rows:
             if names != COLUMNS:
                 batch = list(map(pick, batch))
-            yield start + _lines(batch, raw=wanted.raw)
+            yield start + _lines(batch, None if wanted.raw else texts)
             start = b""
     if start:
         yield start
@@ -59,15 +62,12 @@ def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
     return _with_crlf(_text(rows))
 
 
-def _lines(rows: list[tuple[str | None, ...]], *, raw: bool) -> bytes:
-    """Texts are escaped for spreadsheets unless they are to stay raw. Few batches hold one that has
-    to be, so all cells are looked at together first."""
-    text = _text(rows)
-    if not raw and may_hold_formula(text):
-        text = _text(
-            [(row[0], *(cell and escape_formula(cell) for cell in row[1:])) for row in rows]
-        )
-    return _with_crlf(text)
+def _lines(rows: list[tuple[str | None, ...]], texts: Callable[[Any], Any] | None) -> bytes:
+    """`texts` picks the cells that people write: those are escaped for spreadsheets. Few batches
+    hold one that has to be, so all of them are looked at together first."""
+    if texts and may_hold_formula(',"' + '","'.join(chain.from_iterable(map(texts, rows)))):
+        rows = [(row[0], *(cell and escape_formula(cell) for cell in row[1:])) for row in rows]
+    return _with_crlf(_text(rows))
 
 
 def _text(rows: Iterable[Iterable[Any]]) -> str:
