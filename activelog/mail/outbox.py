@@ -13,9 +13,10 @@ from activelog.database import Conn, Pool
 from activelog.database.batching import Batcher
 from activelog.mail import queries
 from activelog.mail.bounces import return_path
+from activelog.mail.domains import Domains
 from activelog.mail.message import Message, Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import Claim, MailKind, MailWanted, Outcome
-from activelog.mail.relay import Mailer, MailRefused
+from activelog.mail.relay import MailDelayed, Mailer, MailRefused
 from activelog.mail.templates import Templates
 from activelog.mail.unsubscribe import unsubscribe_headers, unsubscribe_url
 from activelog.queue import Backoff, Context
@@ -36,6 +37,7 @@ class Outbox:
     batch: Batcher
     mailer: Mailer
     templates: Templates
+    domains: Domains = field(default_factory=Domains, repr=False)
 
     async def write(
         self,
@@ -94,6 +96,7 @@ class Outbox:
                 return False
             message = self._compose(kind, claim, content)
             await self._await_turn(kind, claim)
+            await self.domains.await_turn(self.pool, kind, claim.id, claim.email)
             answer = await self.mailer.send(message)
         except Postponed:
             async with self.pool.connection() as conn:
@@ -103,6 +106,7 @@ class Outbox:
             await self._give_back(claim, error, is_last=_is_last(context, error))
             raise
         await self.batch(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
+        await self.domains.note_taken(self.pool, claim.email)
         logger.info(
             "Mail %d (%s) to user %d sent, %s", claim.id, kind.name, user_id, claim.message_id
         )
@@ -148,6 +152,8 @@ class Outbox:
     async def _give_back(self, claim: Claim, error: Exception, *, is_last: bool) -> None:
         state = "failed" if is_last else "queued"
         await self.batch(queries.finish, Outcome(claim.id, state, str(error)))
+        if isinstance(error, MailDelayed) and error.is_throttled:
+            await self.domains.note_throttled(self.pool, claim.email, str(error))
         if isinstance(error, MailRefused) and error.dead_mailbox:
             async with self.pool.connection() as conn:
                 if not await queries.most_are_refused(conn):

@@ -115,6 +115,25 @@ async def take_turn(
     return float(await database.value(conn, _SQL["take_turn"], params))
 
 
+async def take_domain_turn(conn: Conn, mail_id: int, domain: str) -> float:
+    """Seconds until the mail may go to that domain."""
+    params = {"id": mail_id, "domain": domain}
+    return float(await database.value(conn, _SQL["take_domain_turn"], params))
+
+
+async def slow_domains(conn: Conn) -> frozenset[str]:
+    cursor = await conn.execute(_SQL["slow_domains"])
+    return frozenset(domain for (domain,) in await cursor.fetchall())
+
+
+async def slow_domain(conn: Conn, domain: str, answer: str) -> None:
+    await database.execute(conn, _SQL["slow_domain"], {"domain": domain, "answer": answer})
+
+
+async def speed_domain(conn: Conn, domain: str) -> None:
+    await database.execute(conn, _SQL["speed_domain"], {"domain": domain})
+
+
 async def preferences(conn: Conn, user_id: int) -> dict[str, bool]:
     cursor = await conn.execute(_SQL["preferences"], {"user_id": user_id})
     return dict.fromkeys(LISTS, True) | dict(await cursor.fetchall())

@@ -1,6 +1,7 @@
 """Where messages go: to a relay over SMTP, or into a folder as .eml files."""
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -8,18 +9,24 @@ from typing import Protocol
 from activelog.base.errors import JobError, Permanent
 from activelog.base.settings import Folder, Settings, Smtp
 from activelog.mail.message import Message
-from activelog.mail.smtp import Connection, Lost, Refused
+from activelog.mail.smtp import Answer, Connection, Lost, Refused
 
 _IDLE_SECONDS = 20.0
 _FRESH_SECONDS = 1.0  # a connection that was used so lately is not asked whether it lives
 _MAILS_PER_CONNECTION = 100
 
 # Answers that are about the mailbox, not about the mail or us (RFC 3463).
+_TOO_MUCH = re.compile(r"too many|too fast|rate limit|throttl|unusual(?:ly)? rate", re.IGNORECASE)
 _DEAD_MAILBOX = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
 class MailDelayed(JobError):
-    """The relay is away or says "later": worth another run."""
+    """The relay is away or says "later": worth another run. `is_throttled`: too much came at once
+    for that domain."""
+
+    def __init__(self, answer: str, *, is_throttled: bool = False) -> None:
+        super().__init__(answer)
+        self.is_throttled = is_throttled
 
 
 class MailRefused(Permanent):
@@ -107,7 +114,8 @@ class SmtpMailer:
                 pooled.connection.abort()
                 if lost.before_content and pooled.sent:
                     continue  # the relay was tired of the connection, not of the mail
-                raise MailDelayed(str(lost)) from lost.__cause__
+                is_throttled = lost.answer is not None and _is_too_much(lost.answer)
+                raise MailDelayed(str(lost), is_throttled=is_throttled) from lost.__cause__
             except BaseException:
                 pooled.connection.abort()
                 raise
@@ -179,8 +187,16 @@ def _sorted_out(refused: Refused) -> JobError:
     # A 5xx at MAIL refuses us and not the mail: our set-up is to mend, and the mail waits. A full
     # mailbox may have room tomorrow.
     if refused.code < 500 or refused.step == "MAIL" or _is_full(refused):
-        return MailDelayed(str(refused))
+        is_throttled = _is_too_much(Answer(refused.code, refused.text.encode()))
+        return MailDelayed(str(refused), is_throttled=is_throttled)
     return MailRefused(str(refused), dead_mailbox=_is_dead_mailbox(refused))
+
+
+def _is_too_much(answer: Answer) -> bool:
+    """As Gmail (4.7.28), Outlook, Yahoo and others say that too much comes at once."""
+    if answer.code not in (421, 450, 451, 452):
+        return False
+    return answer.text.startswith("4.7.") or _TOO_MUCH.search(answer.text) is not None
 
 
 def _is_full(refused: Refused) -> bool:

@@ -53,11 +53,14 @@ class Refused(Exception):
 
 class Lost(Exception):
     """The connection is of no use any more. `before_content`: no mail that was handed over on it
-    waits for its answer."""
+    waits for its answer. `answer`: with which the relay ended it."""
 
-    def __init__(self, reason: str, *, before_content: bool = True) -> None:
+    def __init__(
+        self, reason: str, *, before_content: bool = True, answer: Answer | None = None
+    ) -> None:
         super().__init__(reason)
         self.before_content = before_content
+        self.answer = answer
 
 
 class _Lines:
@@ -125,7 +128,7 @@ class Connection:
             self._smtp.send(message.data.replace(b"\r\n.", b"\r\n..") + b".\r\n")
             answer = self._answer(CONTENT_SECONDS)
         if answer.code == 421:
-            raise Lost(f"421 final dot: {answer.text}", before_content=False)
+            raise Lost(f"421 final dot: {answer.text}", before_content=False, answer=answer)
         _good("final dot", answer, 250)
         return f"{answer.code} {answer.text}"
 
@@ -183,7 +186,7 @@ class Connection:
         answers = self._envelope(message)
         for (step, good), answer in zip(_COMMANDS, answers, strict=False):
             if answer.code == 421:
-                raise Lost(f"421 {step}: {answer.text}")
+                raise Lost(f"421 {step}: {answer.text}", answer=answer)
             if answer.code in good:
                 continue
             with suppress(OSError):  # a relay may hang up after a refusal, which still holds

@@ -30,6 +30,7 @@ from activelog.operations.model import (
     RunError,
     Schedule,
     Slot,
+    SlowDomain,
     Suppressed,
     Trouble,
     Worker,
@@ -167,6 +168,10 @@ async def _person(conn: Conn, said: str) -> int:
 def _literal(text: str) -> str:
     """In a pattern of LIKE."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+async def slow_domains(conn: Conn) -> list[SlowDomain]:
+    return await database.many(conn, _SQL["slow_domains"], {}, SlowDomain)
 
 
 async def mail_kind(conn: Conn, mail_id: int) -> str | None:

@@ -290,6 +290,17 @@ class Mail:
 
 
 @dataclass(frozen=True)
+class SlowDomain:
+    """Of which mails leave `seconds` apart, since its server said that too much came at once."""
+
+    domain: Text
+    seconds: Annotated[float, Meta(examples=[8])]
+    next_at: Moment
+    answer: Text
+    slowed_at: Moment
+
+
+@dataclass(frozen=True)
 class Noted:
     at: Moment
     action: Text

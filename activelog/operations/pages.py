@@ -168,6 +168,7 @@ async def mails(request: Request, visitor: Visitor) -> Response:
     async with of_request(request).pool.connection() as conn:
         found = await admin.mails(conn, wanted, _PAGE + 1)
         suppressed = await admin.suppressed(conn)
+        slow = await admin.slow_domains(conn)
     shown, before = admin.cut(found, _PAGE)
     said = {name: value or "" for name, value in msgspec.structs.asdict(wanted).items()}
     older = said | {"before": before} if before else None
@@ -176,6 +177,7 @@ async def mails(request: Request, visitor: Visitor) -> Response:
         "operations/mails.html",
         mails=shown,
         suppressed=suppressed,
+        slow=slow,
         wanted=wanted,
         kinds=[kind.name for kind in request.app.state.mails],
         older=urlencode(older) if older else None,

@@ -91,7 +91,7 @@ SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.dedup_
 FROM claimed c JOIN recipient r USING (kind, user_id, dedup_key)
 
 -- name: finish
-UPDATE mails SET state = e.state, answer = e.answer, size = e.size,
+UPDATE mails SET state = e.state, answer = e.answer, size = e.size, domain_turn_at = NULL,
     finished_at = CASE WHEN e.state <> 'queued' THEN now() END
 FROM jsonb_to_recordset(%(outcomes)s) AS e (mail_id bigint, state text, answer text, size integer)
 WHERE mails.id = e.mail_id AND mails.state = 'sending'
@@ -127,6 +127,39 @@ SELECT count(*) FILTER (WHERE state = 'failed') * 2 > count(*) AND count(*) >= 1
 
 -- name: unsuppress
 DELETE FROM suppressed_addresses WHERE address = lower(%(address)s::text COLLATE "C")
+
+-- name: slow_domains
+SELECT domain FROM mail_domains
+
+-- name: slow_domain
+-- Twice as slow each time, five minutes at most. What many mails hear at once counts once.
+INSERT INTO mail_domains AS d (domain, seconds, next_at, answer)
+VALUES (%(domain)s, 1, now() + interval '1 second', %(answer)s)
+ON CONFLICT (domain) DO UPDATE
+    SET seconds = least(300, 2 * d.seconds), answer = excluded.answer, slowed_at = now(),
+        next_at = greatest(d.next_at, now() + make_interval(secs => least(300, 2 * d.seconds)))
+    WHERE d.slowed_at < now() - make_interval(secs => least(d.seconds, 30))
+
+-- name: speed_domain
+-- A fifth faster with each mail that is taken, until it is as fast as any other.
+WITH faster AS (
+    UPDATE mail_domains SET seconds = 0.8 * seconds WHERE domain = %(domain)s RETURNING domain, seconds
+)
+DELETE FROM mail_domains d USING faster f WHERE d.domain = f.domain AND f.seconds < 0.1
+
+-- name: take_domain_turn
+-- Seconds until the mail may go; it keeps its turn until it is sent or has to come again.
+WITH moved AS (
+    UPDATE mail_domains SET next_at = greatest(next_at, now()) + make_interval(secs => seconds)
+    WHERE domain = %(domain)s
+      AND (SELECT domain_turn_at IS NULL FROM mails WHERE id = %(id)s)
+    RETURNING next_at - make_interval(secs => seconds) AS turn_at
+),
+kept AS (
+    UPDATE mails SET domain_turn_at = moved.turn_at FROM moved WHERE id = %(id)s
+)
+SELECT coalesce(extract(epoch FROM coalesce((SELECT domain_turn_at FROM mails WHERE id = %(id)s),
+                                            (SELECT turn_at FROM moved)) - now()), 0)
 
 -- name: take_turn
 SELECT mail_turn(%(id)s, %(lane)s, %(per_second)s, %(patience)s)

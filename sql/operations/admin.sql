@@ -308,6 +308,9 @@ SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         ELSE jsonb_build_object(%(key)s::text, dedup_key) END, NULL)::procrastinate_job_to_defer_v1))
 FROM again HAVING count(*) > 0
 
+-- name: slow_domains
+SELECT domain, seconds, next_at, answer, slowed_at FROM mail_domains ORDER BY seconds DESC LIMIT 100
+
 -- name: mail_kind
 SELECT kind FROM mails WHERE id = %(id)s
 

@@ -86,7 +86,7 @@ OWNERS = {
     "schedules": "schedule_ticks schedule_runs",
     "database": "limits",
     "http": "idempotency_keys sessions session_endings api_tokens",
-    "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace",
+    "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace mail_domains",
     "tickets": "job_tickets",
     "accounts": "users verifications password_resets address_changes",
     "activities": "activities photos activity_followers",
