@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.set_defaults(run=_import)
 
     doctor = commands.add_parser("doctor", help="look whether everything is there")
+    doctor.add_argument("--mail", action="store_true", help="and whether receivers believe us")
     doctor.set_defaults(run=_doctor)
 
     bounces = commands.add_parser("bounces", help="take in a mail that came back, or a mailbox")
@@ -155,19 +156,22 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    sys.exit(asyncio.run(_print_diagnosis()))
+    sys.exit(asyncio.run(_print_diagnosis(with_mail=arguments.mail)))
 
 
-async def _print_diagnosis() -> int:
+async def _print_diagnosis(*, with_mail: bool) -> int:
     """1 when something is wrong."""
     from activelog.base.settings import Settings
+    from activelog.operations import mail_records
     from activelog.operations.doctor import diagnose
 
-    all_good = True
-    async for line, is_good in diagnose(Settings.from_env(os.environ)):
+    settings = Settings.from_env(os.environ)
+    lines = [line async for line in diagnose(settings)]
+    if with_mail:
+        lines += mail_records.examine(settings, mail_records.resolver())
+    for line, is_good in lines:
         print(f"{'✓' if is_good else '✗'} {line}")
-        all_good = all_good and is_good
-    return 0 if all_good else 1
+    return 0 if all(is_good for _, is_good in lines) else 1
 
 
 def _bounces(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from activelog.base.settings import Settings
 from activelog.database import Pool
 from activelog.database.batching import Batcher
 from activelog.database.notifications import Notifier
-from activelog.mail import Outbox, Templates, make_mailer
+from activelog.mail import Outbox, Templates, make_mailer, make_signer
 from activelog.queue import Context
 from activelog.storage import Storage, make_storage
 
@@ -54,7 +54,9 @@ def make_services(settings: Settings, pool: Pool) -> Services:
         pool=pool,
         settings=settings,
         storage=make_storage(settings),
-        outbox=Outbox(settings, pool, batch, make_mailer(settings), templates),
+        outbox=Outbox(
+            settings, pool, batch, make_mailer(settings), templates, make_signer(settings)
+        ),
         batch=batch,
         ticket_notifier=Notifier(settings.direct_url, "activelog_tickets"),
     )

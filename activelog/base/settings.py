@@ -100,6 +100,8 @@ class Settings:
     webhooks_private: bool = False
     bounces: str | None = None  # an address that mails come back to, each with its own +suffix
     bounces_mailbox: str | None = field(default=None, repr=False)  # where they lie
+    dkim_key: Path | None = None
+    dkim_selector: str = "activelog"
     support: str = ""  # an address or a page, at the foot of mails
     json_logs: bool = False
     registrations_per_hour: int = 2000
@@ -154,6 +156,10 @@ class Settings:
             weekly_local=_yes(environ, "ACTIVELOG_WEEKLY_LOCAL"),
             support=_support(environ),
             bounces=_bounces(environ),
+            dkim_key=Path(environ["ACTIVELOG_DKIM_KEY"])
+            if environ.get("ACTIVELOG_DKIM_KEY")
+            else None,
+            dkim_selector=environ.get("ACTIVELOG_DKIM_SELECTOR") or cls.dkim_selector,
             bounces_mailbox=environ.get("ACTIVELOG_BOUNCES_MAILBOX") or None,
             webhooks_private=_yes(environ, "ACTIVELOG_WEBHOOKS_PRIVATE"),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),

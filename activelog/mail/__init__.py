@@ -21,6 +21,7 @@ from activelog.mail.model import LISTS, Claim, Content, MailKind
 from activelog.mail.outbox import PATIENT, TIMEOUT, Outbox
 from activelog.mail.queries import has_user, preferences, set_preferences, unsuppress
 from activelog.mail.relay import make_mailer
+from activelog.mail.signing import make_signer
 from activelog.mail.templates import Templates
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "has_user",
     "make_mailer",
     "make_message_id",
+    "make_signer",
     "preferences",
     "set_preferences",
     "take_bounce",

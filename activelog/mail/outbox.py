@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from activelog.mail.domains import Domains
 from activelog.mail.message import Message, Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import Claim, MailKind, MailWanted, Outcome
 from activelog.mail.relay import MailDelayed, Mailer, MailRefused
+from activelog.mail.signing import Signer
 from activelog.mail.templates import Templates
 from activelog.mail.unsubscribe import unsubscribe_headers, unsubscribe_url
 from activelog.queue import Backoff, Context
@@ -37,6 +38,7 @@ class Outbox:
     batch: Batcher
     mailer: Mailer
     templates: Templates
+    signer: Signer | None = None
     domains: Domains = field(default_factory=Domains, repr=False)
 
     async def write(
@@ -94,7 +96,7 @@ class Outbox:
                 skipped = Outcome(claim.id, "skipped", "nothing to tell")
                 await self.batch(queries.finish, skipped)
                 return False
-            message = self._compose(kind, claim, content)
+            message = await self._signed(self._compose(kind, claim, content))
             await self._await_turn(kind, claim)
             await self.domains.await_turn(self.pool, kind, claim.id, claim.email)
             answer = await self.mailer.send(message)
@@ -128,6 +130,11 @@ class Outbox:
         mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)
         back = self._return_path(claim.id)
         return compose(mail_from, recipient, claim.message_id, texts, headers, back)
+
+    async def _signed(self, message: Message) -> Message:
+        if self.signer is None:
+            return message
+        return replace(message, data=await asyncio.to_thread(self.signer.sign, message.data))
 
     def _return_path(self, mail_id: int) -> str | None:
         """Of this mail alone, so that a bounce tells which one it is."""
