@@ -19,7 +19,7 @@ from activelog.mail.model import Claim, MailKind, MailWanted, Outcome
 from activelog.mail.relay import MailDelayed, Mailer, MailRefused
 from activelog.mail.signing import Signer
 from activelog.mail.templates import Templates
-from activelog.mail.unsubscribe import unsubscribe_headers, unsubscribe_url
+from activelog.mail.unsubscribe import list_headers, unsubscribe_headers, unsubscribe_url
 from activelog.queue import Backoff, Context
 
 # Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
@@ -127,7 +127,8 @@ class Outbox:
         }
         texts = self.templates.render(kind.name, {**shared, **content})
         recipient = Recipient(claim.name, claim.email)
-        mail_from, headers = self.settings.mail_from, unsubscribe_headers(url)
+        mail_from = self.settings.mail_from
+        headers = unsubscribe_headers(url) | list_headers(kind, domain_of(mail_from))
         back = self._return_path(claim.id)
         return compose(mail_from, recipient, claim.message_id, texts, headers, back)
 

@@ -15,6 +15,14 @@ def unsubscribe_url(settings: Settings, user_id: int, kind: MailKind) -> str:
     return f"{settings.base_url}/unsubscribe?token={user_id}.{kind.list}.{signature}"
 
 
+def list_headers(kind: MailKind, domain: str) -> dict[str, str]:
+    """By which mailboxes sort, and tell complaints about one kind from those about another."""
+    headers = {"Feedback-ID": f"{kind.name}:activelog"}
+    if kind.list is None:
+        return headers
+    return headers | {"List-Id": f"<{kind.list}.{domain}>", "Precedence": "bulk"}
+
+
 def unsubscribe_headers(url: str) -> dict[str, str]:
     if not url:
         return {}

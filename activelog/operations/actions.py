@@ -3,6 +3,7 @@ pages and the admin API call these."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Literal
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -73,13 +74,29 @@ async def switch(
         await admin.note(conn, admin_id, action, f"queue {queue}")
 
 
-async def run_schedule(services: Services, admin_id: int, task: str) -> None:
-    """Raises AppError for a task that is no schedule."""
-    task = task.replace("\0", "")
+async def run_schedule(
+    services: Services, admin_id: int, task: str, day: date | None = None
+) -> None:
+    """As it would have run on that day. Raises AppError for a task that is no schedule, and for a
+    day to come."""
+    if day is not None and day > services.clock().date():
+        raise AppError.invalid("day", "is to come")
     async with services.pool.connection() as conn:
-        if not await admin.run_schedule(conn, task):
+        if not await admin.run_schedule(conn, task, day):
             raise AppError.not_found("schedule")
-        await admin.note(conn, admin_id, "run now", f"schedule {task}")
+        of = f" of {day}" if day else ""
+        await admin.note(conn, admin_id, "run now", f"schedule {task}{of}")
+
+
+async def switch_schedule(
+    services: Services, admin_id: int, task: str, action: Literal["pause", "resume"]
+) -> None:
+    """Raises AppError for a task that is no schedule, or not paused."""
+    change = admin.pause_schedule if action == "pause" else admin.resume_schedule
+    async with services.pool.connection() as conn:
+        if not await change(conn, task):
+            raise AppError.not_found("schedule")
+        await admin.note(conn, admin_id, action, f"schedule {task}")
 
 
 async def lift(services: Services, admin_id: int, address: str) -> None:

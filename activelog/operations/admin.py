@@ -1,7 +1,7 @@
 """The face of sql/queries/admin.sql: what the jobs page reads and does."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -152,7 +152,7 @@ async def mails(conn: Conn, wanted: MailFilter, limit: int) -> list[Mail]:
         "state": wanted.state,
         "kind": wanted.kind,
         "user_id": await _person(conn, wanted.person) if wanted.person else None,
-        "said": f"%{_literal(wanted.said)}%" if wanted.said else None,
+        "said": f"%{_literally(wanted.said)}%" if wanted.said else None,
         "before": wanted.before,
         "limit": limit,
     }
@@ -163,11 +163,6 @@ async def _person(conn: Conn, said: str) -> int:
     number = int(said) if said.isdecimal() and len(said) < 19 else None
     params = {"id": number, "address": findable(said)}
     return int(await database.value(conn, _SQL["person"], params))
-
-
-def _literal(text: str) -> str:
-    """In a pattern of LIKE."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def slow_domains(conn: Conn) -> list[SlowDomain]:
@@ -210,9 +205,21 @@ async def note(conn: Conn, user_id: int | None, action: str, subject: str) -> No
     await database.execute(conn, _SQL["note"], params)
 
 
-async def run_schedule(conn: Conn, task: str) -> bool:
+async def run_schedule(conn: Conn, task: str, day: date | None) -> bool:
     """False for a task that is no schedule."""
-    return await database.value(conn, _SQL["run_schedule"], {"task": task}) is not None
+    args = {} if day is None else {"day": day.isoformat()}
+    params = {"task": task, "args": Jsonb(args)}
+    return await database.value(conn, _SQL["run_schedule"], params) is not None
+
+
+async def pause_schedule(conn: Conn, task: str) -> bool:
+    """False for a task that is no schedule."""
+    return await database.execute(conn, _SQL["pause_schedule"], {"task": task}) > 0
+
+
+async def resume_schedule(conn: Conn, task: str) -> bool:
+    """False for one that is not paused."""
+    return await database.execute(conn, _SQL["resume_schedule"], {"task": task}) > 0
 
 
 def _what(wanted: JobFilter) -> dict[str, Any]:

@@ -26,9 +26,11 @@ from activelog.operations.model import (
     Queue,
     Run,
     RunError,
+    RunNow,
     Schedule,
     Suppressed,
     Switch,
+    SwitchSchedule,
     Worker,
 )
 from activelog.services import of_request
@@ -105,10 +107,6 @@ class Troubles(msgspec.Struct):
 class Schedules(msgspec.Struct):
     schedules: list[Schedule]
     runs: Annotated[list[Run], Meta(description="the newest")]
-
-
-class RunNow(msgspec.Struct, forbid_unknown_fields=True):
-    task: Annotated[str, Meta(max_length=128, examples=["activelog.cleanup.nightly"])]
 
 
 class MailQuery(MailFilter, forbid_unknown_fields=True):
@@ -208,8 +206,15 @@ async def schedules(request: Request, admin_id: int) -> Response:
 
 
 async def run_schedule(request: Request, admin_id: int, body: RunNow) -> Response:
-    """Runs a schedule now, as soon as a worker is free."""
-    await actions.run_schedule(of_request(request), admin_id, body.task)
+    """Runs a schedule now, as soon as a worker is free; as it would have run on a `day`, if you say
+    one."""
+    await actions.run_schedule(of_request(request), admin_id, body.task, body.day)
+    return Response(status_code=204)
+
+
+async def switch_schedule(request: Request, admin_id: int, body: SwitchSchedule) -> Response:
+    """Pauses a schedule, so that its ticks pass, or lets it go on with its next one."""
+    await actions.switch_schedule(of_request(request), admin_id, body.task, body.action)
     return Response(status_code=204)
 
 
@@ -253,6 +258,7 @@ ENDPOINTS = [
     Endpoint("GET", f"{_AT}/troubles", troubles, {200: Troubles}),
     Endpoint("GET", f"{_AT}/schedules", schedules, {200: Schedules}),
     Endpoint("POST", f"{_AT}/schedules", run_schedule, {204: None}),
+    Endpoint("POST", f"{_AT}/schedules/switch", switch_schedule, {204: None}),
     Endpoint("GET", f"{_AT}/mails", mails, {200: MailPage}),
     Endpoint("POST", f"{_AT}/mails/again", send_again, {202: None}, errors=(409,)),
     Endpoint("GET", f"{_AT}/mails/suppressed", suppressed, {200: SuppressedAddresses}),

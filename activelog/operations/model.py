@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -80,6 +80,21 @@ TaskName = Annotated[str, Meta(examples=["activelog.exports.generate"])]
 Status = Annotated[str, Meta(examples=["failed"])]
 Moment = Annotated[datetime, Meta(examples=["2024-01-15T06:30:00Z"])]
 Counts = Annotated[dict[str, int], Meta(examples=[{"users": 3}])]
+
+
+_TASK = Meta(max_length=128, examples=["activelog.cleanup.nightly"])
+
+
+class RunNow(msgspec.Struct, forbid_unknown_fields=True):
+    task: Annotated[str, _TASK]
+    day: Annotated[date | None, Meta(description="today unless said", examples=["2024-01-15"])] = (
+        None
+    )
+
+
+class SwitchSchedule(msgspec.Struct, forbid_unknown_fields=True):
+    task: Annotated[str, _TASK]
+    action: Annotated[Literal["pause", "resume"], Meta(examples=["pause"])]
 
 
 class MailId(msgspec.Struct, forbid_unknown_fields=True):
@@ -167,6 +182,10 @@ TROUBLES = {
     "deaths": (
         "Workers died {times} while they ran {subject}: did the machine run out of memory?",
         "/admin/jobs?task={subject}",
+    ),
+    "schedule paused": (
+        "The schedule {subject} is paused for more than a day: resume it below.",
+        "/admin/schedules",
     ),
     "schedule": (
         "The last run of the schedule {subject} failed: look at its error, and run it again.",
@@ -259,6 +278,8 @@ class Schedule:
     outcome: str | None
     counts: dict[str, int] | None
     error: str | None
+    paused_at: datetime | None
+    seconds: list[float]  # that its last thirty runs took
 
 
 @dataclass(frozen=True)

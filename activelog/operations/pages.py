@@ -23,9 +23,11 @@ from activelog.operations.model import (
     JobFilter,
     MailFilter,
     MailId,
+    RunNow,
     Schedule,
     Slot,
     Switch,
+    SwitchSchedule,
 )
 from activelog.services import of_request
 
@@ -159,8 +161,16 @@ async def schedules(request: Request, visitor: Visitor) -> Response:
 
 
 async def run_schedule(request: Request, visitor: Visitor, form: Form) -> Response:
-    await actions.run_schedule(of_request(request), visitor.id, form.get("task", ""))
+    wanted = http.convert({name: value for name, value in form.items() if value}, RunNow)
+    await actions.run_schedule(of_request(request), visitor.id, wanted.task, wanted.day)
     return pages.back(request, "/admin/schedules", "It runs as soon as a worker is free.")
+
+
+async def switch_schedule(request: Request, visitor: Visitor, form: Form) -> Response:
+    wanted = http.convert(form, SwitchSchedule)
+    await actions.switch_schedule(of_request(request), visitor.id, wanted.task, wanted.action)
+    said = {"pause": "Paused: its ticks pass.", "resume": "It runs again, from its next tick on."}
+    return pages.back(request, "/admin/schedules", said[wanted.action])
 
 
 async def mails(request: Request, visitor: Visitor) -> Response:
@@ -263,6 +273,7 @@ PAGES = [
     Page("GET", "/admin/bulk/{job_id}", show_bulk, needs="admin"),
     Page("GET", "/admin/schedules", schedules, needs="admin"),
     Page("POST", "/admin/schedules", run_schedule, needs="admin"),
+    Page("POST", "/admin/schedules/switch", switch_schedule, needs="admin"),
     Page("GET", "/admin/mails", mails, needs="admin"),
     Page("POST", "/admin/mails/again", send_again, needs="admin"),
     Page("POST", "/admin/mails/lift", lift, needs="admin"),

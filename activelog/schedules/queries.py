@@ -18,6 +18,7 @@ class Tick:
     task_name: str
     periodic_id: str
     last_tick: int
+    is_paused: bool
 
 
 async def database_time(conn: Conn) -> int:
@@ -25,9 +26,9 @@ async def database_time(conn: Conn) -> int:
     return int(await database.value(conn, _SQL["database_time"], {}))
 
 
-async def last_ticks(conn: Conn) -> dict[tuple[str, str], int]:
+async def last_ticks(conn: Conn) -> dict[tuple[str, str], Tick]:
     ticks = await database.many(conn, _SQL["last_ticks"], {}, Tick)
-    return {(tick.task_name, tick.periodic_id): tick.last_tick for tick in ticks}
+    return {(tick.task_name, tick.periodic_id): tick for tick in ticks}
 
 
 async def register(conn: Conn, job: Job, periodic_id: str, cron: str, tick: int) -> None:

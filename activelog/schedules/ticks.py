@@ -47,13 +47,19 @@ async def register(conn: Conn, schedules: list[PeriodicTask]) -> None:  # type: 
 
 
 async def defer_due(conn: Conn, schedules: list[PeriodicTask]) -> int:  # type: ignore[type-arg]
-    """Defers every tick that is due; returns the database's time in seconds."""
+    """Defers every tick that is due, but for paused schedules; returns the database's time in
+    seconds."""
     now = await queries.database_time(conn)
     last_ticks = await queries.last_ticks(conn)
     for schedule in schedules:
-        last = last_ticks.get((schedule.task.name, schedule.periodic_id), now)
-        for tick in due_ticks(schedule.cron, last, now):
-            await _defer(conn, schedule, tick)
+        last = last_ticks.get((schedule.task.name, schedule.periodic_id))
+        if last is None:
+            continue
+        for tick in due_ticks(schedule.cron, last.last_tick, now):
+            if last.is_paused:
+                await queries.skip_tick(conn, schedule.task.name, schedule.periodic_id, tick)
+            else:
+                await _defer(conn, schedule, tick)
     return now
 
 

@@ -261,12 +261,23 @@ SELECT notify_queue(queue_name, 0, NULL) FROM resumed
 
 -- name: schedules
 SELECT t.task_name, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at, r.outcome,
-       r.counts, r.error
+       r.counts, r.error, t.paused_at,
+       ARRAY(SELECT round(extract(epoch FROM finished_at - started_at)::numeric, 1)::double precision
+             FROM (SELECT * FROM schedule_runs s WHERE s.task_name = t.task_name AND s.finished_at IS NOT NULL
+                   ORDER BY s.id DESC LIMIT 30) AS recent ORDER BY id) AS seconds
 FROM schedule_ticks t
 LEFT JOIN LATERAL (
     SELECT * FROM schedule_runs r WHERE r.task_name = t.task_name ORDER BY r.id DESC LIMIT 1
 ) AS r ON true
 ORDER BY t.task_name
+
+-- name: pause_schedule
+UPDATE schedule_ticks SET paused_at = coalesce(paused_at, now()) WHERE task_name = %(task)s
+
+-- name: resume_schedule
+-- It goes on with its next tick: what passed meanwhile is not made up.
+UPDATE schedule_ticks SET paused_at = NULL, last_tick = greatest(last_tick, extract(epoch FROM now())::bigint)
+WHERE task_name = %(task)s AND paused_at IS NOT NULL
 
 -- name: runs
 SELECT task_name, tick, job_id, started_at, finished_at, outcome, counts, error
@@ -332,6 +343,9 @@ SELECT 'nobody takes', t.task, 1 FROM (
 UNION ALL
 SELECT 'paused', p.queue_name, d.waiting FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
 UNION ALL
+SELECT 'schedule paused', task_name, 1 FROM schedule_ticks WHERE paused_at < now() - interval '1 day'
+GROUP BY task_name
+UNION ALL
 SELECT 'deaths', task_name, sum(count)::bigint FROM job_activity
 WHERE event = 'died' AND hour > now() - interval '1 hour' AND hour < 'infinity' GROUP BY task_name
 UNION ALL
@@ -354,5 +368,5 @@ INSERT INTO audit (user_id, action, subject) VALUES (%(user_id)s, %(action)s, %(
 -- name: run_schedule
 -- No row for a task that is no schedule.
 SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
-    queue_name, task_name, 0, lock, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])
+    queue_name, task_name, 0, lock, NULL, %(args)s, NULL)::procrastinate_job_to_defer_v1])
 FROM schedule_ticks WHERE task_name = %(task)s AND queue_name IS NOT NULL LIMIT 1

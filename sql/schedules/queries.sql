@@ -3,7 +3,7 @@
 SELECT floor(extract(epoch FROM now()))::bigint
 
 -- name: last_ticks
-SELECT task_name, periodic_id, last_tick FROM schedule_ticks
+SELECT task_name, periodic_id, last_tick, paused_at IS NOT NULL AS is_paused FROM schedule_ticks
 
 -- name: register
 -- A schedule that is new, or goes by other times now, starts with its next tick: nothing is made up.

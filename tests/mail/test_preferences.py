@@ -80,3 +80,16 @@ async def test_mails_are_previewed_in_either_look(world: World) -> None:
     assert "@media all {" in dark
     assert "@media not all {" in light
     assert "prefers-color-scheme" in (await world.http.get("/dev/mails/welcome")).text
+
+
+async def test_mailboxes_can_sort_by_list(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await ada.post("/api/v1/friends/requests", json={"email": bob.address})
+    await world.http.post("/api/v1/auth/forgot-password", json={"email": ada.address})
+    await world.make_due()
+    await world.work()
+    [listed], [personal] = world.mails(bob.address), world.mails(ada.address)
+    assert listed["List-Id"].startswith("<friend_request.")
+    assert (listed["Precedence"], listed["Feedback-ID"]) == ("bulk", "friend_request:activelog")
+    assert personal["List-Id"] is None
+    assert personal["Feedback-ID"] == "password_reset:activelog"

@@ -166,3 +166,26 @@ async def test_a_mail_that_has_its_end_is_sent_again(world: World, admin: User) 
     assert (await admin.post(f"{AT}/mails/again", json={"id": 999})).status_code == 404
     noted = await world.value("SELECT subject FROM audit WHERE action = 'send again'")
     assert noted == f"mail {first} (weekly_summary)"
+
+
+async def test_schedules_are_paused_resumed_and_run_for_a_day(world: World, admin: User) -> None:
+    task = "activelog.summaries.daily_stats"
+    await world.rows(
+        "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick, cron, queue_name)"
+        " VALUES (%s, '', 1, '0 0 * * *', 'low')", task,
+    )  # fmt: skip
+    switch = f"{AT}/schedules/switch"
+    for action in ("pause", "pause", "resume"):
+        answer = await admin.post(switch, json={"task": task, "action": action})
+        assert answer.status_code == 204, answer.text
+        [found] = (await get(admin, "schedules"))["schedules"]
+        assert (found["paused_at"] is not None) == (action == "pause")
+    assert await world.value("SELECT last_tick FROM schedule_ticks") > 1, "what passed is past"
+    for body in ({"task": task, "action": "resume"}, {"task": "x", "action": "pause"}):
+        assert (await admin.post(switch, json=body)).status_code == 404
+    run = {"task": task, "day": "2024-01-15"}
+    assert (await admin.post(f"{AT}/schedules", json=run)).status_code == 204
+    args = await world.value("SELECT args FROM procrastinate_jobs WHERE task_name = %s", task)
+    assert args == {"day": "2024-01-15"}
+    for day in ("2199-01-01", "soon"):
+        assert (await admin.post(f"{AT}/schedules", json=run | {"day": day})).status_code == 400

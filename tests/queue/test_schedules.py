@@ -197,3 +197,21 @@ async def test_a_tick_behind_the_last_one_is_never_deferred(queue: Queue) -> Non
         assert await queries.defer_tick(conn, job, "", 2000) is not None
         assert await queries.defer_tick(conn, job, "", 2000) is None
         assert await queries.defer_tick(conn, job, "", 1910) is None, "a clock 90 s behind"
+
+
+async def test_a_paused_schedule_passes_its_ticks_and_makes_up_none(queue: Queue) -> None:
+    queue.app.periodic(cron="0 * * * *")(queue.app.tasks["noop"])
+    schedules = list(queue.app.periodic_registry.periodic_tasks.values())
+    queue.app.periodic_registry.periodic_tasks.clear()
+    pool = database.make_pool(queue.url, max_size=1, application="test")
+    async with pool, pool.connection() as conn:
+        await clock.register(conn, schedules)
+        queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 3 * 3600, paused_at = now()")
+        await clock.defer_due(conn, schedules)
+        assert queue.one("SELECT count(*) FROM procrastinate_jobs") == (0,)
+        queue.all("UPDATE schedule_ticks SET paused_at = NULL")
+        await clock.defer_due(conn, schedules)
+        assert queue.one("SELECT count(*) FROM procrastinate_jobs") == (0,), "nothing is made up"
+        queue.all("UPDATE schedule_ticks SET last_tick = last_tick - 3600")
+        await clock.defer_due(conn, schedules)
+    assert queue.one("SELECT count(*) FROM procrastinate_jobs") == (1,)
