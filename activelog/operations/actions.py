@@ -12,6 +12,7 @@ from psycopg.errors import QueryCanceled
 
 from activelog import database, mail
 from activelog.base.errors import AppError
+from activelog.base.formatting import counted
 from activelog.database import Conn
 from activelog.mail import MailKind
 from activelog.operations import admin
@@ -40,6 +41,14 @@ async def act(services: Services, admin_id: int, job_id: int, action: Action) ->
             reason = "the job is in another state by now, or its queueing lock is taken"
             raise AppError("conflict", reason, 409)
         await admin.note(conn, admin_id, action, f"job {job_id}")
+
+
+async def act_on_some(services: Services, admin_id: int, job_ids: list[int], action: Action) -> int:
+    """How many jobs it was right for; the others are in another state by now."""
+    async with services.pool.connection() as conn:
+        done = await admin.act(conn, action, job_ids)
+        await admin.note(conn, admin_id, action, f"ticked: {counted(done, 'jobs')}")
+    return done
 
 
 async def begin_bulk(services: Services, admin_id: int, action: Action, wanted: JobFilter) -> UUID:

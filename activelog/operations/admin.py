@@ -63,6 +63,13 @@ async def failures(conn: Conn) -> list[Failure]:
     return await database.many(conn, _SQL["failures"], {}, Failure)
 
 
+async def known_names(conn: Conn) -> tuple[list[str], list[str]]:
+    """Of queues and tasks, to choose from: those that anything was counted of."""
+    found = await (await conn.execute(_SQL["known_names"])).fetchone()
+    assert found is not None
+    return found[0], found[1]
+
+
 async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
     """Newest first. Raises QueryCanceled in a `database.searching` when too much is to be read."""
     ids = await came_within(conn, wanted)

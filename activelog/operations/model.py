@@ -97,6 +97,10 @@ class SwitchSchedule(msgspec.Struct, forbid_unknown_fields=True):
     action: Annotated[Literal["pause", "resume"], Meta(examples=["pause"])]
 
 
+class Ticked(msgspec.Struct, forbid_unknown_fields=True):
+    action: Annotated[Action, Meta(examples=["retry"])]
+
+
 class MailId(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[int, Meta(ge=0, le=2**63 - 1, examples=[4711])]
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from activelog import http, tickets
 from activelog.base.errors import AppError
+from activelog.base.formatting import counted
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.operations import actions, admin
@@ -28,6 +29,7 @@ from activelog.operations.model import (
     Slot,
     Switch,
     SwitchSchedule,
+    Ticked,
 )
 from activelog.services import of_request
 
@@ -65,6 +67,8 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, JobFilter), JobFilter)
     async with actions.searching(of_request(request)) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
+    async with of_request(request).pool.connection() as conn:
+        queues, tasks = await admin.known_names(conn)
     shown, before = admin.cut(found, _PAGE)
     fields = wanted.fields()
     return pages.page(
@@ -75,8 +79,25 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
         fields=fields,
         states=STATES,
         actions=ACTIONS.get(wanted.status or "", ()),
+        all_actions=get_args(Action),
+        query=urlencode(fields),
+        queues=queues,
+        tasks=tasks,
         older=urlencode(fields | {"before": before}) if before else None,
     )
+
+
+async def act_on_ticked(request: Request, visitor: Visitor, form: Form) -> Response:
+    """On the jobs whose boxes are ticked: `job-<id>`."""
+    wanted = http.convert({"action": form.get("action", "")}, Ticked)
+    ids = [int(name[4:]) for name in form if name.startswith("job-") and name[4:].isdecimal()]
+    if not ids:
+        raise AppError.invalid("jobs", "tick at least one")
+    done = await actions.act_on_some(of_request(request), visitor.id, ids[:_PAGE], wanted.action)
+    word = wanted.action.replace("_", " ")
+    query = form.get("query", "")
+    path = pages.local_path(f"/admin/jobs?{query}" if query else "/admin/jobs")
+    return pages.back(request, path, f"{word}: {counted(done, 'jobs')} of {len(ids):,}.")
 
 
 async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
@@ -266,6 +287,7 @@ PAGES = [
     Page("GET", "/admin", overview, needs="admin"),
     Page("POST", "/admin/queues", switch, needs="admin"),
     Page("GET", "/admin/jobs", jobs, needs="admin"),
+    Page("POST", "/admin/jobs", act_on_ticked, needs="admin"),
     Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),
     Page("POST", "/admin/jobs/{job_id}", act, needs="admin"),
     Page("GET", "/admin/bulk/ask", ask_bulk, needs="admin"),

@@ -4,6 +4,10 @@ SELECT waiting_queues() UNION SELECT DISTINCT queue_name FROM procrastinate_jobs
 UNION SELECT queue_name FROM paused_queues
 UNION SELECT unnest(ARRAY['critical', 'default', 'low']) ORDER BY 1
 
+-- name: known_names
+SELECT ARRAY(SELECT DISTINCT queue_name FROM job_counts WHERE hour = 'infinity' ORDER BY 1 LIMIT 200),
+       ARRAY(SELECT DISTINCT task_name FROM job_counts WHERE hour = 'infinity' ORDER BY 1 LIMIT 500)
+
 -- name: queues
 -- Counted up to 10,000 in each way of waiting: a page must not count millions.
 SELECT n.queue, d.waiting, d.oldest,

@@ -455,3 +455,18 @@ async def test_a_new_password_is_told_by_mail(world: World) -> None:
     [_, told] = world.mails(ADA)
     assert told["Subject"] == "Your ActiveLog password is a new one"
     assert "If it was not you" in told.get_body(("plain",)).get_content()
+
+
+async def test_a_second_link_changes_no_account_that_is_verified(world: World) -> None:
+    """Of two that were mailed, somebody opens one; who finds the other sets no password."""
+    headers = {"Authorization": f"Bearer {(await world.register(ADA)).json()['token']}"}
+    await world.http.post("/api/v1/auth/resend-verification", headers=headers)
+    await world.work()
+    links = [re.search(r"token=([\w-]+)", mail.get_body(("plain",)).get_content())
+             for mail in world.mails(ADA)]  # fmt: skip
+    first, second = [found[1] for found in links if found]
+    await world.http.get(f"/api/v1/auth/verify-email?token={first}")
+    form = {"token": second, "password": "a password of somebody else"}
+    ours = {"Origin": world.settings.base_url}
+    assert (await world.http.post("/verify-email", data=form, headers=ours)).status_code == 400
+    assert (await world.sign_in(ADA, PASSWORD)).status_code == 200

@@ -5,7 +5,8 @@ import pytest
 from activelog.base.errors import AppError
 from activelog.database import rate_limits
 from activelog.database.rate_limits import RateLimit
-from tests.conftest import World
+from tests.conftest import PASSWORD, World
+from tests.security.test_sessions import ADA, registered
 
 TWICE = RateLimit("test", 2, 60)
 
@@ -66,3 +67,11 @@ async def test_what_others_use_up_is_not_told(world: World) -> None:
     assert '"sign-in:host"' in told
     assert '"sign-in:email"' not in told
     assert '"sign-in:email-network"' not in told
+
+
+async def test_a_guess_that_was_right_is_not_told_as_taken(world: World) -> None:
+    await registered(world)
+    answer = await world.sign_in(ADA, PASSWORD)
+    assert answer.status_code == 200
+    assert '"sign-in:host"' in answer.headers["RateLimit"]
+    assert '"sign-in:email-host"' not in answer.headers["RateLimit"]

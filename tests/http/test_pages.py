@@ -177,11 +177,14 @@ async def test_locally_without_a_relay_the_link_is_shown(with_settings: Any) -> 
             transport = httpx.ASGITransport(world.app, client=(host, 1))
             async with httpx.AsyncClient(transport=transport, base_url=base_url) as browser:
                 form = {"email": f"a{is_shown}{host}@example.com", "name": "Ada"}
-                page = await browser.post(
-                    "/register", data=form | {"password": PASSWORD}, headers={"Origin": base_url}
-                )
-                assert page.status_code == 200, page.text
-                assert ("/verify-email?token=" in page.text) == is_shown
+                for _ in range(2):  # somebody who registers again has no account yet
+                    page = await browser.post(
+                        "/register",
+                        data=form | {"password": PASSWORD},
+                        headers={"Origin": base_url},
+                    )
+                    assert page.status_code == 200, page.text
+                    assert ("/verify-email?token=" in page.text) == is_shown
 
 
 async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(world: World) -> None:

@@ -139,3 +139,21 @@ async def test_a_queue_shows_what_ended_in_it(world: World) -> None:
     text = await page(world, "/admin")
     assert 'data-label="Succeeded in 24 h">7</td>' in text
     assert 'status=failed&amp;queue=low">7</a>' in text
+
+
+async def test_ticked_jobs_alone_are_acted_on(world: World) -> None:
+    ours = await sign_in_admin(world)
+    await world.rows(f"{DEFER} ('q', 'known', NULL), ('q', 'known', NULL), ('q', 'known', NULL)")
+    await world.rows("UPDATE procrastinate_jobs SET status = 'failed' WHERE id < 3")
+    shown = await page(world, "/admin/jobs?queue=q")
+    assert shown.count('type="checkbox" form="ticked"') == 3
+    form = {"job-1": "on", "job-3": "on", "action": "retry", "query": "queue=q"}
+    answer = await world.http.post("/admin/jobs", data=form, headers=ours)
+    assert answer.headers["Location"] == "/admin/jobs?queue=q"
+    assert "retry: 1 job of 2" in await page(world, "/admin/jobs?queue=q")
+    rows = await world.rows("SELECT id, status::text FROM procrastinate_jobs ORDER BY id")
+    assert rows == [(1, "todo"), (2, "failed"), (3, "todo")]
+    for wrong in ({"action": "retry"}, {"job-1": "on", "action": "explode"}):
+        await world.http.post("/admin/jobs", data=wrong, headers=ours)
+    assert await world.rows("SELECT id, status::text FROM procrastinate_jobs ORDER BY id") == rows
+    assert await world.value("SELECT subject FROM audit") == "ticked: 1 job"
