@@ -100,12 +100,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    from activelog.local import demo, up
+    from activelog.local import up
 
     with suppress(KeyboardInterrupt), up.run(arguments.var, arguments.port, os.environ) as running:
         if arguments.demo:
+            from activelog.local import demo  # what it needs takes memory, and this process stays
+
             demo.fill(running)
-        print(demo.greeting(running), flush=True)
+        print(up.greeting(running), flush=True)
         while not _interrupted:
             for name in running.keep_alive():
                 print(f"The {name} died and was started again.", flush=True)

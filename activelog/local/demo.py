@@ -127,28 +127,6 @@ def fill(running: Running) -> None:
     _done(f"{counted(report['imported'], 'activities')} of a made-up year imported")
 
 
-def greeting(running: Running) -> str:
-    """For `activelog up`: what to open, and an account that works."""
-    address, password = up.own_account(running)
-    return "\n".join(
-        [
-            "",
-            f"  ActiveLog runs at {running.base_url}",
-            "",
-            f"  Pages      {running.base_url}/",
-            f"  Jobs       {running.base_url}/admin",
-            f"  API        {running.base_url}/docs",
-            f"  Account    {address}  password {password}",
-            f"  Mails      {running.var / 'mails'}",
-            f"  Logs       {running.var / 'logs'}",
-            f"  Database   {up.psql()} '{running.database_url}'",
-            f"  Workers    . {running.var / 'env'}; procrastinate --help",
-            "",
-            "  Ctrl-C stops everything.",
-        ]
-    )
-
-
 def _import(client: Client, file: bytes) -> Json:
     _say(f"Importing {len(file):,} bytes of CSV")
     report = _sent(client, file)

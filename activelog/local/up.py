@@ -219,3 +219,25 @@ def _stop(children: tuple[Child, ...]) -> None:
         child.ask_to_stop()
     for child in children:
         child.wait_or_kill(deadline)
+
+
+def greeting(running: Running) -> str:
+    """What to open, and an account that works."""
+    address, password = own_account(running)
+    return "\n".join(
+        [
+            "",
+            f"  ActiveLog runs at {running.base_url}",
+            "",
+            f"  Pages      {running.base_url}/",
+            f"  Jobs       {running.base_url}/admin",
+            f"  API        {running.base_url}/docs",
+            f"  Account    {address}  password {password}",
+            f"  Mails      {running.var / 'mails'}",
+            f"  Logs       {running.var / 'logs'}",
+            f"  Database   {psql()} '{running.database_url}'",
+            f"  Workers    . {running.var / 'env'}; procrastinate --help",
+            "",
+            "  Ctrl-C stops everything.",
+        ]
+    )
