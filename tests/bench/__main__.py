@@ -1,12 +1,19 @@
-"""`python -m tests.bench SUITE [SUITE …] [--json]`: medians and ratios, each against a limit or a
-peer that is measured in the same run, interleaved. A ratio above 1 is better than what it is held
-against."""
+"""`python -m tests.bench SUITE [SUITE …] [--json | --markdown]`: medians and ratios, each against a
+limit or a peer that is measured in the same run, interleaved. A ratio above 1 is better than what
+it is held against. `--all` measures every suite, `--markdown` prints a table for the README, with
+the machine, the versions and the day."""
 
 import argparse
 import importlib
 import json
+import os
+import platform
+import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,13 +25,44 @@ EXTRAS = {"reportlab": "bench", "psycopg": "embedded,test"}
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.bench")
-    parser.add_argument("suites", nargs="+", choices=SUITES, metavar="SUITE")
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("--all", action="store_true", help="every suite")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one object a line")
+    form.add_argument("--markdown", action="store_true", help="a table, and where it was measured")
     parser.add_argument("--peers", action="store_true", help="the queue's peers too, if installed")
     arguments = parser.parse_args()
-    for suite in arguments.suites + ["peers"] * arguments.peers:
+    suites = list(SUITES) if arguments.all else arguments.suites + ["peers"] * arguments.peers
+    if not suites or not set(suites) <= set(SUITES):
+        parser.error(f"say some of {', '.join(SUITES)}, or --all")
+    shown = _row
+    if arguments.json:
+        shown = _line
+    if arguments.markdown:
+        shown = _cells
+        print(f"{_machine()}\n\n| case | measured | against | ratio | |\n|---|--:|--:|--:|---|")
+    for suite in suites:
         for result in _measure(suite):
-            print(_line(result) if arguments.json else _row(result), flush=True)
+            print(shown(result), flush=True)
+
+
+def _machine() -> str:
+    """Where and when it is measured."""
+    names = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", names, re.MULTILINE)
+    cpu = found[1].strip() if found else platform.processor() or platform.machine()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("procrastinate", "psycopg"))
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu}, {platform.system()}"
+        f" {platform.release()}, Python {platform.python_version()}, {versions}"
+    )
+
+
+def _cells(result: "Result") -> str:
+    return (
+        f"| `{result.case}` | {result.value:,.5g} {result.unit} | {result.against:,.5g}"
+        f" {result.unit} | {result.ratio:.2f} | {result.note} |"
+    )
 
 
 def _measure(suite: str) -> "Iterator[Result]":
