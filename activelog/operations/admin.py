@@ -25,6 +25,7 @@ from activelog.operations.model import (
     Mail,
     MailFilter,
     Noted,
+    PastWorker,
     Queue,
     Run,
     RunError,
@@ -61,6 +62,11 @@ async def workers(conn: Conn) -> list[Worker]:
 
 async def failures(conn: Conn) -> list[Failure]:
     return await database.many(conn, _SQL["failures"], {}, Failure)
+
+
+async def worker_history(conn: Conn) -> list[PastWorker]:
+    """Of a week: those that are there, then the last ones that went."""
+    return await database.many(conn, _SQL["worker_history"], {}, PastWorker)
 
 
 async def known_names(conn: Conn) -> tuple[list[str], list[str]]:

@@ -315,6 +315,19 @@ class Mail:
 
 
 @dataclass(frozen=True)
+class PastWorker:
+    """`jobs`: numbers of those that ran when it, or another one beside it, died."""
+
+    worker_id: Number
+    host: str | None
+    pid: int | None
+    started_at: Moment
+    ended_at: datetime | None
+    died: Yes
+    jobs: list[int]
+
+
+@dataclass(frozen=True)
 class SlowDomain:
     """Of which mails leave `seconds` apart, since its server said that too much came at once."""
 

@@ -48,6 +48,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         days_back = hour.replace(hour=0) - timedelta(days=_DAYS - 1)
         slots = await admin.slots(conn, "day", days_back) if by_day else hours
         workers = await admin.workers(conn)
+        past_workers = await admin.worker_history(conn)
         failures = await admin.failures(conn)
         troubles = await admin.troubles(conn)
     return pages.page(
@@ -55,6 +56,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         "operations/overview.html",
         queues=queues,
         workers=workers,
+        past_workers=past_workers,
         failures=failures,
         troubles=troubles,
         by_day=by_day,

@@ -4,6 +4,17 @@ SELECT waiting_queues() UNION SELECT DISTINCT queue_name FROM procrastinate_jobs
 UNION SELECT queue_name FROM paused_queues
 UNION SELECT unnest(ARRAY['critical', 'default', 'low']) ORDER BY 1
 
+-- name: worker_history
+-- Of a week, and the jobs that each died with: their deaths were noted when others removed it.
+SELECT h.worker_id, h.host, h.pid, h.started_at, h.ended_at, h.died,
+       CASE WHEN h.died THEN ARRAY(
+           SELECT DISTINCT e.job_id FROM job_errors e
+           WHERE e.kind = 'death' AND e.at BETWEEN h.ended_at - interval '10 seconds'
+                                               AND h.ended_at + interval '10 seconds'
+           ORDER BY 1 LIMIT 20) ELSE '{}' END AS jobs
+FROM worker_history h WHERE h.started_at > now() - interval '7 days' OR h.ended_at > now() - interval '7 days'
+ORDER BY coalesce(h.ended_at, 'infinity') DESC, h.worker_id DESC LIMIT 50
+
 -- name: known_names
 SELECT ARRAY(SELECT DISTINCT queue_name FROM job_counts WHERE hour = 'infinity' ORDER BY 1 LIMIT 200),
        ARRAY(SELECT DISTINCT task_name FROM job_counts WHERE hour = 'infinity' ORDER BY 1 LIMIT 500)

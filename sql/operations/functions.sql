@@ -136,3 +136,20 @@ CREATE OR REPLACE FUNCTION fold_failures() RETURNS void LANGUAGE sql AS $$
         last_at = greatest(c.last_at, excluded.last_at), job_id = greatest(c.job_id, excluded.job_id),
         error = excluded.error
 $$;
+
+CREATE OR REPLACE FUNCTION on_our_worker_came() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO worker_history (worker_id, host, pid, started_at)
+    VALUES (NEW.worker_id, NEW.host, NEW.pid, NEW.started_at);
+    RETURN NULL;
+END;
+$$;
+
+-- Who says goodbye has beaten a moment ago; whoever others remove has not.
+CREATE OR REPLACE FUNCTION on_worker_went() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE worker_history SET ended_at = now(), died = OLD.last_heartbeat < now() - interval '3 seconds'
+    WHERE worker_id = OLD.id;
+    RETURN NULL;
+END;
+$$;

@@ -20,3 +20,8 @@ DELETE FROM job_words WHERE block IN (
 DELETE FROM failure_counts WHERE (hour, task_name, shape) IN (
     SELECT hour, task_name, shape FROM failure_counts
     WHERE hour < %(now)s::timestamptz - interval '40 days' ORDER BY hour LIMIT %(page)s)
+
+-- name: worker_history
+DELETE FROM worker_history WHERE worker_id IN (
+    SELECT worker_id FROM worker_history WHERE ended_at < %(now)s::timestamptz - interval '8 days'
+    ORDER BY worker_id LIMIT %(page)s FOR UPDATE SKIP LOCKED)

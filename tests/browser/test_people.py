@@ -39,6 +39,21 @@ def sign_in(page: Page, address: str, password: str) -> None:
     expect(page.get_by_role("heading", name="Activities")).to_be_visible()
 
 
+def programs(page: Page) -> None:
+    """What somebody who writes programs sets up."""
+    page.goto("/account")
+    page.get_by_text("A new token").click()
+    page.get_by_label("What it is for").fill("backup")
+    page.get_by_role("button", name="Make the token").click()
+    expect(page.get_by_text("Copy it now")).to_be_visible()
+    photograph(page, "account-token")
+    page.goto("/webhooks")
+    page.get_by_label("Address").fill("https://example.com/activelog")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("The secret that signs")).to_be_visible()
+    photograph(page, "webhooks")
+
+
 def import_own_table(page: Page, file: Path) -> None:
     """Of which nobody knows the columns."""
     file.write_text("Wann,Wie lange,Weit\n2023-12-24,45,7.5\n2023-12-26,90,15\n")
@@ -121,6 +136,7 @@ def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Pa
     photograph(page, "statistics")
     page.goto("/statistics/year?year=2024")
     photograph(page, "year")
+    programs(page)
 
     page.goto("/exports")
     photograph(page, "exports-empty")

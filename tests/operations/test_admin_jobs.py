@@ -157,3 +157,26 @@ async def test_ticked_jobs_alone_are_acted_on(world: World) -> None:
         await world.http.post("/admin/jobs", data=wrong, headers=ours)
     assert await world.rows("SELECT id, status::text FROM procrastinate_jobs ORDER BY id") == rows
     assert await world.value("SELECT subject FROM audit") == "ticked: 1 job"
+
+
+async def test_who_came_and_went_is_kept_for_a_week(world: World) -> None:
+    await sign_in_admin(world)
+    for number, beat in ((1, "now()"), (2, "now() - interval '9 seconds'")):
+        await world.rows(
+            f"INSERT INTO procrastinate_workers (last_heartbeat) VALUES ({beat})",
+        )
+        await world.rows(
+            "INSERT INTO our_workers (worker_id, host, pid, slots) SELECT max(id), 'here', %s, 10"
+            " FROM procrastinate_workers", number,
+        )  # fmt: skip
+    await world.rows(f"{DEFER} ('q', 'known', NULL)")
+    await world.rows(
+        "INSERT INTO job_errors (job_id, attempt, kind, error) VALUES (1, 1, 'death', 'it died')"
+    )
+    await world.rows("DELETE FROM procrastinate_workers")
+    rows = await world.rows("SELECT pid, died FROM worker_history ORDER BY pid")
+    assert rows == [(1, False), (2, True)]
+    shown = await page(world, "/admin")
+    assert shown.count("process 1</td>") == shown.count("process 2</td>") == 1
+    assert '<strong class="failed">died</strong>' in shown
+    assert '<a href="/admin/jobs/1">1</a>' in shown
