@@ -36,7 +36,7 @@ async def current_user(request: Request, scope: Scope | Literal["any"]) -> int:
     not read the answer.)"""
     if is_api_token(token := bearer(request)):
         return await user_of_token(of_request(request), token, scope)
-    return (await current_session(request)).user_id
+    return (await _session_of(request, token)).user_id
 
 
 async def current_admin(request: Request) -> int:
@@ -49,13 +49,17 @@ async def current_admin(request: Request) -> int:
 
 
 async def current_session(request: Request) -> SessionId:
-    if is_api_token(bearer(request)):
+    if is_api_token(token := bearer(request)):
         raise AppError("forbidden", "an API token cannot do this; sign in", 403)
-    if request.method == "GET" and not bearer(request):
+    return await _session_of(request, token)
+
+
+async def _session_of(request: Request, token: str) -> SessionId:
+    if request.method == "GET" and not token:
         session = await cookie_session(request)
         if session is not None:
             return session
-    return await _session(of_request(request), bearer(request))
+    return await _session(of_request(request), token)
 
 
 async def cookie_session(request: Request) -> SessionId | None:
