@@ -7,13 +7,14 @@ import http.client
 import ipaddress
 import socket
 import ssl
-import time
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from activelog.base.errors import AppError, JobError
 
-_PATIENCE = 10.0  # seconds for all of it
+PATIENCE = 10.0  # seconds for all of it
 _PREFIX = "whsec_"
 
 
@@ -71,42 +72,58 @@ def post(url: str, signed: Signed, *, may_be_private: bool) -> str:
     redirect may lead inside, so it is none of the answers that we follow."""
     parts = _split(url)
     host, port = parts.hostname or "", parts.port or 443
-    until = time.monotonic() + _PATIENCE
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         address = _address_of(host, port, may_be_private=may_be_private)
-        with _Connection(host, port, address, until) as connection:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with _Connection(host, port, address) as connection:
             connection.request("POST", path, signed.body, signed.headers)
-            connection.sock.settimeout(max(0.1, until - time.monotonic()))
             status = connection.getresponse().status
+            if connection.is_broken_off:  # (then the headers may have ended too early)
+                raise TimeoutError
     except ssl.SSLCertVerificationError:
         raise NotDelivered("its certificate is not valid") from None
-    except TimeoutError:
-        raise NotDelivered(f"no answer within {_PATIENCE:g} s") from None
     except (OSError, http.client.HTTPException) as error:
-        raise NotDelivered(f"no connection: {type(error).__name__}") from None
+        raise NotDelivered(f"no answer within {PATIENCE:g} s, or none that is HTTP") from error
     if not 200 <= status < 300:
         raise NotDelivered(f"it answered {status}", is_gone=status == 410)
     return str(status)
 
 
 class _Connection(http.client.HTTPSConnection):
-    """To an address that was looked up before; the certificate is checked against the name."""
+    """To an address that was looked up before; the certificate is checked against the name. It is
+    broken off after ten seconds, also when the other side sends a byte now and then."""
 
-    def __init__(self, host: str, port: int, address: str, until: float) -> None:
+    def __init__(self, host: str, port: int, address: str) -> None:
         super().__init__(host, port)
-        self._to, self._until = address, until
+        self._to = address
+        self.is_broken_off = False
+        self._alarm = threading.Timer(PATIENCE, self._break_off)
+        self._alarm.daemon = True
 
     def connect(self) -> None:
-        left = max(0.1, self._until - time.monotonic())
-        plain = socket.create_connection((self._to, self.port), left)
-        self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+        plain = socket.create_connection((self._to, self.port), PATIENCE)
+        context = ssl.create_default_context()
+        self.sock = context.wrap_socket(
+            plain, server_hostname=self.host, do_handshake_on_connect=False
+        )
+        if self.is_broken_off:
+            raise TimeoutError
+        self.sock.do_handshake()
 
     def __enter__(self) -> "_Connection":
+        self._alarm.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._alarm.cancel()
         self.close()
+
+    def _break_off(self) -> None:
+        self.is_broken_off = True
+        if self.sock is not None:
+            with suppress(OSError):
+                # (Of the socket below: TLS is in the other thread's hands.)
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 def _address_of(host: str, port: int, *, may_be_private: bool) -> str:

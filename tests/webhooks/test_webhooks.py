@@ -3,10 +3,11 @@
 import base64
 import hmac
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from activelog.base.errors import AppError
 from activelog.base.settings import Settings
+from activelog.webhooks import sending
 from activelog.webhooks.sending import NotDelivered, _is_public, clean_url, post, sign
 from tests.conftest import User, World, running
 from tests.exports.test_csv_export import request
@@ -257,3 +259,35 @@ async def test_there_are_ten_at_most_and_large_imports_are_no_events(world: Worl
             ada.id, count,
         )  # fmt: skip
         assert await world.value("SELECT count(*) FROM webhook_deliveries") == made
+
+
+@pytest.mark.parametrize("is_encrypted", [True, False])
+def test_who_sends_a_byte_now_and_then_holds_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
+) -> None:
+    make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    monkeypatch.setattr(sending, "PATIENCE", 1.0)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        taken, _ = listening.accept()
+        with suppress(OSError):
+            sock = context.wrap_socket(taken, server_side=True) if is_encrypted else taken
+            sock.sendall(b"HTTP/1.1 200 OK\r\nX: " if is_encrypted else b"\x16")
+            while not over.wait(0.1):
+                sock.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=[listening], daemon=True)
+        thread.start()
+        url = f"https://localhost:{listening.getsockname()[1]}/"
+        try:
+            with pytest.raises(NotDelivered, match="within 1 s"):
+                post(url, sign("whsec_eA==", "id", b"{}", 0), may_be_private=True)
+        finally:
+            over.set()
+            thread.join(10)
+    assert not thread.is_alive()
