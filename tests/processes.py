@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,6 +43,12 @@ def until(ready: Callable[[], Any], what: str, seconds: float = 30) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def is_alive(pid: int) -> bool:

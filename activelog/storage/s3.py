@@ -2,7 +2,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -107,11 +107,11 @@ class S3Storage:
         return url
 
     async def remove(self, key: str) -> None:
-        with _errors():
+        with suppress(ObjectMissing), _errors():
             await asyncio.to_thread(self._client.remove_object, self._bucket, key)
 
     async def remove_all(self, keys: Sequence[str]) -> None:
-        with _errors():
+        with suppress(ObjectMissing), _errors():
             await asyncio.to_thread(self._remove_all, keys)
 
     def _remove_all(self, keys: Sequence[str]) -> None:
@@ -121,7 +121,7 @@ class S3Storage:
 
     async def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
         found = self._client.list_objects(self._bucket, prefix, recursive=True)
-        with _errors():
+        with suppress(ObjectMissing), _errors():
             while stored := await asyncio.to_thread(_take, found, page):
                 yield stored
 
@@ -177,7 +177,8 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except S3Error as error:
-        if error.code in ("NoSuchKey", "NoSuchObject"):
+        # (The bucket is made with the first object.)
+        if error.code in ("NoSuchKey", "NoSuchObject", "NoSuchBucket"):
             raise ObjectMissing(error.object_name or "") from error
         raise StorageError(f"the object store refused: {error.code}") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:

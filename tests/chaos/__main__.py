@@ -1,151 +1,45 @@
-"""`python -m tests.chaos [--rounds N] [--json]`: breaks things and measures the way back.
-
-Each case is seconds from the break to the moment when work goes on, held against its limit: the
-median and the worst of the rounds. The last one is how long a job waits for its start after an
-outage, held against the same before it."""
+"""`python -m tests.chaos [--rounds N]` breaks one thing at a time and measures the way back
+(`cases.py`). `python -m tests.chaos --minutes N [--seed S] [--keep]` lets people use the product
+while everything breaks, and holds what they were told against what is there."""
 
 import argparse
 import json
-import signal
+import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
-from activelog.database.migrations import migrate
-from activelog.local.embedded import EmbeddedPostgres
-from tests.conftest import remove_data
+from tests.chaos import cases, checks, monkey, people, stand
+from tests.chaos.checks import Found
+from tests.chaos.ledger import Ledger
+from tests.chaos.stand import Stand
 from tests.processes import until
-from tests.queue.conftest import Queue, make_queue_for
 
-LIMIT = 10.0  # seconds
-T = TypeVar("T")
-
-
-def killed_worker(queue: Queue, server: EmbeddedPostgres) -> float:
-    """kill -9 of a worker until its job starts again in another one."""
-    job = queue.defer("marked", args={"seconds": 3})
-    with queue.worker() as first:
-        until(lambda: queue.marks(job) == ["start"], "the first run")
-        with queue.worker():
-            time.sleep(2)
-            first.kill()
-            began = time.monotonic()
-            until(lambda: queue.marks(job).count("start") == 2, "the second run")
-            return time.monotonic() - began
-
-
-def restarted_postgres(queue: Queue, server: EmbeddedPostgres) -> float:
-    """Postgres gone for two seconds: from its return until a new job has run."""
-    with queue.worker():
-        queue.until_status(queue.defer("noop"), "succeeded")
-        server.stop()
-        time.sleep(2)
-        server.start()
-        began = time.monotonic()
-        queue.until_status(queue.defer("noop"), "succeeded")
-        return time.monotonic() - began
-
-
-def absent_postgres(queue: Queue, server: EmbeddedPostgres) -> float:
-    """Postgres gone for a minute while a job runs that ends meanwhile: from its return until that
-    job's end is written, and another one has run. Neither runs twice."""
-    with queue.worker():
-        job = queue.defer("in_thread", args={"seconds": 2})
-        queue.until_status(job, "doing")
-        server.stop()
-        time.sleep(60)
-        server.start()
-        began = time.monotonic()
-        queue.until_status(job, "succeeded")
-        queue.until_status(queue.defer("noop"), "succeeded")
-        seconds = time.monotonic() - began
-        started = "SELECT count(*) FROM procrastinate_events WHERE job_id = %s AND type = 'started'"
-        assert queue.all(started, job) == [(1,)], "it ran twice"
-        return seconds
-
-
-def drained_worker(queue: Queue, server: EmbeddedPostgres) -> float:
-    """SIGTERM with no grace left until the job runs elsewhere."""
-    job = queue.defer("marked", args={"seconds": 3})
-    with queue.worker("--shutdown-graceful-timeout", "0.1") as first:
-        until(lambda: queue.marks(job) == ["start"], "the first run")
-        with queue.worker():
-            time.sleep(2)
-            first.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            until(lambda: queue.marks(job).count("start") == 2, "the second run")
-            return time.monotonic() - began
-
-
-def latency(queue: Queue, jobs: int = 50) -> float:
-    """Seconds from enqueuing to start on an idle worker, the median."""
-    found: list[float] = []
-    for _ in range(jobs):
-        job = queue.defer("noop")
-        queue.until_status(job, "succeeded")
-        [(seconds,)] = queue.all(
-            "SELECT extract(epoch FROM max(at) - min(at))::float FROM procrastinate_events"
-            " WHERE job_id = %s AND type IN ('deferred', 'started')",
-            job,
-        )
-        found.append(seconds)
-    return median(found)
-
-
-def measure_latency(queue: Queue, server: EmbeddedPostgres) -> tuple[float, float]:
-    """After an outage of five seconds, and before it."""
-    with queue.worker():
-        queue.until_status(queue.defer("noop"), "succeeded")
-        time.sleep(1)
-        before = latency(queue)
-        server.stop()
-        time.sleep(5)
-        server.start()
-        queue.until_status(queue.defer("noop"), "succeeded")
-        time.sleep(1)
-        return latency(queue), before
-
-
-CASES: dict[str, Callable[[Queue, EmbeddedPostgres], float]] = {
-    "chaos.killed_worker": killed_worker,
-    "chaos.restarted_postgres": restarted_postgres,
-    "chaos.drained_worker": drained_worker,
-    "chaos.absent_postgres": absent_postgres,
-}
-ONCE = {"chaos.absent_postgres"}  # it takes a minute
-
-
-def measure(rounds: int) -> Iterator[tuple[str, list[float], float]]:
-    """Case, seconds, and what they are held against."""
-    with tempfile.TemporaryDirectory(prefix="activelog-chaos-") as name:
-        folder = Path(name)
-        with EmbeddedPostgres(folder / "postgres") as server:
-            migrate(server.url())
-            queue = make_queue_for(server.url(), folder / "worker.log")
-            for case, run in CASES.items():
-                wanted = 1 if case in ONCE else rounds
-                yield case, [_once(queue, server, run) for _ in range(wanted)], LIMIT
-            after, before = _once(queue, server, measure_latency)
-            yield "chaos.latency_after_outage", [after], before
-        remove_data(folder / "postgres")
-
-
-def _once(queue: Queue, server: EmbeddedPostgres, run: Callable[[Queue, EmbeddedPostgres], T]) -> T:
-    queue.all("TRUNCATE procrastinate_jobs, procrastinate_workers, marks CASCADE")
-    return run(queue, server)
+QUIET_SECONDS = 240.0
+PEOPLE = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m tests.chaos")
+    parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--minutes", type=float, help="of chaos with a ledger")
+    parser.add_argument("--seed", default="1", help="the same one gives the same acts")
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--keep", action="store_true", help="leave all standing at the end")
     arguments = parser.parse_args()
-    for case, seconds, against in measure(arguments.rounds):
+    if arguments.minutes is None:
+        measure(arguments.rounds, as_json=arguments.json)
+    elif not play(arguments):
+        sys.exit(1)
+
+
+def measure(rounds: int, *, as_json: bool) -> None:
+    for case, seconds, against in cases.measure(rounds):
         middle, worst = median(seconds), max(seconds)
-        if arguments.json:
+        if as_json:
             line = {"case": case, "value": middle, "unit": "s", "against": against}
             print(json.dumps(line | {"ratio": against / middle, "worst": worst}), flush=True)
         else:
@@ -153,6 +47,76 @@ def main() -> None:
                 f"{case:28} median {middle:8.4f} s  worst {worst:8.4f} s  against {against:.4g} s",
                 flush=True,
             )
+
+
+def play(arguments: argparse.Namespace) -> bool:
+    """Whether everything matches."""
+    with tempfile.TemporaryDirectory(prefix="activelog-chaos-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        ledger = Ledger(folder / "ledger.jsonl")
+        with stand.running(folder) as world:
+            _say(f"{arguments.minutes:g} minutes, seed {arguments.seed}, in {folder}")
+            _let_live(world, ledger, arguments)
+            found = [check(world, ledger) for check in checks.CHECKS]
+            if arguments.keep:
+                _show(found, ledger, as_json=arguments.json)
+                input(f"All stands: {world.server.url()}; Enter ends it. ")
+        found.append(checks.scratch(world))
+        _show(found, ledger, as_json=arguments.json)
+        return not any(one.wrong for one in found)
+
+
+def _let_live(world: Stand, ledger: Ledger, arguments: argparse.Namespace) -> None:
+    over = threading.Event()
+    threads = [monkey.start(people.witnesses, world, ledger, over, arguments.seed)]
+    for number in range(arguments.people):
+        one = people.Person(number, world, ledger, over, arguments.seed, arguments.people)
+        threads.append(monkey.start(one.live))
+    monkey.Monkey(world, ledger, arguments.seed).play(arguments.minutes * 60)
+    over.set()
+    for thread in threads:
+        thread.join(people.PATIENCE + 20)
+    _say(f"{len(ledger.entries)} entries, {len(world.relay.deliveries)} mails; now quiet")
+    began = time.monotonic()
+    try:
+        until(lambda: _is_quiet(world), "quiet", QUIET_SECONDS)
+    except AssertionError:
+        _say("it does not become quiet")
+    _say(f"quiet after {time.monotonic() - began:.0f} s")
+    time.sleep(5)  # the last counts are written once a second, and added up every few
+
+
+def _is_quiet(world: Stand) -> bool:
+    """Twice in a row: a job that ends may bring another one."""
+    if not checks.is_quiet(world):
+        time.sleep(0.5)
+        return False
+    time.sleep(1)
+    return checks.is_quiet(world)
+
+
+def _show(found: list[Found], ledger: Ledger, *, as_json: bool) -> None:
+    for one in found:
+        if as_json:
+            line = {"case": f"ledger.{one.name.replace(' ', '_')}", "value": len(one.wrong),
+                    "unit": "wrong", "against": one.checked,
+                    "ratio": 0.0 if one.wrong else 1.0}  # fmt: skip
+            print(json.dumps(line), flush=True)
+            continue
+        _say(f"{'WRONG' if one.wrong else 'ok':6}{one.name:16}{one.checked:7}  {one.note}")
+        for text in one.wrong[:10]:
+            _say(f"        {text}")
+        if one.at is not None:
+            for act in ledger.around(one.at):
+                _say(f"        {checks.moment(act.at)} {act.what} {act.asked['to']}")
+    acts = [entry for entry in ledger.entries if entry.by == "monkey"]
+    if not as_json:
+        _say(f"{len(acts)} acts of chaos")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr if text.startswith("quiet") else sys.stdout, flush=True)
 
 
 main()

@@ -59,6 +59,7 @@ rgw thread pool size = 16
 @dataclass(frozen=True)
 class Radosgw:
     port: int
+    gateway: "subprocess.Popen[bytes]"
 
     @property
     def storage_url(self) -> str:
@@ -75,7 +76,7 @@ def radosgw(base: Path, port: int) -> Iterator[Radosgw]:
     started: list[subprocess.Popen[bytes]] = []
     try:
         _start(base, port, started)
-        yield Radosgw(port)
+        yield Radosgw(port, started[-1])
     finally:
         for process in reversed(started):
             process.kill()

@@ -123,6 +123,20 @@ async def test_what_is_not_there_is_missing(store: Store) -> None:
             pass
 
 
+async def test_a_bucket_that_nobody_has_written_to_is_empty(s3_settings: Settings) -> None:
+    assert isinstance(s3_settings.storage, S3)
+    storage = S3Storage(replace(s3_settings.storage, bucket="not-there-yet"))
+    assert [page async for page in storage.walk("exports/", 10)] == []
+    await storage.remove("exports/1/a.csv")
+    await storage.remove_all(["exports/1/a.csv"])
+    await storage.set_rules()
+    with pytest.raises(ObjectMissing):
+        await storage.stat("exports/1/a.csv")
+    with pytest.raises(ObjectMissing):
+        async with storage.open("exports/1/a.csv"):
+            pass
+
+
 async def test_a_link_downloads_under_its_file_name(store: Store, file: Path) -> None:
     storage, client = store
     await storage.put("exports/1/a.csv", file, "text/csv")
