@@ -41,17 +41,12 @@ async def home(request: Request) -> Response:
 
 
 async def register_form(request: Request) -> Response:
-    return pages.page(request, "accounts/register.html", form={})
+    return pages.page(request, "accounts/register.html")
 
 
 async def register(request: Request, form: Form) -> Response:
-    try:
-        form["zone"] = known_zone(form.get("zone", ""))
-        pending, email, token = await routes.start(request, http.convert(form, Register))
-    except AppError as error:
-        return pages.page(
-            request, "accounts/register.html", status=error.status, form=form, error=error
-        )
+    form["zone"] = known_zone(form.get("zone", ""))
+    pending, email, token = await routes.start(request, http.convert(form, Register))
     shown = token if _has_no_mailbox(request) and pending.owner_id is None else None
     return pages.page(request, "accounts/registered.html", email=email, token=shown)
 
@@ -66,37 +61,22 @@ def _has_no_mailbox(request: Request) -> bool:
 async def sign_in_form(request: Request) -> Response:
     wanted = pages.local_path(request.query_params.get("next", "/activities"))
     is_new = "next" not in request.query_params and _has_no_mailbox(request)
-    return pages.page(request, "accounts/sign_in.html", form={}, next=wanted, is_new=is_new)
+    return pages.page(request, "accounts/sign_in.html", next=wanted, is_new=is_new)
 
 
 async def sign_in(request: Request, form: Form) -> Response:
     wanted = pages.local_path(form.pop("next", "/activities"))
     pages.name_device(request)
-    try:
-        token, _ = await routes.authenticate(request, http.convert(form, SignIn))
-    except AppError as error:
-        return pages.page(
-            request,
-            "accounts/sign_in.html",
-            status=error.status,
-            form=form,
-            error=error,
-            next=wanted,
-        )
+    token, _ = await routes.authenticate(request, http.convert(form, SignIn))
     return pages.sign_in(request, token, wanted)
 
 
 async def forgot_form(request: Request) -> Response:
-    return pages.page(request, "accounts/forgot_password.html", form={})
+    return pages.page(request, "accounts/forgot_password.html")
 
 
 async def forgot(request: Request, form: Form) -> Response:
-    try:
-        await routes.forgot_password(request, http.convert(form, ForgotPassword))
-    except AppError as error:
-        return pages.page(
-            request, "accounts/forgot_password.html", status=error.status, form=form, error=error
-        )
+    await routes.forgot_password(request, http.convert(form, ForgotPassword))
     return pages.page(request, "accounts/forgot_password.html", form=form, sent=True)
 
 
@@ -107,13 +87,7 @@ async def reset_form(request: Request) -> Response:
 
 
 async def reset(request: Request, form: Form) -> Response:
-    token = form.get("token", "")
-    try:
-        await routes.reset_password(request, http.convert(form, ResetPassword))
-    except AppError as error:
-        return pages.page(
-            request, "accounts/reset_password.html", status=error.status, token=token, error=error
-        )
+    await routes.reset_password(request, http.convert(form, ResetPassword))
     return pages.page(request, "accounts/reset_password.html", done=True)
 
 
@@ -136,16 +110,9 @@ async def verify(request: Request, form: Form) -> Response:
         wanted = http.convert(form, ResetPassword)
         await routes.verify(of_request(request), wanted.token, wanted.password)
     except AppError as error:
-        state = "ask" if "password" in error.details else "invalid"
-        token = form.get("token", "")
-        return pages.page(
-            request,
-            "accounts/verify.html",
-            status=error.status,
-            state=state,
-            token=token,
-            error=error,
-        )
+        if "password" in error.details:
+            raise
+        return pages.page(request, "accounts/verify.html", status=error.status, state="invalid")
     return pages.page(request, "accounts/verify.html", state="verified")
 
 

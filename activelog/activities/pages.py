@@ -29,13 +29,6 @@ _CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0, "title": ""}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
-    return await _list(request, visitor)
-
-
-async def _list(
-    request: Request, visitor: Visitor, form: Form | None = None, error: AppError | None = None
-) -> Response:
-    """With a form that was refused, and why."""
     services = of_request(request)
     fields = pages.known_query(request, ListQuery)
     query = http.convert(fields | {"limit": _PAGE}, ListQuery)
@@ -46,37 +39,21 @@ async def _list(
     return pages.page(
         request,
         "activities/activities.html",
-        status=error.status if error else 200,
         found=found,
         query=query,
         now=visitor.clock(services.clock()),
         types=_suggested(types),
-        form=form,
-        **pages.wrong(error),
     )
 
 
 async def create(request: Request, visitor: Visitor, form: Form) -> Response:
-    try:
-        fields = _fields(form, ZoneInfo(visitor.zone))
-        await _spell_type(request, visitor, fields)
-        await routes.create(request, visitor.id, http.convert(fields, NewActivity))
-    except AppError as error:
-        return await _list(request, visitor, form, error)
+    fields = _fields(form, ZoneInfo(visitor.zone))
+    await _spell_type(request, visitor, fields)
+    await routes.create(request, visitor.id, http.convert(fields, NewActivity))
     return pages.back(request, "/activities", "Logged. Well done!")
 
 
 async def show(request: Request, visitor: Visitor, activity_id: int) -> Response:
-    return await _show(request, visitor, activity_id)
-
-
-async def _show(
-    request: Request,
-    visitor: Visitor,
-    activity_id: int,
-    form: Form | None = None,
-    error: AppError | None = None,
-) -> Response:
     async with of_request(request).pool.connection() as conn:
         activity = await queries.get(conn, activity_id, visitor.id)
         if activity is None:
@@ -86,13 +63,10 @@ async def _show(
     return pages.page(
         request,
         "activities/activity.html",
-        status=error.status if error else 200,
         activity=activity,
         pace=_pace(activity, visitor),
         photos=pictures,
         types=_suggested(types),
-        form=form,
-        **pages.wrong(error),
     )
 
 
@@ -101,12 +75,9 @@ async def change(request: Request, visitor: Visitor, activity_id: int, form: For
         activity = await queries.get(conn, activity_id, visitor.id)
     if activity is None:
         raise AppError.not_found("activity")
-    try:
-        fields = _changed_fields(form, activity, visitor)
-        await _spell_type(request, visitor, fields)
-        await routes.change(request, visitor.id, activity_id, http.convert(fields, Change))
-    except AppError as error:
-        return await _show(request, visitor, activity_id, form, error)
+    fields = _changed_fields(form, activity, visitor)
+    await _spell_type(request, visitor, fields)
+    await routes.change(request, visitor.id, activity_id, http.convert(fields, Change))
     return pages.back(request, f"/activities/{activity_id}", "Saved.")
 
 

@@ -6,7 +6,6 @@ it with every POST, and no script can change it), so another site cannot send on
 name. What went wrong or well is told on the next page, by a cookie that is read once.
 """
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,15 +16,15 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match, Route
 
 from activelog import database, http
 from activelog.base import auth
 from activelog.base.errors import AppError
 from activelog.base.units import Habits, Units, WeekStart, in_units
 from activelog.base.zones import at_place
-from activelog.http import templating
+from activelog.http import refused, templating
 from activelog.services import of_request
 
 FLASH = "activelog_flash"
@@ -34,7 +33,6 @@ _DEVICE_SECONDS = 365 * 86400
 Handler = Callable[..., Awaitable[Response]]
 Form = dict[str, str]
 
-_FIELD_NAME = re.compile(r"\W")  # of `tags[0]`: what stands before it
 _SQL = database.queries("http")
 
 
@@ -90,7 +88,7 @@ class Page:
                 check_origin(request)
             return await self.handler(request, **await self._arguments(request, visitor))
         except AppError as error:
-            return self._refused(request, error)
+            return await self._refused(request, error)
 
     async def _arguments(self, request: Request, visitor: Visitor | None) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
@@ -98,17 +96,50 @@ class Page:
             if name == "visitor":
                 arguments[name] = visitor
             elif name == "form":
-                arguments[name] = _once(request, http.form(await http.read_body(request)))
+                request.state.form = http.form(await http.read_body(request))
+                arguments[name] = _once(request, dict(request.state.form))
             else:
                 arguments[name] = http.path_value(str(request.path_params[name]), kind)
         return arguments
 
-    def _refused(self, request: Request, error: AppError) -> Response:
-        """A form goes back to its page, which says why; whatever else is refused is a page."""
+    async def _refused(self, request: Request, error: AppError) -> Response:
+        """A form stands again on its page, which says why. Where it was only a button, the page
+        that comes next says it; whatever else is refused is a page."""
+        if self.method != "POST" or error.status == 403:
+            return problem(request, error)
+        form: Form = getattr(request.state, "form", {})
         came_from = _came_from(request)
-        if self.method == "POST" and came_from and error.status != 403:
-            return back(request, came_from, error.message, kind="error")
+        for address in (came_from, request.url.path) if form else ():
+            response = await _page_at(request, address)
+            html = bytes(response.body).decode() if response else ""
+            told = refused.refilled(html, request.url.path, form, error.message, error.details)
+            if response and told:
+                return _with_retry(HTMLResponse(told, error.status, _headers(response)), error)
+        if came_from:
+            return back(request, _path(came_from), error.message, kind="error")
         return problem(request, error)
+
+
+async def _page_at(request: Request, address: str) -> Response | None:
+    """As a GET of a page of ours answers now; None if there is none."""
+    path, _, query = address.partition("?")
+    wanted: dict[str, Any] = {
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+    }
+    scope = {**request.scope, **wanted}
+    for route in request.app.routes:
+        match, found = route.matches(scope)
+        if match is Match.FULL and isinstance(getattr(route.endpoint, "__self__", None), Page):
+            response: Response = await route.endpoint(Request({**scope, **found}))
+            return response if response.status_code == 200 else None
+    return None
+
+
+def _headers(response: Response) -> dict[str, str]:
+    return {name: value for name, value in response.headers.items() if name != "content-length"}
 
 
 def _once(request: Request, form: Form) -> Form:
@@ -140,14 +171,19 @@ def check_origin(request: Request) -> None:
 def _wanted(request: Request) -> str:
     """Where somebody wants to be after signing in: for a form, the page that it stood on."""
     if request.method != "GET":
-        return _came_from(request)
+        return _path(_came_from(request))
     return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
 def _came_from(request: Request) -> str:
-    """The page of ours that a form stood on; "" for none."""
-    path = _split(request.headers.get("referer", "")).path
-    return local_path(path) if path else ""
+    """The page of ours that a form stood on, with its query; "" for none."""
+    page = _split(request.headers.get("referer", ""))
+    query = f"?{page.query}" if page.query else ""
+    return local_path(f"{page.path}{query}") if page.path else ""
+
+
+def _path(address: str) -> str:
+    return address.partition("?")[0]
 
 
 def _split(url: str) -> SplitResult:
@@ -175,14 +211,6 @@ def page(request: Request, template: str, *, status: int = 200, **data: Any) -> 
     return response
 
 
-def wrong(error: AppError | None) -> dict[str, Any]:
-    """What a page with a refused form shows: the error, or at each field what is wrong with it."""
-    if error is None:
-        return {}
-    by_field = {_FIELD_NAME.split(name)[0]: text for name, text in error.details.items()}
-    return {"wrong": by_field, "error": None if by_field else error}
-
-
 def known_query(request: Request, kind: type[msgspec.Struct]) -> dict[str, str]:
     """What the address says of the type's fields. Empty ones are left out, and so is what others
     add to links (`utm_source`)."""
@@ -191,7 +219,10 @@ def known_query(request: Request, kind: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def problem(request: Request, error: AppError) -> Response:
-    response = page(request, "http/problem.html", status=error.status, error=error)
+    return _with_retry(page(request, "http/problem.html", status=error.status, error=error), error)
+
+
+def _with_retry(response: Response, error: AppError) -> Response:
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

@@ -2,7 +2,6 @@
 relay, two API and three workers; and what can be done to each."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -193,13 +192,21 @@ def _add_children(stand: Stand) -> None:
         _add(stand, f"api-{number}", command)
     for number in range(1, WORKERS + 1):
         command = [*python, "procrastinate", "worker", "--shutdown-graceful-timeout", "5"]
-        if number == WORKERS and shutil.which("faketime"):
-            command = ["faketime", "-f", "+90s", *command]  # its clock is wrong
         _add(stand, f"worker-{number}", command)
+    stand.children[f"worker-{WORKERS}"].env |= _wrong_clock()
 
 
 def _add(stand: Stand, name: str, command: list[str]) -> None:
-    stand.children[name] = Child(name, command, stand.env, stand.folder / f"{name}.log")
+    stand.children[name] = Child(name, command, dict(stand.env), stand.folder / f"{name}.log")
+
+
+def _wrong_clock() -> dict[str, str]:
+    """A minute and a half ahead, where there is libfaketime. (With a false monotonic clock waits in
+    threads would last as much longer.)"""
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if found is None:
+        return {}
+    return {"LD_PRELOAD": str(found), "FAKETIME": "+90s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def _stop(stand: Stand) -> None:

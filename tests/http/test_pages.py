@@ -1,6 +1,7 @@
 """Pages without a browser: what they refuse, and where they lead."""
 
 import re
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -204,6 +205,77 @@ async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(world:
             assert "7.5" in answer.text
             assert "[0]" not in answer.text
     assert await world.value("SELECT count(*) FROM activities") == 1
+
+
+class _Forms(HTMLParser):
+    """Those that are sent as such, with the fields that people type into."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str], list[str]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = dict(attrs)
+        if tag == "form":
+            is_sent = said.get("method") == "post" and "data-upload" not in said
+            self.found.append((said.get("action") or "" if is_sent else "", {}, []))
+        elif self.found and (name := said.get("name")):
+            kind = said.get("type") or "text"
+            if kind == "hidden":
+                self.found[-1][1][name] = said.get("value") or ""
+            elif tag in ("input", "textarea") and kind != "checkbox":
+                self.found[-1][2].append(f"{name}:{kind}")
+
+
+PATHS = ["/activities", "/account", "/friends", "/exports", "/webhooks", "/import", "/register",
+         "/sign-in", "/forgot-password", "/reset-password?token=x", "/verify-email?token=x"]  # fmt: skip
+
+
+async def test_what_was_typed_into_any_form_stays_when_it_is_refused(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    activity = await ada.log()
+    seen = set()
+    for path in [*PATHS, f"/activities/{activity['id']}"]:
+        forms = _Forms((await world.http.get(path)).text).found
+        for action, hidden, fields in forms:
+            if not action or not fields:
+                continue
+            typed = {
+                name: f'"><b>{number}' + "é" * 300
+                for number, (name, _, kind) in enumerate(field.partition(":") for field in fields)
+                if kind not in ("password",)
+            }
+            secret = {field.partition(":")[0]: "x" for field in fields if ":password" in field}
+            headers = ours | {"Referer": f"{world.settings.base_url}{path}"}
+            answer = await world.http.post(action, data=hidden | typed | secret, headers=headers)
+            if answer.status_code in (200, 303):
+                continue  # it takes anything, such as an address to ask for friendship
+            seen.add(action)
+            assert answer.status_code in (400, 401, 422), (action, answer.text)
+            assert 'class="wrong"' in answer.text or 'class="refused"' in answer.text, action
+            for name, value in typed.items():
+                assert value.replace('"', "&quot;").replace(">", "&gt;").replace("<", "&lt;") in (
+                    answer.text
+                ), (action, name)
+    assert seen >= {"/activities", "/account", "/account/email", "/account/delete", "/webhooks",
+                    "/register", "/sign-in", "/exports/csv"}  # fmt: skip
+
+
+async def test_choices_and_ticks_stay_too(world: World) -> None:
+    ada = await world.user()
+    ours = browse(world, ada)
+    form = {"name": "", "zone": "Asia/Tokyo", "units": "mi", "week_start": "sunday"}
+    page = (await world.http.post("/account", data=form, headers=ours)).text
+    for shown in ("<option selected>Asia/Tokyo", '"mi" selected', '"sunday" selected'):
+        assert shown in page
+    form = {"name": "x" * 200, "write": "on", "days": "365"}
+    page = (await world.http.post("/account/tokens", data=form, headers=ours)).text
+    assert '<input type="checkbox" name="write" checked>' in page
+    assert '<input type="checkbox" name="read">' in page
+    assert '"365" selected' in page
+    assert page.count("<details open>") == 1
 
 
 async def test_a_type_has_one_spelling(world: World) -> None:

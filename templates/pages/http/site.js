@@ -67,8 +67,8 @@ document.addEventListener("submit", (event) => {  // also of forms that come lat
   if (question && !confirm(question)) event.preventDefault();
 });
 
-// What a form held when it was refused stands in it again on the next page: either it was wrong, or
-// its sender had to sign in first. Passwords are never kept, nor anything for somebody else.
+// What a form held whose sender had to sign in first stands in it again on the next page. Passwords
+// are never kept, nor anything for somebody else.
 const KEPT = "activelog-form";
 const action = (form) => form.getAttribute("action");
 document.addEventListener("submit", (event) => {
@@ -84,7 +84,7 @@ const kept = JSON.parse(sessionStorage.getItem(KEPT) || "null");
 const refused = kept && [...document.forms].find((form) => action(form) === kept.action);
 if (refused) {
   sessionStorage.removeItem(KEPT);
-  const again = document.querySelector(".flash .error") || document.referrer.includes("/sign-in");
+  const again = document.referrer.includes("/sign-in");
   if (again && kept.visitor === document.body.dataset.visitor) fill(refused, kept.fields);
 }
 function fill(form, fields) {
