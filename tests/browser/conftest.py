@@ -24,6 +24,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_OF_PAGES = {"landmark-one-main", "region"}  # a mail has no landmarks
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 
 
@@ -80,17 +81,17 @@ def check_with_axe(page: Page, where: str) -> None:
         return
     page.evaluate(Path(script).read_text())
     found = page.evaluate("axe.run().then((results) => results.violations)")
-    serious = [
+    wrong = [
         (one["id"], one["help"], [node["target"] for node in one["nodes"]][:3])
         for one in found
-        if one["impact"] in ("serious", "critical")
+        if not (where.startswith("mail-") and one["id"] in _OF_PAGES)
     ]
-    assert serious == [], where
+    assert wrong == [], where
 
 
 def execute(up: Up, statement: str, *params: object) -> None:
     with psycopg.connect(up.database_url, autocommit=True) as conn:
-        conn.execute(statement.encode(), params)
+        conn.execute(statement.encode(), params or None)
 
 
 def value(up: Up, statement: str) -> object:
