@@ -130,7 +130,8 @@ def _standby(stack: ExitStack, primary: EmbeddedPostgres, folder: Path) -> Embed
     standby = EmbeddedPostgres(folder)
     place = standby._place
     sockets = str(primary._place.sockets)
-    command = [str(embedded.package_binaries() / "bin" / "pg_basebackup"), "-D", str(place.data), "-R",
+    program = str(embedded.package_binaries() / "bin" / "pg_basebackup")
+    command = [program, "-D", str(place.data), "-R",
                "-h", sockets, "-U", "activelog", "--checkpoint=fast"]  # fmt: skip
     subprocess.run(command, check=True)
     if place.owner is not None:

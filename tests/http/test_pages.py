@@ -229,7 +229,8 @@ class _Forms(HTMLParser):
 
 
 PATHS = ["/activities", "/account", "/friends", "/exports", "/webhooks", "/import", "/register",
-         "/sign-in", "/forgot-password", "/reset-password?token=x", "/verify-email?token=x"]  # fmt: skip
+         "/sign-in", "/forgot-password", "/reset-password?token=x",
+         "/verify-email?token=x"]  # fmt: skip
 
 
 async def test_what_was_typed_into_any_form_stays_when_it_is_refused(world: World) -> None:
@@ -245,7 +246,7 @@ async def test_what_was_typed_into_any_form_stays_when_it_is_refused(world: Worl
             typed = {
                 name: f'"><b>{number}' + "é" * 300
                 for number, (name, _, kind) in enumerate(field.partition(":") for field in fields)
-                if kind not in ("password",)
+                if kind != "password"
             }
             secret = {field.partition(":")[0]: "x" for field in fields if ":password" in field}
             headers = ours | {"Referer": f"{world.settings.base_url}{path}"}
