@@ -14,10 +14,17 @@ from typing import Any
 PYTHON = sys.executable
 
 
-def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Any:
+def run(
+    *arguments: str, env: dict[str, str] | None = None, timeout: float = 120, **options: Any
+) -> Any:
     """`python -m …`, to its end."""
     return subprocess.run(
-        [PYTHON, "-m", *arguments], env=env, capture_output=True, text=True, timeout=120, **options
+        [PYTHON, "-m", *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        **options,
     )
 
 

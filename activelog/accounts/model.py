@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from activelog.base.errors import AppError
 from activelog.base.units import Units, WeekStart
+from activelog.mail import LanguageCode
 
 # What programs make a link of: `//host`, `mailto:x`, `evil.example`, a phone number.
 _LINK = re.compile(
@@ -31,6 +32,7 @@ Zone = Annotated[
 ]
 
 _UNITS = Meta(description="of distances on pages, in reports and mails", examples=["km"])
+_LANGUAGE = Meta(description="of mails", examples=["en"])
 _WEEK_START = Meta(
     description="the first day of weeks on pages and in reports", examples=["monday"]
 )
@@ -124,6 +126,7 @@ class ChangeProfile(msgspec.Struct, forbid_unknown_fields=True):
     zone: Zone | None = None
     units: Annotated[Units, _UNITS] | None = None
     week_start: Annotated[WeekStart, _WEEK_START] | None = None
+    language: Annotated[LanguageCode, _LANGUAGE] | None = None
 
 
 class Profile(msgspec.Struct):
@@ -133,6 +136,7 @@ class Profile(msgspec.Struct):
     zone: Zone
     units: Annotated[Units, _UNITS]
     week_start: Annotated[WeekStart, _WEEK_START]
+    language: Annotated[LanguageCode, _LANGUAGE]
     created_at: Moment
     verified_at: Moment
     delete_after: Annotated[

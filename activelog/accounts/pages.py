@@ -22,7 +22,7 @@ from activelog.base.settings import Folder
 from activelog.base.zones import all_zones, known_zone
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
-from activelog.mail import LISTS
+from activelog.mail import LANGUAGES, LISTS
 from activelog.services import of_request
 
 _THINGS: dict[quotas.Thing, str] = {
@@ -135,6 +135,7 @@ async def _account(
         "accounts/account.html",
         profile=profile,
         zones=all_zones(),
+        languages=LANGUAGES,
         lists=LISTS,
         wanted=wanted,
         sessions=sessions,

@@ -15,13 +15,21 @@ from activelog.accounts.model import (
 )
 from activelog.base import logs
 from activelog.database import Conn
-from activelog.mail import MailKind
+from activelog.mail import LanguageCode, MailKind
 
 _SQL = database.queries("accounts")
 
 
-async def register(conn: Conn, email: str, name: str, password_hash: str, zone: str) -> Pending:
-    params = {"email": email, "name": name, "password_hash": password_hash, "zone": zone}
+async def register(
+    conn: Conn, email: str, name: str, password_hash: str, *, zone: str, language: LanguageCode
+) -> Pending:
+    params = {
+        "email": email,
+        "name": name,
+        "password_hash": password_hash,
+        "zone": zone,
+        "language": language,
+    }
     registered = await database.one(conn, _SQL["register"], params, Pending)
     assert registered is not None
     return registered

@@ -5,7 +5,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activelog import database, http
+from activelog import database, http, mail
 from activelog.accounts import mails, queries
 from activelog.accounts.model import (
     ChangeProfile,
@@ -74,8 +74,11 @@ async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
         await rate_limits.take(conn, REGISTER_PER_MAILBOX, mailbox(email))
         await take_stranger(services, conn)
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
+    language = mail.guess(request.headers.get("accept-language", ""))
     async with database.transaction(services.pool) as conn:
-        pending = await queries.register(conn, email, name, password_hash, zone)
+        pending = await queries.register(
+            conn, email, name, password_hash, zone=zone, language=language
+        )
         await services.outbox.write(conn, mails.WELCOME, pending.user_id)
         token = await mails.write_verification(services, conn, pending.user_id)
     return pending, email, token

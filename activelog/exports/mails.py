@@ -47,7 +47,7 @@ async def _failed(services: Services, claim: Claim) -> Content:
     if found is None or found[0].status != "failed":
         return None
     ticket, export = found
-    return {"format": export.format.upper(), "reason": ticket.error or "an error on our side"}
+    return {"format": export.format.upper(), "error": ticket.error or "an error on our side"}
 
 
 async def _find(services: Services, claim: Claim) -> tuple[Ticket, Export] | None:
@@ -84,7 +84,7 @@ FAILED = MailKind(  # written by a trigger, since a job may kill its workers
     "default",
     key="ticket_id",
     content=_failed,
-    fixture={"format": "PDF", "reason": "failed to generate export: the disk is full"},
+    fixture={"format": "PDF", "error": "failed to generate export: the disk is full"},
     cap=20,
     reason="because you asked for an export",
 )

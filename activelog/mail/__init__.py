@@ -16,6 +16,7 @@ Then three templates become a message, and the message goes to a relay or into a
 
 from activelog.mail.bounces import take_bounce
 from activelog.mail.jobs import add_mail_jobs
+from activelog.mail.languages import LANGUAGES, LanguageCode, guess
 from activelog.mail.message import Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import LISTS, Claim, Content, MailKind
 from activelog.mail.outbox import PATIENT, TIMEOUT, Outbox
@@ -25,11 +26,13 @@ from activelog.mail.signing import make_signer
 from activelog.mail.templates import Templates
 
 __all__ = [
+    "LANGUAGES",
     "LISTS",
     "PATIENT",
     "TIMEOUT",
     "Claim",
     "Content",
+    "LanguageCode",
     "MailKind",
     "Outbox",
     "Recipient",
@@ -37,6 +40,7 @@ __all__ = [
     "add_mail_jobs",
     "compose",
     "domain_of",
+    "guess",
     "has_user",
     "make_mailer",
     "make_message_id",

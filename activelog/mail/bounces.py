@@ -78,7 +78,9 @@ def _verdict(message: EmailMessage) -> tuple[BounceKind, str]:
                if part.get_content_type() == "message/delivery-status"
                for fields in _groups(part)]  # fmt: skip
     found = [
-        _of_recipient(fields) for fields in reports if "status" in fields or "action" in fields
+        _of_recipient(fields, message)
+        for fields in reports
+        if "status" in fields or "action" in fields
     ]
     if found:
         return min(found, key=lambda one: _ORDER.index(one[0]))
@@ -91,18 +93,26 @@ def _of_feedback(fields: dict[str, str]) -> tuple[BounceKind, str]:
     return ("reply" if kind == "not-spam" else "complaint"), f"complaint: {kind}"
 
 
-def _of_recipient(fields: dict[str, str]) -> tuple[BounceKind, str]:
+def _of_recipient(fields: dict[str, str], message: EmailMessage) -> tuple[BounceKind, str]:
     """RFC 3464."""
     action = fields.get("action", "failed").strip().lower()
-    said = fields.get("diagnostic-code", "").partition(";")[2].strip() or fields.get("status", "")
+    status = _exact_status(fields.get("status", ""))
+    said = fields.get("diagnostic-code", "").partition(";")[2].strip()
+    if not said and status is None:  # Exim tells people alone what it found itself
+        said = next(_telling_lines(_text(message)), "")
+    # Of two statuses the one that the far end said is the exact one: `5.0.0` and `550 5.1.1 …`.
+    status = _exact_status(said) or status
+    said = said or fields.get("status", "")
     if action in ("delivered", "relayed", "expanded"):
         return "reply", said
-    # Of two statuses the one that the far end said is the exact one: `5.0.0` and `550 5.1.1 …`.
-    statuses = [*_STATUS.findall(said), *_STATUS.findall(fields.get("status", ""))]
-    status = next((one for one in statuses if one[1:] != ("0", "0")), None)
     if action == "delayed":
         return "soft", said
     return _of_status(status, said), said
+
+
+def _exact_status(text: str) -> tuple[str, str, str] | None:
+    """`5.0.0` tells no more than that it failed."""
+    return next((one for one in _STATUS.findall(text) if one[1:] != ("0", "0")), None)
 
 
 def _of_status(status: tuple[str, str, str] | None, said: str) -> BounceKind:

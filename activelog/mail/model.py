@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from activelog.base.units import Units
+from activelog.mail.languages import LanguageCode
 
 BounceKind = Literal["hard", "full", "soft", "refused", "complaint", "reply"]
 
@@ -34,6 +35,7 @@ class Claim:
     dedup_key: str
     job_id: int
     units: Units
+    language: LanguageCode
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ class Outbox:
             "reason": kind.reason,
             "unsubscribe_url": url,
         }
-        texts = self.templates.render(kind.name, {**shared, **content})
+        data = {**shared, **content}
+        texts = self.templates.render(kind.name, data, claim.language, kind.fixture)
         recipient = Recipient(claim.name, claim.email)
         mail_from = self.settings.mail_from
         headers = unsubscribe_headers(url) | list_headers(kind, domain_of(mail_from))

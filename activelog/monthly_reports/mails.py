@@ -1,5 +1,7 @@
 """The mail that announces a monthly report."""
 
+from datetime import date
+
 from activelog.base.date_ranges import parse_month
 from activelog.mail import Claim, Content, MailKind
 from activelog.monthly_reports import queries
@@ -14,7 +16,7 @@ async def _ready(services: Services, claim: Claim) -> Content:
     if found is None:
         return None
     url = download_url(services, claim.user_id, first)
-    return {"month": f"{first:%B} {first.year}", "size": found.size, "url": url}
+    return {"month": f"{first:%B} {first.year}", "first": first, "size": found.size, "url": url}
 
 
 READY = MailKind(
@@ -25,6 +27,7 @@ READY = MailKind(
     content=_ready,
     fixture={
         "month": "January 2024",
+        "first": date(2024, 1, 1),
         "size": 48_213,
         "url": "https://activelog.example/link?token=" + "x" * 43,
     },

@@ -16,7 +16,7 @@ from activelog.base.errors import AppError
 from activelog.base.settings import Folder
 from activelog.http import pages, templating
 from activelog.http.pages import Page, Visitor
-from activelog.mail import MailKind, Recipient
+from activelog.mail import LanguageCode, MailKind, Recipient
 from activelog.mail.unsubscribe import unsubscribe_headers
 from activelog.services import Services, of_request
 
@@ -26,27 +26,35 @@ _NEWEST = 30  # files of the folder
 
 
 async def overview(request: Request, visitor: Visitor) -> Response:
-    services = of_request(request)
-    shown = [_preview(services, kind) for kind in _kinds(request)]
-    look = "dark" if request.query_params.get("look") == "dark" else "light"
-    folder = _folder(services)
+    services, language = of_request(request), _language(request)
     return pages.page(
-        request, "operations/mail_preview.html", mails=shown, folder=folder, look=look
+        request,
+        "operations/mail_preview.html",
+        mails=[_preview(services, kind, language) for kind in _kinds(request)],
+        folder=_folder(services),
+        look="dark" if request.query_params.get("look") == "dark" else "light",
+        language=language,
+        languages=mail.LANGUAGES,
     )
 
 
 async def show(request: Request, visitor: Visitor, kind: str) -> Response:
     for found in _kinds(request):
         if found.name == kind:
-            html = texts(of_request(request), found)[2]
+            html = _texts(of_request(request), found, _language(request))[2]
             return templating.mail(_in_look(html, request.query_params.get("look")))
     raise AppError.not_found("mail")
 
 
-def texts(services: Services, kind: MailKind) -> tuple[str, str, str]:
+def _language(request: Request) -> LanguageCode:
+    return mail.guess(request.query_params.get("language", ""))
+
+
+def _texts(services: Services, kind: MailKind, language: LanguageCode) -> tuple[str, str, str]:
     """Subject, text and HTML of a mail with its made-up content."""
     shared = {"name": "Ada Lovelace", "reason": kind.reason, "unsubscribe_url": _url(kind)}
-    return services.outbox.templates.render(kind.name, shared | dict(kind.fixture))
+    templates = services.outbox.templates
+    return templates.render(kind.name, shared | dict(kind.fixture), language)
 
 
 def _kinds(request: Request) -> Iterable[MailKind]:
@@ -61,8 +69,8 @@ def _in_look(html: str, look: str | None) -> str:
     return html.replace(_DARK, media)
 
 
-def _preview(services: Services, kind: MailKind) -> dict[str, Any]:
-    subject, text, html = texts(services, kind)
+def _preview(services: Services, kind: MailKind, language: LanguageCode) -> dict[str, Any]:
+    subject, text, html = _texts(services, kind, language)
     recipient = Recipient("Ada Lovelace", "ada@example.com")
     headers = unsubscribe_headers(_url(kind))
     message = mail.compose(

@@ -9,9 +9,12 @@ from activelog import mail
 from activelog.mail import Claim, Content, MailKind
 from activelog.services import Services
 from activelog.statistics import queries
-from activelog.statistics.week import Week, WeekOf, make_week, tell, week_until
+from activelog.statistics.week import Week, WeekOf, WeekRecord, make_week, tell, week_until
 
-_DAYS = (("Mon", 45), ("Tue", 0), ("Wed", 62), ("Thu", 30), ("Fri", 0), ("Sat", 95), ("Sun", 20))
+_RECORDS = 2  # that a mail tells
+_DAYS = {
+    date(2024, 1, 8 + number): minutes for number, minutes in enumerate((45, 0, 62, 30, 0, 95, 20))
+}
 
 
 async def _asked_for(services: Services, claim: Claim) -> Content:
@@ -29,7 +32,10 @@ async def _on_sunday(services: Services, claim: Claim) -> Content:
 async def _week(services: Services, claim: Claim) -> Week:
     until = date.fromisoformat(claim.dedup_key[:10])
     wanted = WeekOf(claim.user_id, week_until(until))
-    return make_week(wanted.dates, await services.batch(queries.weeks, wanted))
+    found = await services.batch(queries.weeks, wanted)
+    went = any(one.kilometres for one in found if one.day >= wanted.dates.first)
+    records = await services.batch(queries.week_records, wanted) if went else ()
+    return make_week(wanted.dates, found, records[:_RECORDS])
 
 
 async def _wants_idle_weeks(services: Services, user_id: int) -> bool:
@@ -43,12 +49,20 @@ def _fixture() -> dict[str, Any]:
         SimpleNamespace(activity_type="yoga", activities=2, minutes=82, kilometres=0.0),
     ]
     totals = SimpleNamespace(activities=5, minutes=252, kilometres=28.4, calories=2110)
-    dates = SimpleNamespace(name="8 January 2024 – 14 January 2024", first=date(2024, 1, 8))
+    dates = SimpleNamespace(
+        name="8 January 2024 – 14 January 2024", first=date(2024, 1, 8), last=date(2024, 1, 14)
+    )
+    records = [WeekRecord("running", 14.2, date(2024, 1, 13))]
     return {
-        "week": SimpleNamespace(totals=totals, dates=dates, types=types),
+        "week": SimpleNamespace(totals=totals, dates=dates, types=types, records=records),
         "bars": [
-            {"label": label, "minutes": minutes, "height": round(88 * minutes / 95)}
-            for label, minutes in _DAYS
+            {
+                "day": day,
+                "label": f"{day:%a}",
+                "minutes": minutes,
+                "height": round(88 * minutes / 95),
+            }
+            for day, minutes in _DAYS.items()
         ],
         "changes": {
             "activities": "+25 % on last week",

@@ -1,7 +1,7 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -12,10 +12,12 @@ from activelog.base import logs
 from activelog.base.date_ranges import range_before
 from activelog.database import Conn
 from activelog.statistics.model import AllTime, Day, Record, Shared, Streak
-from activelog.statistics.week import TypeOfDay, WeekOf
+from activelog.statistics.week import TypeOfDay, WeekOf, WeekRecord
 
 _SQL = database.queries("statistics")
 _LAST_USER = 2**63 - 1
+
+Row = TypeVar("Row")
 
 
 async def page_end(conn: Conn, day: date, after: int, page: int) -> int | None:
@@ -64,25 +66,32 @@ async def days(conn: Conn, user_id: int, wanted: list[date]) -> list[Day]:
 
 async def weeks(conn: Conn, asked: Sequence[WeekOf]) -> list[list[TypeOfDay]]:
     """Of each week and the week before it, in the order of `asked`."""
-    spans = [
-        {
-            "place": place,
-            "user_id": week.user_id,
-            "first": range_before(week.dates).first,
-            "until": week.dates.until,
-        }
-        for place, week in enumerate(asked)
+    spans = [(week.user_id, range_before(week.dates).first, week.dates.until) for week in asked]
+    return await _of_each(conn, _SQL["weeks"], spans, TypeOfDay)
+
+
+async def week_records(conn: Conn, asked: Sequence[WeekOf]) -> list[list[WeekRecord]]:
+    """Of each week, in the order of `asked`; the farthest first."""
+    spans = [(week.user_id, week.dates.first, week.dates.until) for week in asked]
+    return await _of_each(conn, _SQL["week_records"], spans, WeekRecord)
+
+
+async def _of_each(
+    conn: Conn, statement: bytes, spans: Sequence[tuple[int, date, date]], row: Callable[..., Row]
+) -> list[list[Row]]:
+    """What a statement finds of many people, each in a time of their own (until: exclusive)."""
+    asked = [
+        {"place": place, "user_id": user_id, "first": first, "until": until}
+        for place, (user_id, first, until) in enumerate(spans)
     ]
-    found: list[list[TypeOfDay]] = [[] for _ in asked]
-    async with conn.cursor(row_factory=args_row(_placed)) as cursor:
-        await cursor.execute(_SQL["weeks"], {"asked": database.records(spans)})
-        async for place, day in cursor:
-            found[place].append(day)
+    found: list[list[Row]] = [[] for _ in spans]
+    async with conn.cursor(
+        row_factory=args_row(lambda place, *rest: (place, row(*rest)))
+    ) as cursor:
+        await cursor.execute(statement, {"asked": database.records(asked)})
+        async for place, one in cursor:
+            found[place].append(one)
     return found
-
-
-def _placed(place: int, *of_day: Any) -> tuple[int, TypeOfDay]:
-    return place, TypeOfDay(*of_day)
 
 
 @dataclass(frozen=True)

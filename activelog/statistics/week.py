@@ -32,25 +32,37 @@ class TypeOfDay:
 
 
 @dataclass(frozen=True)
+class WeekRecord:
+    """Somebody went farther than ever before."""
+
+    activity_type: str
+    kilometres: float
+    day: date
+
+
+@dataclass(frozen=True)
 class Week:
     dates: DateRange
     totals: Totals
     totals_before: Totals
     minutes: dict[date, int]
     types: list[TypeTotals]  # those with the most minutes first
+    records: Sequence[WeekRecord] = ()
 
 
 def week_until(until: date) -> DateRange:
     return days_from(until - timedelta(days=7), until)
 
 
-def make_week(dates: DateRange, found: Sequence[TypeOfDay]) -> Week:
+def make_week(
+    dates: DateRange, found: Sequence[TypeOfDay], records: Sequence[WeekRecord] = ()
+) -> Week:
     """`found` is of these dates and of the seven days before."""
     now = [one for one in found if one.day >= dates.first]
     before = [one for one in found if one.day < dates.first]
     days = [dates.first + timedelta(days=number) for number in range(dates.days)]
     minutes = {day: sum(one.minutes for one in now if one.day == day) for day in days}
-    return Week(dates, _totals(now), _totals(before), minutes, _types(now))
+    return Week(dates, _totals(now), _totals(before), minutes, _types(now), records)
 
 
 def tell(week: Week) -> dict[str, Any]:
@@ -90,6 +102,7 @@ def _bars(week: Week) -> list[dict[str, Any]]:
     top = max(week.minutes.values()) or 1
     return [
         {
+            "day": day,
             "label": f"{day:%a}",
             "minutes": minutes,
             "height": max(2, round(_TALLEST * minutes / top)) if minutes else 0,

@@ -1,3 +1,3 @@
 -- name: profile
-SELECT id, email, name, zone, created_at, verified_at, delete_after FROM users
+SELECT id, email, name, zone, units, week_start, language, created_at, verified_at, delete_after FROM users
 WHERE id = %(user_id)s

@@ -5,8 +5,9 @@ WITH lifted AS (
     DELETE FROM suppressed_addresses WHERE address = lower(%(email)s::text COLLATE "C")
 ),
 registered AS (
-    INSERT INTO users (email, name, password_hash, zone)
-    VALUES (%(email)s, %(name)s, %(password_hash)s, %(zone)s) RETURNING id, email, verified_at
+    INSERT INTO users (email, name, password_hash, zone, language)
+    VALUES (%(email)s, %(name)s, %(password_hash)s, %(zone)s, %(language)s)
+    RETURNING id, email, verified_at
 )
 SELECT r.id AS user_id, r.email, r.verified_at, o.id AS owner_id
 FROM registered r LEFT JOIN users o ON lower(o.email) = lower(r.email) AND o.verified_at IS NOT NULL
@@ -46,7 +47,8 @@ SELECT id, email, password_hash, now() AS at FROM users
 WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
 
 -- name: profile
-SELECT id, email, name, zone, units, week_start, created_at, verified_at, delete_after FROM users
+SELECT id, email, name, zone, units, week_start, language, created_at, verified_at,
+       delete_after FROM users
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
 
 -- name: zone
@@ -58,19 +60,23 @@ SELECT (%(now)s AT TIME ZONE zone)::date FROM users WHERE id = %(user_id)s
 
 -- name: change_profile
 UPDATE users SET name = coalesce(%(name)s, name), zone = coalesce(%(zone)s, zone),
-    units = coalesce(%(units)s, units), week_start = coalesce(%(week_start)s, week_start)
+    units = coalesce(%(units)s, units), week_start = coalesce(%(week_start)s, week_start),
+    language = coalesce(%(language)s, language)
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
-RETURNING id, email, name, zone, units, week_start, created_at, verified_at, delete_after
+RETURNING id, email, name, zone, units, week_start, language, created_at, verified_at,
+       delete_after
 
 -- name: delete_later
 -- Asking again does not put it off.
 UPDATE users SET delete_after = coalesce(delete_after, now() + make_interval(days => %(days)s))
 WHERE id = %(user_id)s AND verified_at IS NOT NULL
-RETURNING id, email, name, zone, units, week_start, created_at, verified_at, delete_after
+RETURNING id, email, name, zone, units, week_start, language, created_at, verified_at,
+       delete_after
 
 -- name: restore
 UPDATE users SET delete_after = NULL WHERE id = %(user_id)s AND verified_at IS NOT NULL
-RETURNING id, email, name, zone, units, week_start, created_at, verified_at, delete_after
+RETURNING id, email, name, zone, units, week_start, language, created_at, verified_at,
+       delete_after
 
 -- name: request_reset
 -- And the job that looks whose address it is.

@@ -47,7 +47,7 @@ WITH wanted AS (
 ),
 recipient AS (
     -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
-    SELECT w.*, u.units, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name,
+    SELECT w.*, u.units, u.language, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name,
            coalesce(m.address, u.email) AS email,
            EXISTS (SELECT FROM suppressed_addresses s
                    WHERE s.address = lower(coalesce(m.address, u.email)) AND s.until > now()
@@ -87,7 +87,8 @@ claimed AS (
                 SELECT FROM procrastinate_jobs j WHERE j.id = m.job_id AND j.status = 'doing'))
     RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.dedup_key, m.job_id
 )
-SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.dedup_key, c.job_id, r.units
+SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.dedup_key, c.job_id, r.units,
+       r.language
 FROM claimed c JOIN recipient r USING (kind, user_id, dedup_key)
 
 -- name: finish

@@ -115,6 +115,31 @@ CROSS JOIN LATERAL (
     GROUP BY 1, 2
 ) AS found
 
+-- name: week_records
+-- Of many people, each with a week: the farthest of a type, where somebody went farther than ever
+-- before, and not for the first time. (Most went farther before, which is soon found.)
+SELECT asked.place, best.* FROM jsonb_to_recordset(%(asked)s) AS asked (
+    place integer, user_id bigint, first date, until date)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (activity_type) activity_type, distance_km, local_time::date AS day
+    FROM activities a
+    WHERE a.user_id = asked.user_id AND a.deleted_at IS NULL AND a.distance_km > 0
+      AND a.local_time >= asked.first AND a.local_time < asked.until
+      AND a.activity_date >= asked.first - 1 AND a.activity_date < asked.until + 1  -- as the index has them
+    ORDER BY activity_type, distance_km DESC, id
+) AS best
+WHERE NOT EXISTS (
+    SELECT FROM activities a
+    WHERE a.user_id = asked.user_id AND a.deleted_at IS NULL AND a.activity_type = best.activity_type
+      AND a.local_time < asked.first AND a.activity_date < asked.first + 1
+      AND a.distance_km >= best.distance_km)
+  AND EXISTS (
+    SELECT FROM activities a
+    WHERE a.user_id = asked.user_id AND a.deleted_at IS NULL AND a.activity_type = best.activity_type
+      AND a.local_time < asked.first AND a.activity_date < asked.first + 1
+      AND a.distance_km > 0)
+ORDER BY asked.place, best.distance_km DESC
+
 -- name: fan_out
 -- A page of users who are to get the week's mail: the mails and their jobs, spread over %(spread)s,
 -- or as far as the rate limit wants it: a job that came before its turn would run for nothing.

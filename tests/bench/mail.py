@@ -23,6 +23,7 @@ from tests.processes import PYTHON
 
 ROUNDS, MAILS, ALONE = 3, 3_000, 3_000
 SLOTS = (1, 4, 16, 64)
+AWAY = 0.040  # seconds
 
 USERS = """
 INSERT INTO users (email, name, password_hash, verified_at)
@@ -58,6 +59,8 @@ def measure() -> Iterator[Result]:
         yield _render()
         for slots in SLOTS:
             yield _against_smtplib(ours, port, slots)
+        with _sink(AWAY) as far:
+            yield _far(ours, far)
         yield from _weekly(ours, port)
 
 
@@ -73,6 +76,14 @@ def _against_smtplib(place: Place, port: int, slots: int) -> Result:
         f" peak {memory:.0f} MB"
     )
     return Result(case, median(rates), "mails/s", median(alone), True, note)
+
+
+def _far(place: Place, port: int) -> Result:
+    """With a relay each of whose answers is under way for a while, as of another continent."""
+    slots = max(SLOTS)
+    rates = [_path(place, port, slots)[0] for _ in range(ROUNDS)]
+    note = f"{slots} slots; each answer of the relay comes {1000 * AWAY:.0f} ms later"
+    return Result("mail.far_relay", median(rates), "mails/s", 1000, True, note)
 
 
 def _message() -> Message:
@@ -185,10 +196,19 @@ def _peak_memory(process: "subprocess.Popen[bytes]") -> float:
 class _Sink(asyncio.Protocol):
     """Takes every mail; as fast as Python can, so that it is not what is measured."""
 
+    def __init__(self, away: float) -> None:
+        self.away, self.rest, self.in_data = away, b"", False
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport, self.rest, self.in_data = transport, b"", False
-        transport.write(b"220 sink\r\n")
+        self.transport = transport
+        self._say(b"220 sink\r\n")
+
+    def _say(self, answer: bytes) -> None:
+        if self.away:
+            asyncio.get_running_loop().call_later(self.away, self.transport.write, answer)
+        else:
+            self.transport.write(answer)
 
     def data_received(self, data: bytes) -> None:
         self.rest += data
@@ -198,7 +218,7 @@ class _Sink(asyncio.Protocol):
                 if not found:
                     return
                 self.rest, self.in_data = rest, False
-                self.transport.write(b"250 kept\r\n")
+                self._say(b"250 kept\r\n")
                 continue
             line, found, rest = self.rest.partition(b"\r\n")
             if not found:
@@ -208,28 +228,29 @@ class _Sink(asyncio.Protocol):
 
     def _answer(self, verb: bytes) -> None:
         if verb == b"EHLO":
-            self.transport.write(b"250-sink\r\n250 PIPELINING\r\n")
+            self._say(b"250-sink\r\n250 PIPELINING\r\n")
         elif verb == b"DATA":
             self.in_data = True
-            self.transport.write(b"354 go on\r\n")
+            self._say(b"354 go on\r\n")
         elif verb == b"QUIT":
-            self.transport.write(b"221 bye\r\n")
+            self._say(b"221 bye\r\n")
             self.transport.close()
         else:
-            self.transport.write(b"250 ok\r\n")
+            self._say(b"250 ok\r\n")
 
 
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Sink, "127.0.0.1", 0)
+async def _serve(away: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Sink(away), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextmanager
-def _sink() -> Iterator[int]:
-    """Its port."""
+def _sink(away: float = 0) -> Iterator[int]:
+    """Its port. Each answer comes so many seconds later."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.mail"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.bench.mail", str(away)], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -240,4 +261,4 @@ def _sink() -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(float(sys.argv[1])))

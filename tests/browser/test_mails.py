@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from activelog.mail import Templates
+from activelog.mail import LanguageCode, Templates
 from activelog.web import MAILS
 from tests.browser.conftest import photograph
 
@@ -40,9 +40,27 @@ def mails() -> dict[str, tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("name", mails())
 def test_a_mail_fits_every_screen(chromium: Browser, name: str) -> None:
-    kind, data = mails()[name]
+    look_at(chromium, name, *mails()[name])
+
+
+@pytest.mark.parametrize("language", ["de", "es"])
+def test_a_mail_fits_every_screen_in_other_languages(
+    chromium: Browser, language: LanguageCode
+) -> None:
+    for kind in ("weekly_summary", "export_ready", "new_sign_in"):
+        data = {"name": "Ada"} | FIXTURES[kind]
+        look_at(chromium, f"mail-{kind}-{language}", kind, data, language)
+
+
+def look_at(
+    chromium: Browser,
+    name: str,
+    kind: str,
+    data: dict[str, Any],
+    language: LanguageCode = "en",
+) -> None:
     data["unsubscribe_url"] = "https://activelog.example/unsubscribe?token=" + "x" * 60
-    _, _, html = Templates(None, "https://activelog.example").render(kind, data)
+    _, _, html = Templates(None, "https://activelog.example").render(kind, data, language)
     page = chromium.new_page()
     try:
         page.set_content(html)

@@ -18,7 +18,12 @@ SECRET, BOUNCES = "a secret of thirty-two characters", "bounces@example.com"
 
 
 def report(
-    status: str, diagnostic: str = "", action: str = "failed", to: str = "", quoted: str = ""
+    status: str,
+    diagnostic: str = "",
+    action: str = "failed",
+    to: str = "",
+    quoted: str = "",
+    to_people: str = "",
 ) -> bytes:
     """As RFC 3464 has it."""
     return f"""Return-Path: <>
@@ -33,6 +38,9 @@ Content-Type: multipart/report; report-type=delivery-status; boundary="x"
 Content-Type: text/plain
 
 I'm sorry to have to inform you that your message could not be delivered.
+
+  ada@example.org
+    {to_people}
 
 --x
 Content-Type: message/delivery-status
@@ -97,6 +105,8 @@ SAID = {
     "postfix, no such user": (report("5.1.1", "550 5.1.1 <ada@example.org>: Recipient address"
                                      " rejected: User unknown"), "hard"),
     "exim, a plain status": (report("5.0.0", "550 No Such User Here"), "hard"),
+    "exim, to people alone": (report("5.0.0", to_people="550 5.1.1 no such mailbox"), "hard"),
+    "exim, full": (report("5.0.0", to_people="mailbox is full"), "full"),
     "exchange": (report("5.1.10", "550 5.1.10 RESOLVER.ADR.RecipientNotFound"), "hard"),
     "gmail": (report("5.1.1", "550-5.1.1 The email account that you tried to reach does not"
                      " exist."), "hard"),

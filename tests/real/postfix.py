@@ -1,5 +1,5 @@
 """A real MTA on loopback: requires STARTTLS and AUTH, refuses to relay, and delivers every
-address of x.test to one maildir."""
+address of x.test to one maildir. Mails to late.test are taken and come back."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ mail_owner = postfix
 setgid_group = postdrop
 maillog_file = /var/log/activelog-test-{port}.log
 myhostname = lab.test
-mydestination =
+mydestination = late.test
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 alias_maps =
@@ -94,8 +94,12 @@ class Postfix:
     def certificate(self) -> Path:
         return self.base / "cert.pem"
 
+    @property
+    def maildir(self) -> Path:
+        return self.base / "mail" / "x.test" / "inbox"
+
     def mails(self) -> list[Path]:
-        return sorted((self.base / "mail" / "x.test" / "inbox" / "new").glob("*"))
+        return sorted((self.maildir / "new").glob("*"))
 
 
 def is_installed() -> bool:

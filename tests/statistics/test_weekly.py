@@ -169,3 +169,29 @@ async def test_it_says_when_nothing_was_sent(world: World) -> None:
     status = (await ada.get(f"/api/v1/jobs/{job}")).json()
     assert status["status"] == "completed"
     assert "does not take mails" in status["message"]
+
+
+async def test_the_mail_tells_of_a_record_and_of_nothing_that_was_reached_before(
+    world: World,
+) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    for user in (ada, bob):
+        await user.log(activity_date=ago(days=9), activity_type="running", distance_km=10)
+        await user.log(activity_date=ago(days=300), activity_type="cycling", distance_km=80)
+        await user.log(activity_date=ago(hours=3), activity_type="cycling", distance_km=80)
+        await user.log(activity_date=ago(hours=2), activity_type="hiking", distance_km=30)
+    await ada.log(activity_date=ago(hours=2), activity_type="running", distance_km=12)
+    await ada.log(activity_date=ago(hours=1), activity_type="running", distance_km=21.1)
+    gone = await bob.log(activity_date=ago(hours=1), activity_type="running", distance_km=99)
+    await bob.call("DELETE", f"/api/v1/activities/{gone['id']}")
+    for user in (ada, bob):
+        await user.post(PATH)
+    await world.make_due()
+    await world.work()
+    texts = {
+        user.address: world.mails(user.address)[0].get_body(("plain",)).get_content()
+        for user in (ada, bob)
+    }
+    told = [line for line in texts[ada.address].splitlines() if "record" in line]
+    assert told == ["  A record: running, your farthest so far, 21.10 km"]
+    assert "record" not in texts[bob.address]
