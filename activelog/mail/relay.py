@@ -146,14 +146,13 @@ class SmtpMailer:
         return _Pooled(await self._connect())
 
     async def _is_alive(self, pooled: _Pooled) -> bool:
-        return pooled.unused_for < _FRESH_SECONDS or await asyncio.to_thread(
-            pooled.connection.is_alive
-        )
+        is_fresh = pooled.unused_for < _FRESH_SECONDS and not pooled.connection.has_news()
+        return is_fresh or await asyncio.to_thread(pooled.connection.is_alive)
 
     def _put_back(self, pooled: _Pooled) -> None:
         pooled.sent += 1
         pooled.used_at = time.monotonic()
-        if pooled.sent < _MAILS_PER_CONNECTION:
+        if pooled.connection.is_open and pooled.sent < _MAILS_PER_CONNECTION:
             self._idle.append(pooled)
             self._close_idle_ones()
         else:

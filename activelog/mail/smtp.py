@@ -1,7 +1,9 @@
 """One connection to a mail relay: the standard library's smtplib, with an envelope in one round
-trip where the relay announces PIPELINING (RFC 2920). It blocks; relay.py calls it in threads."""
+trip where the relay announces PIPELINING (RFC 2920), and with its mail in the same one where it
+announces CHUNKING, too (RFC 3030). It blocks; relay.py calls it in threads."""
 
 import re
+import select
 import smtplib
 import socket
 import ssl
@@ -122,15 +124,31 @@ class Connection:
 
     def transfer(self, message: Message) -> str:
         """Hands a mail over; returns the relay's answer. Raises Refused or Lost."""
-        with _losses():
-            self._announce(message)
-        with _losses(before_content=False):
-            self._smtp.send(message.data.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-            answer = self._answer(CONTENT_SECONDS)
+        if self._can("pipelining") and self._can("chunking"):
+            with _losses(before_content=False):
+                answer = self._send_at_once(message)
+        else:
+            with _losses():
+                self._announce(message)
+            with _losses(before_content=False):
+                self._smtp.send(message.data.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+                answer = self._answer(CONTENT_SECONDS)
         if answer.code == 421:
             raise Lost(f"421 final dot: {answer.text}", before_content=False, answer=answer)
         _good("final dot", answer, 250)
         return f"{answer.code} {answer.text}"
+
+    @property
+    def is_open(self) -> bool:
+        return self._smtp.sock is not None
+
+    def has_news(self) -> bool:
+        """The relay said something unasked: most likely goodbye."""
+        sock, poll = self._smtp.sock, select.poll()
+        if sock is None:
+            return True
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def is_alive(self) -> bool:
         try:
@@ -181,15 +199,25 @@ class Connection:
 
     # A mail
 
+    def _send_at_once(self, message: Message) -> Answer:
+        """The answer to the mail itself. One without a recipient is refused by any relay."""
+        envelope = _lines(*_envelope(message), f"BDAT {len(message.data)} LAST")
+        self._smtp.send(envelope.encode() + message.data)
+        answers = self._answers(3, CONTENT_SECONDS)
+        self._check(answers[:2])
+        return answers[2]
+
     def _announce(self, message: Message) -> None:
         """All that comes before the content; after a bad answer the next mail may follow."""
-        answers = self._envelope(message)
+        self._check(self._envelope(message))
+
+    def _check(self, answers: list[Answer]) -> None:
         for (step, good), answer in zip(_COMMANDS, answers, strict=False):
             if answer.code == 421:
                 raise Lost(f"421 {step}: {answer.text}", answer=answer)
             if answer.code in good:
                 continue
-            with suppress(OSError):  # a relay may hang up after a refusal, which still holds
+            with suppress(OSError):  # it may have hung up
                 if len(answers) == 3 and answers[2].code == 354:
                     self._say(".")  # DATA was accepted without a recipient: a mail to nobody
                 self._say("RSET")
@@ -197,10 +225,10 @@ class Connection:
 
     def _envelope(self, message: Message) -> list[Answer]:
         """The answers up to the first bad one; in one round trip where the relay lets us."""
-        commands = (f"MAIL FROM:<{message.sender}>", f"RCPT TO:<{message.to}>", "DATA")
-        if self._smtp.has_extn("pipelining"):
-            self._smtp.send("".join(f"{command}\r\n" for command in commands))
-            return [self._answer() for _ in commands]
+        commands = (*_envelope(message), "DATA")
+        if self._can("pipelining"):
+            self._smtp.send(_lines(*commands))
+            return self._answers(len(commands))
         answers = []
         for command, (_, good) in zip(commands, _COMMANDS, strict=True):
             answers.append(self._say(command))
@@ -208,9 +236,24 @@ class Connection:
                 break
         return answers
 
+    def _can(self, extension: str) -> bool:
+        return self._smtp.has_extn(extension)
+
     def _say(self, command: str) -> Answer:
         self._smtp.putcmd(command)
         return self._answer()
+
+    def _answers(self, number: int, seconds: float | None = None) -> list[Answer]:
+        """Fewer where the relay hangs up after a bad one, which still holds."""
+        answers: list[Answer] = []
+        while len(answers) < number and all(one.code != 421 for one in answers):
+            try:
+                answers.append(self._answer(seconds))
+            except smtplib.SMTPServerDisconnected:
+                if all(0 < one.code < 400 for one in answers):
+                    raise
+                break
+        return answers
 
     def _answer(self, seconds: float | None = None) -> Answer:
         self._smtp.seconds = seconds
@@ -224,6 +267,14 @@ def _connected(relay: Smtp) -> _Deadlines:
             relay.host, relay.port, "localhost", timeout=STEP_SECONDS, context=_verifying()
         )
     return _Deadlines(relay.host, relay.port, "localhost", timeout=STEP_SECONDS)
+
+
+def _envelope(message: Message) -> tuple[str, str]:
+    return f"MAIL FROM:<{message.sender}>", f"RCPT TO:<{message.to}>"
+
+
+def _lines(*commands: str) -> str:
+    return "".join(f"{command}\r\n" for command in commands)
 
 
 def _own_name(smtp: smtplib.SMTP) -> str:

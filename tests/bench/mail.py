@@ -197,7 +197,7 @@ class _Sink(asyncio.Protocol):
     """Takes every mail; as fast as Python can, so that it is not what is measured."""
 
     def __init__(self, away: float) -> None:
-        self.away, self.rest, self.in_data = away, b"", False
+        self.away, self.rest, self.in_data, self.in_chunk = away, b"", False, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -213,6 +213,12 @@ class _Sink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.rest += data
         while self.rest:
+            if self.in_chunk:
+                if len(self.rest) < self.in_chunk:
+                    return
+                self.rest, self.in_chunk = self.rest[self.in_chunk :], 0
+                self._say(b"250 kept\r\n")
+                continue
             if self.in_data:
                 _, found, rest = self.rest.partition(b"\r\n.\r\n")
                 if not found:
@@ -224,11 +230,14 @@ class _Sink(asyncio.Protocol):
             if not found:
                 return
             self.rest = rest
-            self._answer(line[:4].upper())
+            if line.startswith(b"BDAT"):
+                self.in_chunk = int(line.split()[1])
+            else:
+                self._answer(line[:4].upper())
 
     def _answer(self, verb: bytes) -> None:
         if verb == b"EHLO":
-            self._say(b"250-sink\r\n250 PIPELINING\r\n")
+            self._say(b"250-sink\r\n250-PIPELINING\r\n250 CHUNKING\r\n")
         elif verb == b"DATA":
             self.in_data = True
             self._say(b"354 go on\r\n")

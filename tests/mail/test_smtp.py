@@ -103,9 +103,10 @@ def make_certificate(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
+async def misbehaving(step: str, fault: str, *extensions: str) -> AsyncIterator[Smtp]:
     """A relay that goes wrong at one step: it hangs up, says nonsense, says nothing, is slow, or
     answers with the code that is the fault's name."""
+    hello = "\r\n".join(("250-hello", *(f"250-{name}" for name in extensions), "250 8BITMIME"))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def answer(now: str, text: str) -> bool:
@@ -127,10 +128,14 @@ async def misbehaving(step: str, fault: str) -> AsyncIterator[Smtp]:
             writer.write(f"{text}\r\n".encode("latin-1"))
             return True
 
-        steps = {"EHLO": "250 hello", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go on"}
+        steps = {"EHLO": hello, "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go on"}
         alive = await answer("greeting", "220 test")
         while alive and (line := await reader.readline()):
             verb = line[:4].decode("latin-1").upper()
+            if verb == "BDAT":
+                await reader.readexactly(int(line.split()[1]))
+                alive = await answer("final dot", "250 kept")
+                continue
             alive = await answer(verb, steps.get(verb, "250 ok"))
             if verb == "DATA" and alive and not (step == "DATA" and fault.isdigit()):
                 with suppress(asyncio.IncompleteReadError):
@@ -352,10 +357,16 @@ async def test_a_relay_that_never_ends_its_answer_only_delays(
     server.close()
 
 
-async def test_a_relay_that_hangs_up_after_its_refusal_has_refused(settings: Settings) -> None:
+@pytest.mark.parametrize("hello", ["250 ok", "250 PIPELINING", "250-PIPELINING\r\n250 CHUNKING"])
+async def test_a_relay_that_hangs_up_after_its_refusal_has_refused(
+    settings: Settings, hello: str
+) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 test\r\n")
         while line := await reader.readline():
+            if line.startswith(b"EHLO"):
+                writer.write(f"250-test\r\n{hello}\r\n".encode())
+                continue
             if line.startswith(b"RCPT"):
                 writer.write(b"550 5.1.1 no such mailbox\r\n")
                 writer.close()
@@ -407,24 +418,47 @@ async def test_a_relay_that_tires_of_a_connection_gets_another(settings: Setting
         assert server.connections >= 2
 
 
-@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "final dot"])
+# How a relay takes mails, and its steps then.
+WAYS = [
+    pytest.param(extensions, step, id=f"{' '.join(extensions)} {step}")
+    for extensions in ((), ("PIPELINING",), ("PIPELINING", "CHUNKING"))
+    for step in ("greeting", "EHLO", "MAIL", "RCPT", "DATA", "final dot")
+    if step != "DATA" or "CHUNKING" not in extensions
+]
+
+
+@pytest.mark.parametrize(("extensions", "step"), WAYS)
 @pytest.mark.parametrize("fault", ["drop", "garbage", "hang"])
 async def test_every_fault_at_every_step_only_delays(
-    settings: Settings, step: str, fault: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    step: str,
+    fault: str,
+    extensions: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(smtp_client, "STEP_SECONDS", 0.5)
     monkeypatch.setattr(smtp_client, "CONTENT_SECONDS", 0.5)
-    async with misbehaving(step, fault) as smtp, running(replace(settings, mail=smtp)) as world:
+    async with (
+        misbehaving(step, fault, *extensions) as smtp,
+        running(replace(settings, mail=smtp)) as world,
+    ):
         await greet(world)
         # Nonsense after EHLO is answered by HELO, and then all is well.
         is_harmless = (step, fault) == ("EHLO", "garbage")
         assert await state(world) == ("sent" if is_harmless else "queued", 1)
 
 
-@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "final dot"])
+@pytest.mark.parametrize(
+    ("extensions", "step"), [way for way in WAYS if way.values[1] not in ("greeting", "EHLO")]
+)
 @pytest.mark.parametrize("code", ["421", "451", "550"])
-async def test_every_refusal_at_every_step(settings: Settings, step: str, code: str) -> None:
-    async with misbehaving(step, code) as smtp, running(replace(settings, mail=smtp)) as world:
+async def test_every_refusal_at_every_step(
+    settings: Settings, step: str, code: str, extensions: tuple[str, ...]
+) -> None:
+    async with (
+        misbehaving(step, code, *extensions) as smtp,
+        running(replace(settings, mail=smtp)) as world,
+    ):
         await greet(world)
         is_final = code == "550" and step != "MAIL"
         assert await state(world) == ("failed" if is_final else "queued", 1)
