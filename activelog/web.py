@@ -1,6 +1,7 @@
 """The HTTP application, put together from what each feature brings: its endpoints, pages, routes
 and mails; what happens at start and stop; errors."""
 
+import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -145,6 +146,7 @@ def create_app(settings: Settings) -> Starlette:
             psycopg.OperationalError: _database_error,
             psycopg.errors.ForeignKeyViolation: _account_gone,
             StorageError: _away("the file storage"),
+            OSError: _disk_error,
         },
     )
     app.router.redirect_slashes = False  # to an address that the client named
@@ -235,11 +237,26 @@ async def _database_error(request: Request, error: Exception) -> Response:
     """Away, or a statement that failed: a deadlock is worth another try, the rest is ours."""
     if database.is_away(error):
         return _away("the database")(request, error)
+    if isinstance(error, psycopg.errors.DiskFull):
+        return _full(request, error)
     if isinstance(error, _WORTH_ANOTHER_TRY):
         logger.warning("%s %s failed", request.method, request.url.path, exc_info=error)
         message = "that came in the way of something else; try again"
         return _answer(request, AppError("unavailable", message, 503, retry_after=1))
     raise error
+
+
+async def _disk_error(request: Request, error: Exception) -> Response:
+    """A full disk, ours or the database's, is an outage like another; the rest is ours."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return _full(request, error)
+    raise error
+
+
+def _full(request: Request, error: Exception) -> Response:
+    logger.error("%s %s: the disk is full: %s", request.method, request.url.path, error)
+    message = "there is no room on our disks for a moment; try again later"
+    return _answer(request, AppError("unavailable", message, 503, retry_after=60))
 
 
 def _away(what: str) -> Callable[[Request, Exception], Response]:

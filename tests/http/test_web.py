@@ -1,8 +1,11 @@
+import errno
 import html
 import json
+import os
 import re
 import shlex
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -255,3 +258,19 @@ async def test_the_page_of_the_api_has_a_line_for_the_shell_of_each_request(worl
             assert json.loads(words[words.index("-d") + 1]), line
     assert "curl -X POST" in page
     assert '"activity_type": "running"' in page
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_full_disk_is_an_outage_that_is_said(
+    world: World, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    ada = await world.user()
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    text = "date,type,duration_minutes\n2024-01-15,running,45\n"
+    answer = await ada.post("/api/v1/activities/import", content=text)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "60"
+    assert "no room on our disks" in answer.json()["message"]
