@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -34,6 +34,7 @@ from activelog.operations.model import (
     SlowDomain,
     Suppressed,
     Trouble,
+    Unit,
     Worker,
 )
 
@@ -50,8 +51,8 @@ async def queues(conn: Conn) -> list[Queue]:
     return await database.many(conn, _SQL["queues"], {"names": names}, Queue)
 
 
-async def slots(conn: Conn, unit: Literal["hour", "day"], since: datetime) -> list[Slot]:
-    """From `since`, where an hour or a day begins, until now."""
+async def slots(conn: Conn, unit: Unit, since: datetime) -> list[Slot]:
+    """From `since`, where a minute, an hour or a day begins, until now."""
     params = {"unit": unit, "length": timedelta(**{f"{unit}s": 1}), "since": since}
     return await database.many(conn, _SQL["slots"], params, Slot)
 

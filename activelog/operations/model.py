@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -7,7 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from activelog.base.formatting import counted
+from activelog.queue.job_counters import BUCKETS
 
+Unit = Literal["minute", "hour", "day"]
 State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
 Action = Literal["retry", "run_now", "cancel", "delete"]
 
@@ -120,7 +123,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Slot:
-    """An hour or a day of the charts."""
+    """A minute, an hour or a day of the charts."""
 
     at: Moment
     succeeded: Number
@@ -128,7 +131,21 @@ class Slot:
     enqueued: Number
     waited: float | None  # seconds before a run, the mean
     seconds: float | None  # of a run, the mean
+    waited_buckets: list[int]  # runs by queue.job_counters.BUCKETS
+    seconds_buckets: list[int]
     waiting: Number  # in all queues together, the most at once
+    workers_came: Number
+    workers_died: Number
+
+
+def most_within(buckets: Sequence[int]) -> float | None:
+    """The bound of the histogram below which 95 of 100 lie; None: above all of them."""
+    enough, seen = 0.95 * sum(buckets), 0
+    for bound, count in zip(BUCKETS, buckets, strict=False):
+        seen += count
+        if seen >= enough:
+            return bound
+    return None
 
 
 @dataclass(frozen=True)

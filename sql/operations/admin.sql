@@ -40,18 +40,35 @@ LEFT JOIN (
 ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
 
 -- name: slots
--- What happened in each of the last hours or days; from counts, not from jobs.
+-- What happened in each of the last minutes, hours or days; from counts, not from jobs.
 WITH slots AS (
     SELECT at FROM generate_series(%(since)s::timestamptz, now(), %(length)s::interval) AS g (at)
 ),
+activity AS (
+    SELECT minute AS at, event, count, seconds, waited, seconds_buckets, waited_buckets
+    FROM minute_counts WHERE %(unit)s = 'minute' AND minute >= %(since)s
+    UNION ALL
+    SELECT hour, event, count, seconds, waited, seconds_buckets, waited_buckets
+    FROM job_activity WHERE %(unit)s <> 'minute' AND hour >= %(since)s AND hour < 'infinity'
+),
 counted AS (
-    SELECT date_trunc(%(unit)s::text, hour) AS at,
+    SELECT date_trunc(%(unit)s::text, at) AS at,
            sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
            sum(count) FILTER (WHERE event IN ('failed', 'retried', 'died')) AS failed,
            sum(count) FILTER (WHERE event = 'enqueued') AS enqueued,
            sum(waited) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS waited,
-           sum(seconds) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS seconds
-    FROM job_activity WHERE hour >= %(since)s AND hour < 'infinity' GROUP BY 1
+           sum(seconds) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS seconds,
+           sum_arrays(waited_buckets) AS waited_buckets,
+           sum_arrays(seconds_buckets) AS seconds_buckets
+    FROM activity GROUP BY 1
+),
+came AS (
+    SELECT date_trunc(%(unit)s::text, started_at) AS at, count(*) AS workers
+    FROM worker_history WHERE started_at >= %(since)s GROUP BY 1
+),
+died AS (
+    SELECT date_trunc(%(unit)s::text, ended_at) AS at, count(*) AS workers
+    FROM worker_history WHERE died AND ended_at >= %(since)s GROUP BY 1
 ),
 seen AS (
     SELECT date_trunc(%(unit)s::text, at) AS at, max(waiting) AS waiting
@@ -60,8 +77,13 @@ seen AS (
 )
 SELECT s.at, coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
        coalesce(c.enqueued, 0)::bigint AS enqueued, c.waited, c.seconds,
-       coalesce(d.waiting, 0)::bigint AS waiting
-FROM slots s LEFT JOIN counted c USING (at) LEFT JOIN seen d USING (at) ORDER BY s.at
+       coalesce(c.waited_buckets, '{}') AS waited_buckets,
+       coalesce(c.seconds_buckets, '{}') AS seconds_buckets,
+       coalesce(d.waiting, 0)::bigint AS waiting,
+       coalesce(came.workers, 0)::bigint AS workers_came,
+       coalesce(died.workers, 0)::bigint AS workers_died
+FROM slots s LEFT JOIN counted c USING (at) LEFT JOIN seen d USING (at)
+LEFT JOIN came USING (at) LEFT JOIN died USING (at) ORDER BY s.at
 
 -- name: workers
 SELECT w.id, w.last_heartbeat, w.id IN (SELECT alive_workers()) AS is_alive,

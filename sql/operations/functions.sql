@@ -72,6 +72,17 @@ CREATE OR REPLACE FUNCTION fold_job_counts() RETURNS void LANGUAGE sql AS $$
         SELECT now(), j.task_name, j.queue_name, 'enqueued', count(*), 0, 0, '{}', '{}'
         FROM progress JOIN procrastinate_jobs j ON j.id > counted_until AND j.id <= next_until
         WHERE is_final GROUP BY 2, 3
+    ),
+    minutes AS (
+        INSERT INTO minute_counts AS m
+        SELECT date_trunc('minute', at), event, sum(count), sum(seconds), sum(waited),
+               sum_arrays(seconds_buckets), sum_arrays(waited_buckets)
+        FROM found GROUP BY 1, 2
+        ON CONFLICT (minute, event) DO UPDATE SET
+            count = m.count + excluded.count, seconds = m.seconds + excluded.seconds,
+            waited = m.waited + excluded.waited,
+            seconds_buckets = add_arrays(m.seconds_buckets, excluded.seconds_buckets),
+            waited_buckets = add_arrays(m.waited_buckets, excluded.waited_buckets)
     )
     INSERT INTO job_counts AS c (hour, task_name, queue_name, event, count, seconds, waited,
                                  seconds_buckets, waited_buckets)

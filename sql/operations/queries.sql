@@ -57,9 +57,9 @@ SELECT clock_timestamp()
 SELECT fold_job_counts(), fold_failures()
 
 -- name: note_depths
--- Of each five minutes the most that was seen.
+-- Of each minute the most that was seen.
 INSERT INTO queue_depths AS d (at, queue_name, waiting, oldest_seconds)
-SELECT date_bin('5 minutes', now(), 'epoch'), q.name, now_waiting.waiting,
+SELECT date_trunc('minute', now()), q.name, now_waiting.waiting,
        coalesce(extract(epoch FROM now() - now_waiting.oldest), 0)
 FROM waiting_queues() AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS now_waiting
 ON CONFLICT (at, queue_name) DO UPDATE SET

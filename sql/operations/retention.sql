@@ -4,6 +4,11 @@ DELETE FROM job_counts WHERE (hour, task_name, queue_name, event) IN (
     SELECT hour, task_name, queue_name, event FROM job_counts
     WHERE hour < %(now)s::timestamptz - interval '1 year' ORDER BY hour LIMIT %(page)s)
 
+-- name: minute_counts
+DELETE FROM minute_counts WHERE (minute, event) IN (
+    SELECT minute, event FROM minute_counts
+    WHERE minute < %(now)s::timestamptz - interval '1 day' ORDER BY minute LIMIT %(page)s)
+
 -- name: queue_depths
 DELETE FROM queue_depths WHERE (at, queue_name) IN (
     SELECT at, queue_name FROM queue_depths WHERE at < %(now)s::timestamptz - interval '40 days'

@@ -1,5 +1,6 @@
 """What an operator does at three in the morning."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -97,7 +98,7 @@ def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
     for action in ("run now", "resume", "pause", "retry"):
         expect(page.get_by_text(action).first).to_be_visible()
     photograph(page, "admin-audit")
-    for name in ("/admin/mails", "/dev/mails"):
+    for name in ("/admin/mails", "/dev/mails", "/admin?charts=minutes"):
         page.goto(name)
         page.wait_for_load_state("networkidle")
-        photograph(page, name.strip("/").replace("/", "-"))
+        photograph(page, re.sub(r"\W", "-", name.strip("/")))

@@ -97,7 +97,7 @@ OWNERS = {
     "friends": "friendships friend_requests friend_asks blocks notifications",
     "webhooks": "webhooks webhook_deliveries",
     "operations": """audit failure_counts failures_noted job_counts job_count_progress job_words
-        queue_depths worker_history""",
+        minute_counts queue_depths worker_history""",
 }
 # Tables that parts below their owner may read too: whom and what everything here is about.
 READ_BY_ALL = {"users", "activities"}

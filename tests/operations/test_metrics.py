@@ -15,7 +15,7 @@ import anyio
 import psycopg
 import pytest
 
-from activelog.operations.queries import note_depths
+from activelog.operations.queries import fold_counts, note_depths
 from activelog.queue.job_counters import BUCKETS
 from activelog.queue.queries import rescue
 from tests.conftest import PASSWORD, World, missing
@@ -320,3 +320,38 @@ def _await(port: int, query: str, wanted: float) -> bool:
             pass
         time.sleep(0.5)
     return False
+
+
+async def test_charts_of_the_last_hour_show_each_minute_and_who_came_and_died(
+    world: World,
+) -> None:
+    await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO job_outcomes (at, task_name, queue_name, event, count, seconds, waited,"
+        " seconds_buckets, waited_buckets) VALUES"
+        " (now() - interval '5 minutes', 'a', 'default', 'succeeded', 96, 9.6, 48,"
+        "  '{0,96,0,0,0,0,0}', '{0,0,96,0,0,0,0}'),"
+        " (now() - interval '5 minutes', 'b', 'low', 'failed', 4, 4000, 360,"
+        "  '{0,0,0,0,0,0,4}', '{0,0,0,0,0,4,0}'),"
+        " (now() - interval '3 hours', 'a', 'default', 'succeeded', 7000, 1, 1,"
+        "  '{7000,0,0,0,0,0,0}', '{7000,0,0,0,0,0,0}')"
+    )
+    await world.rows(
+        "INSERT INTO worker_history (worker_id, host, pid, started_at, ended_at, died) VALUES"
+        " (7001, 'here', 1, now() - interval '1 day', now() - interval '20 minutes', true),"
+        " (7002, 'here', 2, now() - interval '10 minutes', NULL, false)"
+    )
+    async with world.pool.connection() as conn:
+        for _ in range(2):
+            await fold_counts(conn)
+    page = (await world.http.get("/admin?charts=minutes")).text
+    assert "100 runs</title>" in page
+    assert "7,000 runs" not in page
+    assert "<title>4 failed</title>" in page
+    assert "Wait before a run, mean; 95 of 100 within 1 s" in page
+    assert "Length of a run, mean; 95 of 100 within 0.1 s" in page
+    assert ": 1 worker died</title>" in page
+    assert ": 1 worker came</title>" in page
+    assert ", by minute" in page
+    hours = (await world.http.get("/admin")).text
+    assert "7,000 runs</title>" in hours
