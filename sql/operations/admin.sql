@@ -388,7 +388,8 @@ WHERE event = 'died' AND hour > now() - interval '1 hour' AND hour < 'infinity' 
 UNION ALL
 SELECT 'schedule', r.task_name, 1 FROM schedule_ticks t CROSS JOIN LATERAL (
     SELECT task_name, outcome FROM schedule_runs s
-    WHERE s.task_name = t.task_name AND s.outcome IS NOT NULL ORDER BY s.id DESC LIMIT 1) AS r
+    WHERE s.task_name = t.task_name AND s.tick IS NOT NULL AND s.outcome IS NOT NULL
+    ORDER BY s.id DESC LIMIT 1) AS r
 WHERE r.outcome = 'failed'
 
 -- name: suppressed

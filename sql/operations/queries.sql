@@ -19,13 +19,16 @@ SELECT task_name::text AS task, queue_name::text AS queue, count(*) AS count
 FROM procrastinate_jobs WHERE status = 'doing' GROUP BY 1, 2
 
 -- name: schedules
--- When each last succeeded, and how often it failed since.
+-- When each last succeeded, and how often it failed since. What somebody runs by hand has no tick, and
+-- says nothing of the schedule.
 SELECT t.task_name AS task, s.finished_at AS last_success,
        (SELECT count(*) FROM schedule_runs f WHERE f.task_name = t.task_name AND f.outcome = 'failed'
+          AND f.tick IS NOT NULL
           AND f.id > coalesce(s.id, 0)) AS failures
 FROM schedule_ticks t LEFT JOIN LATERAL (
     SELECT id, finished_at FROM schedule_runs r
-    WHERE r.task_name = t.task_name AND r.outcome IN ('succeeded', 'skipped') ORDER BY id DESC LIMIT 1
+    WHERE r.task_name = t.task_name AND r.tick IS NOT NULL AND r.outcome IN ('succeeded', 'skipped')
+    ORDER BY id DESC LIMIT 1
 ) AS s ON true
 
 -- name: mails

@@ -91,7 +91,8 @@ CREATE VIEW monitoring.schedules AS
 SELECT t.task_name AS task, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at,
        r.outcome, r.counts, r.error,
        (SELECT max(finished_at) FROM schedule_runs s
-        WHERE s.task_name = t.task_name AND s.outcome IN ('succeeded', 'skipped')) AS last_success
+        WHERE s.task_name = t.task_name AND s.tick IS NOT NULL
+          AND s.outcome IN ('succeeded', 'skipped')) AS last_success
 FROM schedule_ticks t LEFT JOIN LATERAL (
     SELECT * FROM schedule_runs r WHERE r.task_name = t.task_name ORDER BY id DESC LIMIT 1) r ON true;
 COMMENT ON VIEW monitoring.schedules IS 'Every schedule with its last run';
@@ -102,7 +103,7 @@ COMMENT ON COLUMN monitoring.schedules.started_at IS 'when its last run began';
 COMMENT ON COLUMN monitoring.schedules.finished_at IS 'when that ended';
 COMMENT ON COLUMN monitoring.schedules.outcome IS 'succeeded, skipped or failed; NULL while it runs';
 COMMENT ON COLUMN monitoring.schedules.error IS 'why it failed';
-COMMENT ON COLUMN monitoring.schedules.last_success IS 'when a run last succeeded or had nothing to do';
+COMMENT ON COLUMN monitoring.schedules.last_success IS 'when a run of a tick last succeeded or had nothing to do';
 COMMENT ON COLUMN monitoring.schedules.counts IS 'what the run did, in numbers';
 
 CREATE VIEW monitoring.mails AS

@@ -166,8 +166,9 @@ async def test_mails_and_schedules_are_counted(world: World) -> None:
     await world.work()
     found = await lines(world)
     assert found['activelog_mails_total{kind="welcome",outcome="sent"}'] == 1
-    for _ in range(2):
-        await world.jobs_defer("activelog.summaries.daily_stats", day="gibberish")
+    for tick in (None, 1705276800, 1705363200):  # a typo by hand says nothing of the schedule
+        day = {"timestamp": tick} if tick else {}
+        await world.jobs_defer("activelog.summaries.daily_stats", day="gibberish", **day)
         await world.work()
     await world.rows(
         "INSERT INTO schedule_ticks VALUES ('activelog.summaries.daily_stats', 'x', 0)"

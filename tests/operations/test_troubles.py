@@ -43,10 +43,13 @@ async def test_a_schedule_that_failed_is_said_until_it_succeeds(world: World) ->
         "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick) VALUES ('nightly', '', 1)"
     )
     run = (
-        "INSERT INTO schedule_runs (task_name, job_id, finished_at, outcome)"
-        " VALUES ('nightly', 1, now(), '{}')"
+        "INSERT INTO schedule_runs (task_name, tick, job_id, finished_at, outcome)"
+        " VALUES ('nightly', {}, 1, now(), '{}')"
     )
-    await world.rows(run.format("failed"))
+    await world.rows(run.format("NULL", "failed"))
+    assert "All well" in await overview(world), "it was run by hand"
+    await world.rows(run.format("now()", "failed"))
+    await world.rows(run.format("NULL", "succeeded"))
     assert "The last run of the schedule nightly failed" in await overview(world)
-    await world.rows(run.format("succeeded"))
+    await world.rows(run.format("now()", "succeeded"))
     assert "All well" in await overview(world)
