@@ -253,6 +253,17 @@ class JobHead:
 class JobRow(JobHead):
     created_at: datetime | None
     error: str | None
+    blocked_by: int | None  # the job that runs and holds its lock
+
+    def situation(self, now: datetime) -> str:
+        """The state as people think of it."""
+        if self.status == "doing":
+            return "running"
+        if self.status != "todo":
+            return ""
+        if self.scheduled_at and self.scheduled_at > now:
+            return "retrying" if self.attempts else "scheduled"
+        return "blocked" if self.blocked_by else "waiting"
 
 
 @dataclass(frozen=True)

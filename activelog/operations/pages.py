@@ -83,6 +83,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
         request,
         "operations/jobs.html",
         jobs=shown,
+        now=of_request(request).clock(),
         wanted=wanted,
         fields=fields,
         states=STATES,

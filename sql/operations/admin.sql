@@ -135,7 +135,9 @@ SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name:
        (SELECT min(e.at) FROM procrastinate_events e
         WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
        (SELECT left(e.error, 200) FROM job_errors e
-        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error
+        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error,
+       (SELECT d.id FROM procrastinate_jobs d
+        WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
 FROM procrastinate_jobs j
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
@@ -190,7 +192,9 @@ SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name:
        (SELECT min(e.at) FROM procrastinate_events e
         WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
        (SELECT left(e.error, 200) FROM job_errors e
-        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error
+        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error,
+       (SELECT d.id FROM procrastinate_jobs d
+        WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
 FROM found JOIN procrastinate_jobs j USING (id)
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)

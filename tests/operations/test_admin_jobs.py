@@ -180,3 +180,19 @@ async def test_who_came_and_went_is_kept_for_a_week(world: World) -> None:
     assert shown.count("process 1</td>") == shown.count("process 2</td>") == 1
     assert '<strong class="failed">died</strong>' in shown
     assert '<a href="/admin/jobs/1">1</a>' in shown
+
+
+async def test_the_list_says_states_as_people_think_of_them(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (id, task_name, queue_name, status, attempts, scheduled_at,"
+        " lock) VALUES (7001, 'a', 'default', 'doing', 0, NULL, 'one'),"
+        " (7002, 'a', 'default', 'todo', 0, NULL, 'one'),"
+        " (7003, 'a', 'default', 'todo', 0, NULL, 'two'),"
+        " (7004, 'a', 'default', 'todo', 0, now() + interval '1 hour', NULL),"
+        " (7005, 'a', 'default', 'todo', 2, now() + interval '1 hour', NULL)"
+    )
+    page = (await world.http.get("/admin/jobs?queue=default")).text
+    for words in ("running", "waiting", "scheduled", "retrying"):
+        assert page.count(f">{words}</span>") == 1, words
+    assert '>blocked by <a href="/admin/jobs/7001">7001</a>' in page
