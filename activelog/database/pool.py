@@ -56,10 +56,15 @@ async def transaction(pool: Pool) -> AsyncIterator[Conn]:
 
 @asynccontextmanager
 async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
-    """Everything that is read in it is as of one moment."""
+    """Everything that is read in it is as of one moment. Who stops in the middle of reading (a full
+    disk) need not close what reads: its lock would keep the end of the transaction for ever."""
     async with transaction(pool) as conn:
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield conn
+        try:
+            yield conn
+        finally:
+            if conn.lock.locked():
+                await conn.close()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,11 @@ async def _write_csv(job: TrackedJob, export: Export, path: Path) -> int:
     selection = wanted.selection(export.user_id)
     async with database.snapshot(job.services.pool) as conn:
         total = await queries.count(conn, selection)
-        chunks = _watched(job, csv_chunks(conn, selection, wanted), total)
         with path.open("wb") as file:
-            async for chunk in gzipped(chunks) if wanted.gzip else chunks:
-                file.write(chunk)
+            async with aclosing(csv_chunks(conn, selection, wanted)) as chunks:
+                watched = _watched(job, chunks, total)
+                async for chunk in gzipped(watched) if wanted.gzip else watched:
+                    file.write(chunk)
     return total
 
 

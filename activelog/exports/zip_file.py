@@ -2,7 +2,8 @@
 
 import asyncio
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ async def write_zip(job: TrackedJob, user_id: int, path: Path) -> int:
     return total
 
 
-async def _json(conn: Conn, everything: Selection) -> AsyncIterator[bytes]:
+async def _json(conn: Conn, everything: Selection) -> AsyncGenerator[bytes, None]:
     """As the API shows them; activities.schema.json says what that is."""
     mark, before = b"[", None
     while page := await activities.page(conn, everything, before, _PAGE):
@@ -56,7 +57,7 @@ async def _json(conn: Conn, everything: Selection) -> AsyncIterator[bytes]:
     yield b"[]" if mark == b"[" else b"]"
 
 
-async def _table(conn: Conn, statement: bytes, user_id: int) -> AsyncIterator[bytes]:
+async def _table(conn: Conn, statement: bytes, user_id: int) -> AsyncGenerator[bytes, None]:
     async with queries.table(conn, statement, user_id) as (columns, rows):
         yield csv_lines([columns])
         while batch := await rows.fetchmany(_PAGE):
@@ -73,10 +74,11 @@ def _cell(value: Any) -> Any:
             return value
 
 
-async def _add(archive: zipfile.ZipFile, name: str, chunks: AsyncIterator[bytes]) -> None:
+async def _add(archive: zipfile.ZipFile, name: str, chunks: AsyncGenerator[bytes, None]) -> None:
     with archive.open(name, "w", force_zip64=True) as entry:
-        async for chunk in chunks:
-            await asyncio.to_thread(entry.write, chunk)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await asyncio.to_thread(entry.write, chunk)
 
 
 async def _add_objects(job: TrackedJob, archive: zipfile.ZipFile, kind: str, user_id: int) -> None:
@@ -91,6 +93,6 @@ async def _add_objects(job: TrackedJob, archive: zipfile.ZipFile, kind: str, use
                 continue
 
 
-async def _read(file: Any) -> AsyncIterator[bytes]:
+async def _read(file: Any) -> AsyncGenerator[bytes, None]:
     while chunk := await asyncio.to_thread(file.read, _CHUNK):
         yield chunk

@@ -3,6 +3,8 @@ import gzip
 import hashlib
 import io
 import re
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -452,3 +454,30 @@ async def test_the_file_of_a_download_has_the_same_options(world: World) -> None
     unknown = await ada.get(f"{path}?tag=y")
     assert unknown.status_code == 400
     assert "no activities with the tag" in unknown.json()["message"]
+
+
+@pytest.mark.parametrize("options", [{}, {"gzip": True}])
+async def test_a_full_disk_ends_the_run_and_holds_no_snapshot(
+    world: World, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """With much left to read: Postgres would wait to send it for as long as the run hangs."""
+    ada = await world.user()
+    await world.rows(
+        "INSERT INTO activities (user_id, activity_date, duration_minutes, distance_km,"
+        " activity_type, notes) SELECT %s, '2024-01-15', n, 1, 'running', md5(n::text)"
+        " FROM generate_series(1, 50000) n", ada.id,
+    )  # fmt: skip
+    (tmp_path / "export").symlink_to("/dev/full")
+    with monkeypatch.context() as patched, anyio.fail_after(60):
+        patched.setattr(tempfile, "TemporaryDirectory", lambda **_: nullcontext(str(tmp_path)))
+        job = await request(ada, **options)
+        await world.work()
+    assert (await ada.get(job["status_url"])).json()["status"] == "pending", "it runs again"
+    busy = await world.value(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND xact_start < now() - interval '1 ms'"
+    )
+    assert busy == 0
+    await world.make_due()
+    await world.work()
+    assert (await ada.get(job["status_url"])).json()["status"] == "completed"
