@@ -137,7 +137,9 @@ def create_app(settings: Settings) -> Starlette:
         ],
         lifespan=lifespan,
         middleware=[
-            Middleware(AccessLog, on_error=_internal_error, headers=_headers(settings)),
+            Middleware(
+                AccessLog, on_error=_internal_error, on_stop=_stopping, headers=_headers(settings)
+            ),
         ],
         exception_handlers={
             AppError: _refused,
@@ -271,4 +273,9 @@ def _away(what: str) -> Callable[[Request, Exception], Response]:
 async def _internal_error(scope: Scope, receive: Receive, send: Send) -> None:
     # The error goes on to uvicorn, which logs it with its traceback.
     error = AppError("internal error", "something went wrong on our side", 500)
+    await _answer(Request(scope), error)(scope, receive, send)
+
+
+async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:
+    error = AppError("unavailable", "this server is stopping; try again", 503, retry_after=1)
     await _answer(Request(scope), error)(scope, receive, send)

@@ -3,6 +3,7 @@ its time for Prometheus, by route and not by path, of which there are as many as
 has an id, the proxy's or client's where one is sent, which the answer repeats. What it
 took of a rate limit is told by headers."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -33,11 +34,19 @@ logger = logging.getLogger(__name__)
 
 
 class AccessLog:
-    """`on_error` answers for an error that nothing else did; `headers` go with every answer."""
+    """`on_error` answers for an error that nothing else did, `on_stop` for a request that the end
+    of the server cuts off; `headers` go with every answer."""
 
-    def __init__(self, app: ASGIApp, on_error: ASGIApp, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_error: ASGIApp,
+        on_stop: ASGIApp,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
         self._app = app
         self._on_error = on_error
+        self._on_stop = on_stop
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +74,10 @@ class AccessLog:
         except Exception:
             if not status:  # or a layer outside of this one would answer, unseen and without the id
                 await self._on_error(scope, receive, noting)
+            raise
+        except asyncio.CancelledError:
+            if not status:  # or uvicorn would say that it was our mistake
+                await self._on_stop(scope, receive, noting)
             raise
         finally:
             seconds = time.perf_counter() - began

@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import html
 import json
@@ -274,3 +275,44 @@ async def test_a_full_disk_is_an_outage_that_is_said(
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
     assert "no room on our disks" in answer.json()["message"]
+
+
+async def test_a_request_that_a_stop_cuts_off_hears_that_it_may_try_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn cancels what is under way when its patience ends."""
+    started = anyio.Event()
+
+    async def slow(*_: object, **__: object) -> None:
+        started.set()
+        await anyio.sleep_forever()
+
+    ada = await world.user()
+    monkeypatch.setattr(world.services.storage, "put", slow)
+    text = "activity_type,duration_minutes,distance_km,activity_date\nrunning,45,7,2024-01-15\n"
+    told: list[dict[str, Any]] = []
+    body = [{"type": "http.request", "body": text.encode(), "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if not body:
+            await anyio.sleep_forever()
+        return body.pop()
+
+    async def send(message: Any) -> None:
+        told.append(dict(message))
+
+    path = "/api/v1/activities/import"
+    headers = [(name.lower().encode(), value.encode()) for name, value in ada.headers.items()]
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "headers": headers, "client": ("203.0.113.7", 1),
+        "server": ("x.test", 80), "scheme": "http", "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    request = asyncio.ensure_future(world.app(scope, receive, send))
+    with anyio.fail_after(20):
+        await started.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert told[0]["status"] == 503
+    assert json.loads(told[1]["body"])["message"] == "this server is stopping; try again"
