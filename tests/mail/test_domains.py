@@ -1,6 +1,7 @@
 """A domain that takes only so much slows its own mails down, and no others."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -64,7 +65,10 @@ async def test_a_slow_domain_waits_alone_and_recovers(settings: Settings) -> Non
             "SELECT round(extract(epoch FROM domain_turn_at - min(domain_turn_at) OVER ()))"
             " FROM mails WHERE domain_turn_at IS NOT NULL ORDER BY 1"
         )
-        assert [int(after) for (after,) in turns] == [0, 100, 200, 300, 400], "one by one"
+        gaps = [int(later - after) for (after,), (later,) in pairwise(turns)]
+        # (Either mail of the registration that is taken meanwhile makes it a fifth faster.)
+        assert len(gaps) == 4
+        assert all(64 <= gap <= 100 for gap in gaps), "one by one"
         assert await started(world) == await started_after_more_work(world), "none runs for nothing"
         await world.rows("UPDATE mails SET domain_turn_at = now() WHERE domain_turn_at IS NOT NULL")
         await world.make_due()
