@@ -250,7 +250,8 @@ async def _database_error(request: Request, error: Exception) -> Response:
 
 async def _disk_error(request: Request, error: Exception) -> Response:
     """A full disk, ours or the database's, is an outage like another; the rest is ours."""
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+    assert isinstance(error, OSError)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _full(request, error)
     raise error
 

@@ -201,7 +201,7 @@ class Connection:
 
     def _send_at_once(self, message: Message) -> Answer:
         """The answer to the mail itself. One without a recipient is refused by any relay."""
-        envelope = _lines(*_envelope(message), f"BDAT {len(message.data)} LAST")
+        envelope = _lines(*_addresses(message), f"BDAT {len(message.data)} LAST")
         self._smtp.send(envelope.encode() + message.data)
         answers = self._answers(3, CONTENT_SECONDS)
         self._check(answers[:2])
@@ -225,7 +225,7 @@ class Connection:
 
     def _envelope(self, message: Message) -> list[Answer]:
         """The answers up to the first bad one; in one round trip where the relay lets us."""
-        commands = (*_envelope(message), "DATA")
+        commands = (*_addresses(message), "DATA")
         if self._can("pipelining"):
             self._smtp.send(_lines(*commands))
             return self._answers(len(commands))
@@ -269,7 +269,7 @@ def _connected(relay: Smtp) -> _Deadlines:
     return _Deadlines(relay.host, relay.port, "localhost", timeout=STEP_SECONDS)
 
 
-def _envelope(message: Message) -> tuple[str, str]:
+def _addresses(message: Message) -> tuple[str, str]:
     return f"MAIL FROM:<{message.sender}>", f"RCPT TO:<{message.to}>"
 
 

@@ -51,8 +51,10 @@ async def overview(request: Request, visitor: Visitor) -> Response:
     back = timedelta(**{f"{unit}s": _SHOWN[unit] - 1})
     async with services.pool.connection() as conn:
         queues = await admin.queues(conn)
-        hours = await admin.slots(conn, "hour", hour - timedelta(hours=23))
         slots = await admin.slots(conn, unit, begins[unit] - back)
+        hours = slots
+        if unit != "hour":
+            hours = await admin.slots(conn, "hour", hour - timedelta(hours=23))
         workers = await admin.workers(conn)
         past_workers = await admin.worker_history(conn)
         failures = await admin.failures(conn)
@@ -67,7 +69,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         troubles=troubles,
         unit=unit,
         charts=list(_charts(slots, _LABELS[unit])),
-        last_day=_sums(hours),
+        last_day=_sums(hours[-24:]),
     )
 
 

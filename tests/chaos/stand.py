@@ -3,7 +3,6 @@ relay, two API and three workers; and what can be done to each."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from activelog.local import embedded
 from activelog.local.embedded import EmbeddedPostgres
 from tests.chaos import relay, witness
 from tests.conftest import SECRET, remove_data
-from tests.processes import free_port, until
+from tests.processes import answers, free_port, until
 from tests.real import radosgw
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +114,7 @@ def running(folder: Path) -> Iterator[Stand]:
         for child in stand.children.values():
             child.start()
         for port in stand.ports:
-            until(lambda port=port: _answers(port), f"the API on port {port}")  # type: ignore[misc]
+            until(lambda port=port: answers(port), f"the API on port {port}")  # type: ignore[misc]
         yield stand
 
 
@@ -219,9 +218,3 @@ def _stop(stand: Stand) -> None:
         with suppress(subprocess.TimeoutExpired):
             child.wait(max(0.1, deadline - time.monotonic()))
         child.kill()
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False

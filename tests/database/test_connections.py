@@ -1,5 +1,6 @@
 """What the server, the database or the role says reaches no connection of ours."""
 
+import anyio
 import psycopg
 import pytest
 from psycopg import sql
@@ -107,3 +108,18 @@ async def test_after_a_restart_no_request_fails_for_a_connection_that_was_dead(
     )
     for _ in range(5):
         await ada.log()
+
+
+async def test_who_stops_reading_in_the_middle_does_not_hold_the_snapshot(world: World) -> None:
+    """What reads stays open here, as where somebody forgot to close it."""
+    many = b"SELECT repeat('x', 1000) FROM generate_series(1, 100000)"
+
+    async def read_a_little() -> None:
+        async with database.snapshot(world.pool) as conn:
+            rows = database.batches(conn, many, {})
+            await anext(rows)
+            raise OSError("the disk is full")
+
+    with anyio.fail_after(20), pytest.raises(OSError, match="disk"):
+        await read_a_little()
+    assert await world.value("SELECT 1") == 1

@@ -5,14 +5,13 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import until
+from tests.processes import answers, until
 
 _CONFIG = """
 primary_hostname = lab.test
@@ -112,13 +111,8 @@ def exim(base: Path, port: int) -> Iterator[Exim]:
             ["exim4", "-C", str(config), "-bdf"], stderr=log, start_new_session=True
         )
     try:
-        until(lambda: _answers(port), "Exim's start")
+        until(lambda: answers(port), "Exim's start")
         yield Exim(base, port)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=10)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
