@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import missing
 from tests.local.test_up import Up, place
@@ -25,6 +25,7 @@ QUIET = [
     "--disable-sync",
 ]
 _OF_PAGES = {"landmark-one-main", "region"}  # a mail has no landmarks
+expect.set_options(timeout=20_000)  # a busy machine draws a PDF in more than five seconds
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 
 

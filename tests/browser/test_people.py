@@ -141,6 +141,7 @@ def test_register_import_export_download_delete(up: Up, page: Page, tmp_path: Pa
     page.goto("/exports")
     photograph(page, "exports-empty")
     page.get_by_role("button", name="Request CSV").click()
+    expect(page.get_by_role("cell", name="CSV", exact=True)).to_be_visible()
     page.get_by_role("button", name="Request PDF").click()
     expect(page.get_by_role("link", name="Download")).to_have_count(2)
     photograph(page, "exports")
