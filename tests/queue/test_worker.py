@@ -335,9 +335,22 @@ def test_workers_take_turns_in_one_order_that_differs_by_job() -> None:
         both = [seconds_to_wait(worker, peers, Notice(job, "default", 2)) for worker in (1, 2, 4)]
         assert sorted(both) == pytest.approx([0, 0, 0.1])
     assert firsts == {0, 1, 2}
+
+
+def test_the_same_few_of_a_fleet_look_in_vain() -> None:
+    """Whose look for a job that somebody else should take comes first."""
+    fleet: Peers = [(worker, None) for worker in range(12)]
+    seconds = set()
+    for job in range(1, 200):
+        waits = {w: seconds_to_wait(w, fleet, Notice(job, "default", 1)) for w, _ in fleet}
+        seconds |= {worker for worker, wait in waits.items() if wait == pytest.approx(0.1)}
+    assert len(seconds) <= 2, "the second, and the third for jobs that are the second's"
+
+
+def test_everybody_looks_within_a_second() -> None:
     many: Peers = [(worker, None) for worker in range(100)]
     longest = max(seconds_to_wait(worker, many, Notice(7, "default", 1)) for worker, _ in many)
-    assert longest == 1, "everybody looks within a second"
+    assert longest == 1
 
 
 async def test_a_notification_of_somebody_elses_harms_nobody(queue: Queue) -> None:
