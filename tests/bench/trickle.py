@@ -1,13 +1,18 @@
 """Jobs that come one by one, each in a transaction of its own, to workers that mostly wait: what a
-job costs in CPU (of workers and Postgres, enqueueing included) and in WAL, against pgqueuer."""
+job costs in CPU (of workers and Postgres, enqueueing included) and in WAL, and how long it waits
+until it starts, against pgqueuer; its CPU against graphile-worker, too."""
 
 import asyncio
 import random
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -24,6 +29,20 @@ ONE = """
 SELECT procrastinate_defer_jobs_v1(ARRAY[
     ROW('default', 'noop', 0, NULL, NULL, '{}', NULL)::procrastinate_job_to_defer_v1])"""
 
+GRAPHILE, GRAPHILE_RATES = "graphile-worker", (50, 200, 500)  # it falls behind at 1,000
+GRAPHILE_ONE = "SELECT graphile_worker.add_job('noop')"
+STARTS = ("trickle.start_p50", "trickle.start_p99")
+_QUANTILES = """
+SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM s.{at} - d.{at}))
+FROM {table} d JOIN {table} s USING (job_id) WHERE d.{what} = '{before}' AND s.{what} = '{after}'"""
+OUR_STARTS = _QUANTILES.format(
+    table="procrastinate_events", at="at", what="type", before="deferred", after="started"
+)
+PEER_STARTS = _QUANTILES.format(
+    table="pgqueuer_log", at="created", what="status", before="queued", after="picked"
+)
+PEER_STARTS += f" AND d.created > now() - interval '{SECONDS + 4} seconds'"
+
 Enqueue = Callable[[], Awaitable[object]]
 
 
@@ -36,6 +55,11 @@ def measure() -> Iterator[Result]:
         else:
             why = "pgqueuer is not installed: pip install -e '.[peers]'"
             print(f"trickle.cpu_vs_pgqueuer is left out: {why}", file=sys.stderr)
+        if shutil.which(GRAPHILE):
+            yield _against_graphile(ours)
+        else:
+            why = f"{GRAPHILE} is not on the PATH: npm install {GRAPHILE}"
+            print(f"trickle.cpu_vs_graphile is left out: {why}", file=sys.stderr)
 
 
 def _fleet(place: Place) -> Iterator[Result]:
@@ -49,7 +73,7 @@ def _fleet(place: Place) -> Iterator[Result]:
 def _against_pgqueuer(place: Place) -> Iterator[Result]:
     url = database(place, "pgqueuer")
     asyncio.run(PEERS["pgqueuer"]().enqueue(url, 1000))  # installs its tables
-    cpu, peer_cpu, wal, peer_wal = [], [], [], []
+    cpu, peer_cpu, wal, peer_wal, starts, peer_starts = [], [], [], [], [], []
     for rate in RATES:
         ours, our_wal = _cost(place, workers=1, rate=rate)
         theirs, their_wal = _peer_cost(place, url, rate)
@@ -57,13 +81,47 @@ def _against_pgqueuer(place: Place) -> Iterator[Result]:
         peer_cpu.append(theirs)
         wal.append(our_wal)
         peer_wal.append(their_wal)
-    pairs = list(zip(cpu, peer_cpu, strict=True))
-    shown = ", ".join(f"{a:.2f} and {b:.2f} ms" for a, b in pairs)
-    ratio = median(b / a for a, b in pairs)
-    note = f"CPU of a job at {RATES} a second: {shown}"
-    yield Result("trickle.cpu_vs_pgqueuer", 1.0, "times", ratio, False, note)
+        starts.append(_starts(place.url, OUR_STARTS))
+        peer_starts.append(_starts(url, PEER_STARTS))
+    yield _cpu("trickle.cpu_vs_pgqueuer", RATES, list(zip(cpu, peer_cpu, strict=True)))
     note = "bytes of WAL of a job at 200/s"
     yield Result("trickle.wal_vs_pgqueuer", wal[1], "bytes", peer_wal[1], False, note)
+    note = "from a job's commit to its start, at 200/s"
+    for case, ours, theirs in zip(STARTS, starts[1], peer_starts[1], strict=True):
+        yield Result(case, ours, "ms", theirs, False, note)
+
+
+def _against_graphile(place: Place) -> Result:
+    url, pairs = database(place, "graphile"), []
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "tasks").mkdir()
+        (Path(name) / "tasks" / "noop.js").write_text("module.exports = async () => {};\n")
+        command = [GRAPHILE, "--connection", url, "--jobs", f"{SLOTS}"]
+        for rate in GRAPHILE_RATES:
+            ours, _ = _cost(place, workers=1, rate=rate)
+            with subprocess.Popen(command, cwd=name, stdout=subprocess.DEVNULL) as process:
+                time.sleep(4)
+                with _spent(place, [process.pid]) as spent:
+                    jobs = asyncio.run(_trickle(url, rate, GRAPHILE_ONE))
+                    time.sleep(2)
+                process.kill()
+            pairs.append((ours, spent[0] / jobs * 1000))
+    return _cpu("trickle.cpu_vs_graphile", GRAPHILE_RATES, pairs)
+
+
+def _cpu(case: str, rates: tuple[int, ...], pairs: list[tuple[float, float]]) -> Result:
+    """The median of theirs against ours."""
+    shown = ", ".join(f"{ours:.2f} and {theirs:.2f} ms" for ours, theirs in pairs)
+    note = f"CPU of a job at {rates} a second: {shown}"
+    return Result(case, 1.0, "times", median(theirs / ours for ours, theirs in pairs), False, note)
+
+
+def _starts(url: str, statement: str) -> list[float]:
+    """Half and 99 of 100 of the latest jobs started within so many milliseconds."""
+    with psycopg.connect(url) as conn:
+        row = conn.execute(statement.encode()).fetchone()
+        assert row is not None
+        return [1000 * float(seconds) for seconds in row[0]]
 
 
 def _held(place: Place) -> Result:
@@ -128,14 +186,14 @@ def _wal(place: Place) -> float:
     return float(str(place.one("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")))
 
 
-async def _trickle(url: str, rate: int) -> int:
+async def _trickle(url: str, rate: int, statement: str = ONE) -> int:
     conns = [
         await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=0)
         for _ in range(CONNECTIONS)
     ]
 
     def enqueue(conn: Conn) -> Enqueue:
-        return lambda: conn.execute(ONE.encode())
+        return lambda: conn.execute(statement.encode())
 
     jobs = await _spread([enqueue(conn) for conn in conns], rate)
     for conn in conns:
