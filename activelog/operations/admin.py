@@ -32,6 +32,7 @@ from activelog.operations.model import (
     Schedule,
     Slot,
     SlowDomain,
+    StateCount,
     Suppressed,
     Trouble,
     Unit,
@@ -82,7 +83,7 @@ async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
     ids = await came_within(conn, wanted)
     last = ids.last if wanted.before is None else min(ids.last, wanted.before)
     params = _what(wanted) | {"limit": limit, "first": ids.first, "last": last}
-    has_index = wanted.failure or wanted.status in _INDEXED
+    has_index = wanted.failure or wanted.row_status in _INDEXED
     by_words = wanted.text or (not has_index and (wanted.task or wanted.queue))
     return await database.many(conn, _SQL["search" if by_words else "jobs"], params, JobRow)
 
@@ -92,6 +93,10 @@ def cut(found: list[Numbered], limit: int) -> tuple[list[Numbered], int | None]:
     begins; None on the last page."""
     shown = found[:limit]
     return shown, shown[-1].id if len(found) > limit else None
+
+
+async def state_counts(conn: Conn) -> list[StateCount]:
+    return await database.many(conn, _SQL["state_counts"], {}, StateCount)
 
 
 async def came_within(conn: Conn, wanted: JobFilter) -> Ids:
@@ -241,6 +246,8 @@ def _what(wanted: JobFilter) -> dict[str, Any]:
     text = wanted.text or ""
     words = re.findall(r"[^\W_]+", text.lower())
     return wanted.what() | {
+        "status": wanted.row_status,
+        "situation": wanted.situation,
         "parts": [f"%{_literally(part)}%" for part in text.split()],
         "words": [word[:100] for word in words] + [*filter(None, (wanted.task, wanted.queue))],
     }

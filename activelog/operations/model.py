@@ -11,10 +11,14 @@ from activelog.base.formatting import counted
 from activelog.queue.job_counters import BUCKETS
 
 Unit = Literal["minute", "hour", "day"]
-State = Literal["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
+State = Literal[
+    "waiting", "scheduled", "retrying", "blocked",
+    "todo", "doing", "succeeded", "failed", "cancelled", "aborted",
+]  # fmt: skip
 Action = Literal["retry", "run_now", "cancel", "delete"]
 
-STATES = ("todo", "doing", "failed", "aborted", "cancelled", "succeeded")
+SITUATIONS = ("waiting", "scheduled", "retrying", "blocked")  # of a job that is todo
+STATES = (*SITUATIONS, "todo", "doing", "failed", "aborted", "cancelled", "succeeded")
 # By state: what can be done to such a job.
 ACTIONS: dict[str, tuple[Action, ...]] = {
     "todo": ("run_now", "cancel"),
@@ -27,8 +31,9 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 
 
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
-    """`failure` is a group of errors, as the overview names it; `start_date` and `end_date`: when
-    jobs came; `before`: an id, for paging."""
+    """`status`: what the job's row says, or one of SITUATIONS. `failure` is a group of errors, as
+    the overview names it; `start_date` and `end_date`: when jobs came; `before`: an id, for
+    paging."""
 
     status: State | None = None
     queue: Annotated[str, Meta(max_length=128)] | None = None
@@ -38,6 +43,15 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
     start_date: Annotated[str, Meta(max_length=40)] | None = None
     end_date: Annotated[str, Meta(max_length=40)] | None = None
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+    @property
+    def situation(self) -> str | None:
+        return self.status if self.status in SITUATIONS else None
+
+    @property
+    def row_status(self) -> str | None:
+        """What the job's row says."""
+        return "todo" if self.situation else self.status
 
     def what(self) -> dict[str, str | None]:
         """All of it but when."""
@@ -236,6 +250,12 @@ class Failure:
     first_at: Moment
     last_at: Moment
     hours: list[int]  # runs in each of the last 24
+
+
+@dataclass(frozen=True)
+class StateCount:
+    state: str
+    count: int  # up to 10,000
 
 
 @dataclass(frozen=True)

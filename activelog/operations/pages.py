@@ -79,6 +79,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
     async with of_request(request).pool.connection() as conn:
         queues, tasks = await admin.known_names(conn)
+        counts = await admin.state_counts(conn)
     shown, before = admin.cut(found, _PAGE)
     fields = wanted.fields()
     return pages.page(
@@ -89,7 +90,8 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
         wanted=wanted,
         fields=fields,
         states=STATES,
-        actions=ACTIONS.get(wanted.status or "", ()),
+        counts=counts,
+        actions=ACTIONS.get(wanted.row_status or "", ()),
         all_actions=get_args(Action),
         query=urlencode(fields),
         queues=queues,

@@ -3,9 +3,9 @@
 Every worker hears of every job. If all of them looked, an idle fleet would cost many times what its
 jobs cost. So each worker puts those that are alive and serve the queue into an order, by a hash of
 worker and job: the same order everywhere, another one for each job (rendezvous hashing). As many as
-there are jobs look at once. The others follow a tenth of a second apart, and after a second all do: a
-worker that is full, slow, stopped or dead delays a job by that tenth. Their order is the same for many
-jobs in a row, so at a steady rate it is always the same few who look in vain.
+there are jobs look at once. The others follow a tenth of a second apart, and after a second all do:
+a worker that is full, slow, stopped or dead delays a job by that tenth. Their order is the same for
+many jobs in a row, so at a steady rate it is always the same few who look in vain.
 """
 
 import json

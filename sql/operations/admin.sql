@@ -140,6 +140,7 @@ SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name:
         WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
 FROM procrastinate_jobs j
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+  AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
   AND (%(failure)s::text IS NULL OR EXISTS (
@@ -158,6 +159,7 @@ found AS (
     (SELECT j.id FROM procrastinate_jobs j
      WHERE j.id >= %(first)s AND j.id < %(last)s
        AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
        AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
        AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
        AND EXISTS (SELECT FROM job_errors e WHERE e.job_id = j.id
@@ -167,6 +169,7 @@ found AS (
     (SELECT j.id FROM newest JOIN procrastinate_jobs j
          ON j.id >= greatest(newest.first, %(first)s) AND j.id < %(last)s
      WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
        AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
        AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
        AND j.args::text LIKE ALL (%(parts)s::text[])
@@ -181,6 +184,7 @@ found AS (
          WHERE j.id >= greatest(b.block * 1000, %(first)s)
            AND j.id < least(b.block * 1000 + 1000, %(last)s)
            AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+           AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
            AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
            AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
            AND j.args::text LIKE ALL (%(parts)s::text[])
@@ -197,11 +201,46 @@ SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name:
         WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
 FROM found JOIN procrastinate_jobs j USING (id)
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+  AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
   AND (%(failure)s::text IS NULL OR EXISTS (
            SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
 ORDER BY j.id DESC LIMIT %(limit)s
+
+-- name: state_counts
+-- Up to 10,000 of each, and of all that wait.
+WITH held AS (
+    SELECT lock FROM procrastinate_jobs WHERE status = 'doing' AND lock IS NOT NULL
+),
+blocked AS (
+    SELECT count(*) AS count FROM (
+        SELECT FROM held JOIN procrastinate_jobs j USING (lock)
+        WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now()) LIMIT 10000) AS few
+),
+retrying AS (
+    SELECT count(*) AS count FROM (
+        SELECT FROM procrastinate_jobs
+        WHERE status = 'todo' AND attempts > 0 AND scheduled_at > now() LIMIT 10000) AS few
+),
+later AS (
+    SELECT count(*) AS count FROM (
+        SELECT FROM procrastinate_jobs WHERE status = 'todo' AND scheduled_at > now() LIMIT 20000) AS few
+),
+ready AS (
+    SELECT count(*) AS count FROM (
+        SELECT FROM procrastinate_jobs
+        WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 20000) AS few
+)
+SELECT 'waiting' AS state, least(ready.count - blocked.count, 10000) AS count FROM ready, blocked
+UNION ALL SELECT 'scheduled', least(later.count - retrying.count, 10000) FROM later, retrying
+UNION ALL SELECT 'retrying', count FROM retrying
+UNION ALL SELECT 'blocked', count FROM blocked
+UNION ALL
+SELECT s.status, (SELECT count(*) FROM (
+    SELECT FROM procrastinate_jobs j
+    WHERE j.status = s.status::procrastinate_job_status LIMIT 10000) AS few)
+FROM unnest(ARRAY['doing', 'failed', 'aborted', 'cancelled', 'succeeded']) AS s (status)
 
 -- name: ids
 -- Of the first job and behind the last one that came within a time.
@@ -257,6 +296,7 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
     SELECT j.id FROM procrastinate_jobs j
     WHERE j.id > %(after)s AND j.id <= %(until)s
       AND j.status = %(status)s
+      AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
       AND (%(failure)s::text IS NULL OR EXISTS (
@@ -272,6 +312,7 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
 SELECT count(*) FROM (
     SELECT FROM procrastinate_jobs j
     WHERE j.status = %(status)s
+      AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
       AND (%(failure)s::text IS NULL OR EXISTS (

@@ -214,3 +214,45 @@ async def test_all_with_one_error_run_again(world: World) -> None:
         wanted = JobFilter(status="failed", failure=rare.failure)
         assert await pages_sql.count_matching(conn, wanted) == 2
         assert await pages_sql.matching(conn, wanted, 0, 10_000, 100) == [1001, 1002]
+
+
+async def test_states_as_people_think_of_them(world: World) -> None:
+    """Counted beside the filter, listed, and acted on."""
+    await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs"
+        " (queue_name, task_name, status, lock, attempts, scheduled_at, args)"
+        " SELECT 'default', 'activelog.bench', status::procrastinate_job_status, lock, attempts,"
+        " now() + later * interval '1 minute', jsonb_build_object('user_id', user_id)"
+        " FROM (VALUES (1, 'todo', NULL, 0, NULL), (2, 'todo', 'a', 0, NULL),"
+        " (3, 'todo', 'b', 0, NULL), (4, 'todo', NULL, 0, 5), (5, 'todo', 'a', 0, 5),"
+        " (6, 'todo', NULL, 2, 5), (7, 'todo', NULL, 2, -5), (8, 'doing', 'a', 0, NULL))"
+        " AS v (user_id, status, lock, attempts, later)"
+    )
+    expected = {
+        "waiting": [7, 3, 1],
+        "scheduled": [5, 4],
+        "retrying": [6],
+        "blocked": [2],
+        "doing": [8],
+        "todo": [7, 6, 5, 4, 3, 2, 1],
+    }
+    for state, users in expected.items():
+        assert await found(world, f"status={state}") == users, state
+        assert await found(world, f"status={state}&text=user_id") == users, state
+    page = (await world.http.get("/admin/jobs")).text
+    shown = dict(re.findall(r'status=(\w+)"[^>]*>[^<]+</a> <span class="quiet">([\d,+]+)<', page))
+    counted = {state: str(len(users)) for state, users in expected.items() if state != "todo"}
+    none = dict.fromkeys(("failed", "aborted", "cancelled", "succeeded"), "0")
+    assert shown == counted | none
+    asked = await world.http.get("/admin/bulk/ask?status=scheduled&action=run_now")
+    assert "2 jobs" in asked.text
+    started = await world.http.post(
+        "/admin/bulk",
+        data={"action": "cancel", "status": "retrying"},
+        headers={"Origin": "http://activelog.test"},
+    )
+    assert started.status_code == 303
+    await world.work()
+    cancelled = "SELECT (args->>'user_id')::int FROM procrastinate_jobs WHERE status = 'cancelled'"
+    assert await world.rows(cancelled) == [(6,)]
