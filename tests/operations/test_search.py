@@ -241,7 +241,7 @@ async def test_states_as_people_think_of_them(world: World) -> None:
         assert await found(world, f"status={state}") == users, state
         assert await found(world, f"status={state}&text=user_id") == users, state
     page = (await world.http.get("/admin/jobs")).text
-    shown = dict(re.findall(r'status=(\w+)"[^>]*>[^<]+</a> <span class="quiet">([\d,+]+)<', page))
+    shown = dict(re.findall(r'status=(\w+)"[^>]*>[^<]+ <b>([\d,+]+)<', page))
     counted = {state: str(len(users)) for state, users in expected.items() if state != "todo"}
     none = dict.fromkeys(("failed", "aborted", "cancelled", "succeeded"), "0")
     assert shown == counted | none
