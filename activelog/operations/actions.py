@@ -83,6 +83,12 @@ async def switch(
         await admin.note(conn, admin_id, action, f"queue {queue}")
 
 
+async def limit(services: Services, admin_id: int, queue: str, running: int | None) -> None:
+    async with services.pool.connection() as conn:
+        await admin.limit(conn, queue, running)
+        await admin.note(conn, admin_id, "limit", f"queue {queue}: {running or 'none'}")
+
+
 async def run_schedule(
     services: Services, admin_id: int, task: str, day: date | None = None
 ) -> None:

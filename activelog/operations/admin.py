@@ -158,6 +158,14 @@ async def resume(conn: Conn, queue: str) -> None:
     await database.execute(conn, _SQL["resume"], {"queue": queue})
 
 
+async def limit(conn: Conn, queue: str, running: int | None) -> None:
+    """How many of its jobs may run at once; None: any number."""
+    if running is None:
+        await database.execute(conn, _SQL["lift_limit"], {"queue": queue})
+    else:
+        await database.execute(conn, _SQL["limit"], {"queue": queue, "running": running})
+
+
 async def schedules(conn: Conn) -> list[Schedule]:
     return await database.many(conn, _SQL["schedules"], {}, Schedule)
 

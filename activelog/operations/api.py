@@ -20,6 +20,7 @@ from activelog.operations.model import (
     Job,
     JobFilter,
     JobRow,
+    Limit,
     Mail,
     MailFilter,
     MailId,
@@ -179,6 +180,12 @@ async def switch(request: Request, admin_id: int, body: Switch) -> Response:
     return Response(status_code=204)
 
 
+async def limit(request: Request, admin_id: int, body: Limit) -> Response:
+    """Sets how many jobs of a queue may run at once, in all workers together."""
+    await actions.limit(of_request(request), admin_id, body.queue, body.running)
+    return Response(status_code=204)
+
+
 async def workers(request: Request, admin_id: int) -> Response:
     """Workers that beat within the last minute, and what they run."""
     async with of_request(request).pool.connection() as conn:
@@ -253,6 +260,7 @@ ENDPOINTS = [
     Endpoint("POST", f"{_AT}/jobs/{{job_id}}", act, {204: None}, errors=(409,)),
     Endpoint("GET", f"{_AT}/queues", queues, {200: Queues}),
     Endpoint("POST", f"{_AT}/queues", switch, {204: None}),
+    Endpoint("POST", f"{_AT}/queues/limit", limit, {204: None}),
     Endpoint("GET", f"{_AT}/workers", workers, {200: Workers}),
     Endpoint("GET", f"{_AT}/failures", failures, {200: Failures}),
     Endpoint("GET", f"{_AT}/troubles", troubles, {200: Troubles}),

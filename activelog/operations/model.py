@@ -69,6 +69,14 @@ class Switch(msgspec.Struct, forbid_unknown_fields=True):
     action: Annotated[Literal["pause", "resume"], Meta(examples=["pause"])]
 
 
+class Limit(msgspec.Struct, forbid_unknown_fields=True):
+    queue: Annotated[str, Meta(min_length=1, max_length=128, examples=["low"])]
+    running: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None,
+        Meta(description="how many of its jobs may run at once; null: any number", examples=[5]),
+    ] = None
+
+
 @dataclass(frozen=True)
 class Ids:
     """Of jobs: `first` and all behind it up to but not including `last`."""
@@ -133,6 +141,7 @@ class Queue:
     failed: Number  # for good
     stopped: Number  # aborted
     paused: Yes
+    limit: Annotated[int | None, Meta(description="of jobs that run at once", examples=[5])]
 
 
 @dataclass(frozen=True)
@@ -300,6 +309,7 @@ class Hindrances:
     """What may keep a job from starting."""
 
     is_paused: Yes
+    is_full: Yes  # as many of its queue run as may
     lock_holder: int | None
     alive: Number  # workers
     takers: Number  # of them, who know its task and take its queue

@@ -22,6 +22,7 @@ from activelog.operations.model import (
     STATES,
     Action,
     JobFilter,
+    Limit,
     MailFilter,
     MailId,
     RunNow,
@@ -185,6 +186,14 @@ async def switch(request: Request, visitor: Visitor, form: Form) -> Response:
     return pages.back(request, "/admin", f"The queue {wanted.queue} {said}.")
 
 
+async def limit(request: Request, visitor: Visitor, form: Form) -> Response:
+    """How many jobs of a queue may run at once."""
+    wanted = http.convert({name: value for name, value in form.items() if value}, Limit)
+    await actions.limit(of_request(request), visitor.id, wanted.queue, wanted.running)
+    most = "has no limit" if wanted.running is None else f"runs {wanted.running:,} at once"
+    return pages.back(request, "/admin", f"The queue {wanted.queue} {most}.")
+
+
 async def schedules(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
     async with services.pool.connection() as conn:
@@ -313,6 +322,7 @@ def _next(schedule: Schedule, now: datetime) -> datetime | None:
 PAGES = [
     Page("GET", "/admin", overview, needs="admin"),
     Page("POST", "/admin/queues", switch, needs="admin"),
+    Page("POST", "/admin/queues/limit", limit, needs="admin"),
     Page("GET", "/admin/jobs", jobs, needs="admin"),
     Page("POST", "/admin/jobs", act_on_ticked, needs="admin"),
     Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),

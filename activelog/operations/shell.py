@@ -16,7 +16,7 @@ from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
 from activelog.database import Conn
 from activelog.operations import admin
-from activelog.operations.model import Action, JobFilter
+from activelog.operations.model import Action, JobFilter, Limit
 
 _SECONDS = 30  # that a search may take
 _FILTERS = ("status", "queue", "task", "text")
@@ -43,6 +43,10 @@ def complete(jobs: argparse.ArgumentParser, queues: argparse.ArgumentParser) -> 
         switching = actions.add_parser(name)
         switching.add_argument("queue")
         switching.set_defaults(act=_switch, action=name)
+    limiting = actions.add_parser("limit", help="how many of its jobs may run at once")
+    limiting.add_argument("queue")
+    limiting.add_argument("running", type=int, nargs="?", help="without it: any number")
+    limiting.set_defaults(act=_limit)
     for parser in (jobs, queues):
         parser.set_defaults(run=run)
         parser.add_argument("--json", action="store_true", help="one object a line")
@@ -101,6 +105,15 @@ async def _switch(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, A
     await switch(conn, arguments.queue)
     await admin.note(conn, None, arguments.action, f"queue {arguments.queue}, from the shell")
     return [{"queue": arguments.queue, "paused": arguments.action == "pause"}]
+
+
+async def _limit(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    fields = {"queue": arguments.queue, "running": arguments.running}
+    wanted = msgspec.convert(fields, Limit)
+    await admin.limit(conn, wanted.queue, wanted.running)
+    subject = f"queue {wanted.queue}: {wanted.running or 'none'}, from the shell"
+    await admin.note(conn, None, "limit", subject)
+    return [fields]
 
 
 def _line(row: dict[str, Any]) -> str:

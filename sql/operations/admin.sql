@@ -1,7 +1,7 @@
 -- name: queue_names
 -- Those where jobs wait or run, those that are paused, and our own.
 SELECT waiting_queues() UNION SELECT DISTINCT queue_name FROM procrastinate_jobs WHERE status = 'doing'
-UNION SELECT queue_name FROM paused_queues
+UNION SELECT queue_name FROM paused_queues UNION SELECT queue_name FROM queue_limits
 UNION SELECT unnest(ARRAY['critical', 'default', 'low']) ORDER BY 1
 
 -- name: worker_history
@@ -29,7 +29,8 @@ SELECT n.queue, d.waiting, d.oldest,
         WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
        coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
        coalesce(c.stopped, 0)::bigint AS stopped,
-       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
+       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused,
+       (SELECT l.running FROM queue_limits l WHERE l.queue_name = n.queue) AS "limit"
 FROM unnest(%(names)s::text[]) AS n (queue) CROSS JOIN LATERAL queue_depth(n.queue) AS d
 LEFT JOIN (
     SELECT queue_name, sum(count) FILTER (WHERE event = 'succeeded') AS succeeded,
@@ -99,6 +100,7 @@ WHERE w.last_heartbeat > now() - interval '1 minute' ORDER BY w.id
 -- What may keep a job from starting: its queue, its lock, and workers, of whom stock ones do not say
 -- what they take.
 SELECT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = j.queue_name) AS is_paused,
+       queue_room(j.queue_name, 1) = 0 AS is_full,
        (SELECT held.id FROM procrastinate_jobs held
         WHERE held.lock = j.lock AND held.status = 'doing') AS lock_holder,
        count(w.id) AS alive,
@@ -340,6 +342,18 @@ INSERT INTO paused_queues (queue_name) VALUES (%(queue)s) ON CONFLICT DO NOTHING
 -- And wakes the workers.
 WITH resumed AS (DELETE FROM paused_queues WHERE queue_name = %(queue)s RETURNING queue_name)
 SELECT notify_queue(queue_name, 0, NULL) FROM resumed
+
+-- name: limit
+-- And wakes the workers.
+WITH set AS (
+    INSERT INTO queue_limits (queue_name, running) VALUES (%(queue)s, %(running)s)
+    ON CONFLICT (queue_name) DO UPDATE SET running = excluded.running, at = now() RETURNING queue_name
+)
+SELECT notify_queue(queue_name, 0, NULL) FROM set
+
+-- name: lift_limit
+WITH lifted AS (DELETE FROM queue_limits WHERE queue_name = %(queue)s RETURNING queue_name)
+SELECT notify_queue(queue_name, 0, NULL) FROM lifted
 
 -- name: schedules
 SELECT t.task_name, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at, r.outcome,

@@ -65,6 +65,11 @@ BEGIN
           AND n.status = 'todo' AND coalesce(n.scheduled_at, now()) <= now()
         GROUP BY n.queue_name;
     END IF;
+    IF EXISTS (SELECT FROM queue_limits) THEN
+        PERFORM notify_queue(o.queue_name, max(o.id), count(*))
+        FROM old_jobs o JOIN new_jobs n USING (id) JOIN queue_limits l ON l.queue_name = o.queue_name
+        WHERE o.status = 'doing' AND n.status <> 'doing' GROUP BY o.queue_name;
+    END IF;
     IF EXISTS (SELECT FROM old_jobs WHERE status = 'doing' AND lock IS NOT NULL) THEN
         PERFORM notify_lock(o.lock) FROM old_jobs o JOIN new_jobs n USING (id)
         WHERE o.status = 'doing' AND n.status <> 'doing' AND o.lock IS NOT NULL;
@@ -120,6 +125,17 @@ BEGIN
         FROM names WHERE coalesce(ready, locked, later) IS NOT NULL
     )
     SELECT DISTINCT name::text FROM names, unnest(ARRAY[ready, locked, later]) AS name WHERE name <> '';
+END;
+$$;
+
+-- How many more jobs of a queue may start at once. _most: if it has no limit.
+CREATE OR REPLACE FUNCTION queue_room(_queue text, _most integer) RETURNS integer LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    _limit integer := (SELECT running FROM queue_limits WHERE queue_name = _queue);
+BEGIN
+    RETURN CASE WHEN _limit IS NULL THEN _most ELSE greatest(0, least(_most, _limit - (
+        SELECT count(*) FROM procrastinate_jobs WHERE queue_name = _queue AND status = 'doing'))) END;
 END;
 $$;
 
@@ -244,8 +260,11 @@ DECLARE
     _claimed integer;
 BEGIN
     PERFORM release_due(_open);
+    -- Two workers do not count at the same time what runs in a queue that has a limit.
+    PERFORM pg_advisory_xact_lock('queue_limits'::regclass::oid::integer, hashtext(queue_name))
+    FROM (SELECT queue_name FROM queue_limits WHERE queue_name = ANY (_open) ORDER BY 1 OFFSET 0) AS l;
     WITH shares AS (
-        SELECT o.name AS queue, coalesce(q.weight, 1) AS weight,
+        SELECT o.name AS queue, coalesce(q.weight, 1) AS weight, queue_room(o.name, _slots) AS room,
                coalesce(q.pass, (SELECT min(pass) FROM unnest(_passes) AS pass), 0) AS pass,
                coalesce(q.priority, 2147483647) AS first_priority, coalesce(q.id, 0) AS first_id
         FROM unnest(_open) AS o (name)
@@ -253,21 +272,21 @@ BEGIN
             AS q (name, weight, pass, priority, id) USING (name)
     ),
     waiting AS (
-        SELECT queue, first_priority, first_id,
+        SELECT queue, first_priority, first_id, room, row_number() OVER (PARTITION BY queue) AS place,
                pass + row_number() OVER (PARTITION BY queue) / weight AS turn
         FROM shares CROSS JOIN LATERAL (
             (SELECT FROM procrastinate_jobs j
              WHERE j.queue_name = queue AND j.status = 'todo'
                AND j.scheduled_at IS NULL AND j.lock IS NULL AND j.task_name = ANY (_tasks)
                AND (-j.priority, j.id) >= (-first_priority, first_id)
-             ORDER BY -j.priority, j.id LIMIT _slots)
+             ORDER BY -j.priority, j.id LIMIT room)
             UNION ALL
-            (SELECT FROM first_behind_locks(queue, _tasks, _slots))
+            (SELECT FROM first_behind_locks(queue, _tasks, room))
         ) AS job
     ),
     quotas AS (
         SELECT queue, first_priority, first_id, count(*) AS quota
-        FROM (SELECT * FROM waiting ORDER BY turn LIMIT _slots) AS next_starts
+        FROM (SELECT * FROM waiting WHERE place <= room ORDER BY turn LIMIT _slots) AS next_starts
         GROUP BY queue, first_priority, first_id
     ),
     ready AS (
@@ -320,7 +339,8 @@ BEGIN
     ORDER BY _weights[array_position(_names, c.queue_name::text)] DESC NULLS LAST, c.priority DESC, c.id;
     GET DIAGNOSTICS _claimed = ROW_COUNT;
     IF _claimed < _slots THEN
-        ready_in := seconds_until_ready(_open, _tasks);
+        ready_in := seconds_until_ready(
+            ARRAY(SELECT name FROM unnest(_open) AS name WHERE queue_room(name, 1) > 0), _tasks);
         RETURN NEXT;
     END IF;
 END;

@@ -82,7 +82,8 @@ def test_names_given_twice_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
 # that writes a table gives it a name here.
 OWNERS = {
     "queue": """procrastinate_jobs procrastinate_events procrastinate_workers
-        procrastinate_periodic_defers our_workers paused_queues job_errors job_outcomes""",
+        procrastinate_periodic_defers our_workers paused_queues queue_limits job_errors
+        job_outcomes""",
     "schedules": "schedule_ticks schedule_runs",
     "database": "limits",
     "http": "idempotency_keys sessions session_endings api_tokens",

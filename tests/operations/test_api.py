@@ -93,6 +93,14 @@ async def test_queues_schedules_and_addresses(world: World, admin: User) -> None
     paused = {one["queue"]: one["paused"] for one in (await get(admin, "queues"))["queues"]}
     assert paused == {"critical": False, "default": False, "low": True}
     assert (await admin.post(f"{AT}/queues", json=pause | {"action": "resume"})).status_code == 204
+    for running in (5, None):
+        limit = {"queue": "low", "running": running}
+        assert (await admin.post(f"{AT}/queues/limit", json=limit)).status_code == 204
+        limits = {one["queue"]: one["limit"] for one in (await get(admin, "queues"))["queues"]}
+        assert limits == {"critical": None, "default": None, "low": running}
+    assert await world.value("SELECT count(*) FROM audit WHERE action = 'limit'") == 2
+    none = await admin.post(f"{AT}/queues/limit", json={"queue": "low", "running": 0})
+    assert none.status_code == 400
     await world.rows(
         "INSERT INTO schedule_ticks (task_name, periodic_id, last_tick, cron, queue_name)"
         " VALUES ('activelog.cleanup.nightly', '', 0, '0 2 * * *', 'low')"

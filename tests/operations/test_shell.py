@@ -28,6 +28,11 @@ async def test_jobs_are_listed_shown_and_retried(world: World, environment: dict
     assert run("queues", "--json", "pause", "low") == [{"queue": "low", "paused": True}]
     low = next(one for one in run("queues", "--json", "list") if one["queue"] == "low")
     assert low["paused"] is True
+    assert run("queues", "--json", "limit", "low", "3") == [{"queue": "low", "running": 3}]
+    assert (
+        processes.run("activelog", "queues", "limit", "low", "0", env=environment).returncode == 1
+    )
+    assert await world.rows("SELECT queue_name, running FROM queue_limits") == [("low", 3)]
     assert "job" in await world.value("SELECT subject FROM audit ORDER BY id LIMIT 1")
     wrong = processes.run("activelog", "jobs", "list", "--status", "odd", env=environment)
     assert wrong.returncode == 1

@@ -324,6 +324,35 @@ async def test_a_busy_worker_hears_of_a_new_queue(queue: Queue) -> None:
         assert queue.all("SELECT 1 FROM procrastinate_jobs WHERE status = 'todo'"), "still busy"
 
 
+async def test_of_a_queue_with_a_limit_no_more_run_at_once(queue: Queue) -> None:
+    """In all workers together, behind locks or not; other queues go on, and a new limit holds from
+    the next start on."""
+    queue.all("INSERT INTO queue_limits (queue_name, running) VALUES ('low', 2)")
+    args = {"seconds": 0.2}
+    jobs = [queue.defer("marked", queue="low", args=args) for _ in range(5)]
+    jobs += [queue.defer("marked", queue="low", lock=f"{n}", args=args) for n in range(3)]
+    async with working(queue, concurrency=5), working(queue, concurrency=5):
+        await until_status(queue, queue.defer("noop"), "succeeded")
+        assert any(queue.status(job) == "todo" for job in jobs), "the limit holds those up alone"
+        for job in jobs:
+            await until_status(queue, job, "succeeded")
+        assert _most_at_once(queue) == 2
+        queue.all("TRUNCATE marks")
+        queue.all("UPDATE queue_limits SET running = 3")
+        more = [queue.defer("marked", queue="low", args=args) for _ in range(7)]
+        for job in more:
+            await until_status(queue, job, "succeeded")
+        assert _most_at_once(queue) == 3
+
+
+def _most_at_once(queue: Queue) -> int:
+    running = most = 0
+    for (what,) in queue.all("SELECT what FROM marks ORDER BY at"):
+        running += 1 if what == "start" else -1
+        most = max(most, running)
+    return most
+
+
 def test_workers_take_turns_in_one_order_that_differs_by_job() -> None:
     peers: Peers = [(1, None), (2, ["default"]), (3, ["low"]), (4, None)]
     firsts = set()
