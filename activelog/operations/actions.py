@@ -4,11 +4,11 @@ pages and the admin API call these."""
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from psycopg.errors import QueryCanceled
+from psycopg.errors import QueryCanceled, UniqueViolation
 
 from activelog import database, mail
 from activelog.base.errors import AppError
@@ -41,6 +41,19 @@ async def act(services: Services, admin_id: int, job_id: int, action: Action) ->
             reason = "the job is in another state by now, or its queueing lock is taken"
             raise AppError("conflict", reason, 409)
         await admin.note(conn, admin_id, action, f"job {job_id}")
+
+
+async def run_again(services: Services, admin_id: int, job_id: int, args: dict[str, Any]) -> int:
+    """The id of a new job, which is like that one but for its arguments."""
+    async with services.pool.connection() as conn:
+        try:
+            again = await admin.run_again(conn, job_id, args)
+        except UniqueViolation:
+            raise AppError("conflict", "a job with its queueing lock waits", 409) from None
+        if again is None:
+            raise AppError.not_found("job")
+        await admin.note(conn, admin_id, "run again", f"job {job_id} as job {again}")
+    return again
 
 
 async def act_on_some(services: Services, admin_id: int, job_ids: list[int], action: Action) -> int:

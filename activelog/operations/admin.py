@@ -131,6 +131,14 @@ async def act(conn: Conn, action: Action, ids: list[int]) -> int:
     return await database.execute(conn, statements[action], params)
 
 
+async def run_again(conn: Conn, job_id: int, args: dict[str, Any]) -> int | None:
+    """The id of a new job, which is like that one but for its arguments. Raises UniqueViolation
+    when another one with its queueing lock waits."""
+    params = {"id": job_id, "args": Jsonb(args)}
+    found: int | None = await database.value(conn, _SQL["run_again"], params)
+    return found
+
+
 async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit: int) -> list[int]:
     params = _what(wanted) | {"after": after, "until": until, "limit": limit}
     found: list[int] = await database.value(conn, _SQL["matching"], params)

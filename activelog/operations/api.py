@@ -1,7 +1,7 @@
 """What the jobs page shows and does, for programs: `/api/v1/admin/…`, for admins alone. For others
 there is nothing."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,7 @@ from activelog.operations.model import (
     Failure,
     Job,
     JobFilter,
+    JobId,
     JobRow,
     Limit,
     Mail,
@@ -60,6 +61,14 @@ class JobDetails(msgspec.Struct):
 
 class Act(msgspec.Struct, forbid_unknown_fields=True):
     action: Annotated[Action, Meta(examples=["retry"])]
+
+
+class Again(msgspec.Struct, forbid_unknown_fields=True):
+    args: Annotated[dict[str, Any], Meta(examples=[{"user_id": 7}])]
+
+
+class Queued(msgspec.Struct):
+    id: JobId
 
 
 class ActOnAll(JobFilter, forbid_unknown_fields=True, kw_only=True):
@@ -160,6 +169,12 @@ async def act(request: Request, admin_id: int, job_id: int, body: Act) -> Respon
     return Response(status_code=204)
 
 
+async def run_again(request: Request, admin_id: int, job_id: int, body: Again) -> Response:
+    """Queues a job like this one with other arguments: the same task, queue, priority and locks."""
+    again = await actions.run_again(of_request(request), admin_id, job_id, body.args)
+    return http.json(Queued(again), 201, {"Location": f"{_AT}/jobs/{again}"})
+
+
 async def act_on_all(request: Request, admin_id: int, body: ActOnAll) -> Response:
     """The same to all jobs that match, in the background."""
     ticket_id = await actions.begin_bulk(of_request(request), admin_id, body.action, body)
@@ -258,6 +273,7 @@ ENDPOINTS = [
     Endpoint("POST", f"{_AT}/jobs/bulk", act_on_all, {202: BulkAccepted}),
     Endpoint("GET", f"{_AT}/jobs/{{job_id}}", job, {200: JobDetails}),
     Endpoint("POST", f"{_AT}/jobs/{{job_id}}", act, {204: None}, errors=(409,)),
+    Endpoint("POST", f"{_AT}/jobs/{{job_id}}/again", run_again, {201: Queued}, errors=(409,)),
     Endpoint("GET", f"{_AT}/queues", queues, {200: Queues}),
     Endpoint("POST", f"{_AT}/queues", switch, {204: None}),
     Endpoint("POST", f"{_AT}/queues/limit", limit, {204: None}),

@@ -140,6 +140,16 @@ async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Re
     return pages.back(request, path, f"Done: {_words(action)}.")
 
 
+async def run_again(request: Request, visitor: Visitor, job_id: int, form: Form) -> Response:
+    """A job like this one, with other arguments."""
+    try:
+        args = msgspec.json.decode(form.get("args", ""), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise AppError.invalid("args", f"is no JSON object: {error}") from None
+    again = await actions.run_again(of_request(request), visitor.id, job_id, args)
+    return pages.back(request, f"/admin/jobs/{again}", f"Queued: it is job {again}.")
+
+
 async def ask_bulk(request: Request, visitor: Visitor) -> Response:
     """How many it would be, before anything is done."""
     form = dict(request.query_params)
@@ -327,6 +337,7 @@ PAGES = [
     Page("POST", "/admin/jobs", act_on_ticked, needs="admin"),
     Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),
     Page("POST", "/admin/jobs/{job_id}", act, needs="admin"),
+    Page("POST", "/admin/jobs/{job_id}/again", run_again, needs="admin"),
     Page("GET", "/admin/bulk/ask", ask_bulk, needs="admin"),
     Page("POST", "/admin/bulk", start_bulk, needs="admin"),
     Page("GET", "/admin/bulk/{job_id}", show_bulk, needs="admin"),

@@ -278,6 +278,12 @@ WHERE j.status IN ('failed', 'aborted', 'cancelled') AND j.id IN (
                       WHERE o.queueing_lock = c.queueing_lock AND o.status = 'todo')
     ORDER BY coalesce(c.queueing_lock, c.id::text), c.id DESC)
 
+-- name: run_again
+-- Once more, with other arguments; the new job's id.
+SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
+    queue_name, task_name, priority, lock, queueing_lock, %(args)s, NULL)::procrastinate_job_to_defer_v1]))
+FROM procrastinate_jobs WHERE id = %(id)s
+
 -- name: run_now
 -- Those that wait for their time; the others could start already, in the order of their priorities.
 UPDATE procrastinate_jobs SET scheduled_at = now()

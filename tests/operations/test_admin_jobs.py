@@ -27,6 +27,8 @@ async def test_a_waiting_job_says_why(world: World) -> None:
     await world.rows(f"{DEFER} ('q', 'known', 'one')")
     await world.rows("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = 4")
     assert "job 4</a> holds its lock" in await page(world, "/admin/jobs/3")
+    await world.rows("INSERT INTO queue_limits (queue_name, running) VALUES ('q', 1)")
+    assert "as many jobs of its queue run" in await page(world, "/admin/jobs/1")
     await world.rows("INSERT INTO paused_queues (queue_name) VALUES ('q')")
     assert "its queue is paused" in await page(world, "/admin/jobs/1")
     await world.rows("UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour'")

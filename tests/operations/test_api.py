@@ -87,6 +87,33 @@ async def test_all_that_match_are_retried_in_the_background(world: World, admin:
     assert (status["status"], status["message"]) == ("completed", "5 jobs")
 
 
+async def test_a_job_runs_again_with_other_arguments(world: World, admin: User) -> None:
+    [wrong] = await failed(world, 1)
+    path = f"{AT}/jobs/{wrong}/again"
+    again = await admin.post(path, json={"args": {"user_id": admin.id}})
+    assert again.status_code == 201
+    await world.work()
+    details = await get(admin, f"jobs/{again.json()['id']}")
+    assert details["job"]["status"] == "succeeded"
+    assert (details["job"]["task"], details["job"]["queue"]) == (
+        "activelog.accounts.welcome",
+        "critical",
+    )
+    assert (await admin.post(f"{AT}/jobs/999/again", json={"args": {}})).status_code == 404
+    assert (await admin.post(path, json={"args": [1]})).status_code == 400
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, status)"
+        " VALUES ('low', 'noop', 'one', 'failed'), ('low', 'noop', 'one', 'todo')"
+    )
+    [(held,)] = await world.rows(
+        "SELECT id FROM procrastinate_jobs WHERE task_name = 'noop' AND status = 'failed'"
+    )
+    taken = await admin.post(f"{AT}/jobs/{held}/again", json={"args": {}})
+    assert taken.status_code == 409
+    subjects = await world.rows("SELECT subject FROM audit WHERE action = 'run again'")
+    assert subjects == [(f"job {wrong} as job {again.json()['id']}",)]
+
+
 async def test_queues_schedules_and_addresses(world: World, admin: User) -> None:
     pause = {"queue": "low", "action": "pause"}
     assert (await admin.post(f"{AT}/queues", json=pause)).status_code == 204
