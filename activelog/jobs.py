@@ -6,7 +6,7 @@ import sys
 
 from activelog import schedules
 from activelog.accounts import tasks as accounts
-from activelog.base import logs
+from activelog.base import logs, traces
 from activelog.base.settings import Settings, SettingsError
 from activelog.database import Pool
 from activelog.exports import tasks as exports
@@ -36,6 +36,7 @@ FEATURES = (
 
 def make_app(settings: Settings) -> App:
     def context(pool: Pool) -> dict[str, Services]:
+        traces.start("activelog worker")
         logs.set_up(as_json=settings.json_logs)  # the engine's command line has its own by now
         return {"services": make_services(settings, pool)}
 

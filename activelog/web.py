@@ -26,6 +26,7 @@ from activelog.accounts import routes as accounts_routes
 from activelog.activities import pages as activities_pages
 from activelog.activities import photos
 from activelog.activities import routes as activities_routes
+from activelog.base import traces
 from activelog.base.errors import AppError
 from activelog.base.settings import Settings
 from activelog.exports import mails as exports_mails
@@ -123,9 +124,11 @@ def create_app(settings: Settings) -> Starlette:
         async with pool:
             app.state.services = make_services(settings, pool)
             app.state.mails = MAILS
+            traces.start("activelog api")
             app.state.unread = friends_queries.unread  # what the head of each page shows
             yield
             services.close(app.state.services)
+            traces.flush()
 
     app = Starlette(
         routes=[

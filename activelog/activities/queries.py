@@ -11,12 +11,13 @@ from activelog.database import Conn
 _SQL = database.queries("activities")
 
 
-async def create(conn: Conn, wanted: Sequence[tuple[int, Values, str | None]]) -> list[Activity]:
-    """Whose, what, and by which request; in their order. Raises ForeignKeyViolation when an account
-    is gone."""
+async def create(
+    conn: Conn, wanted: Sequence[tuple[int, Values, dict[str, str]]]
+) -> list[Activity]:
+    """Whose, what, and the origin of their jobs; in their order. Raises ForeignKeyViolation when an
+    account is gone."""
     rows = [
-        {"user_id": user_id, **vars(values), "request_id": request_id}
-        for user_id, values, request_id in wanted
+        {"user_id": user_id, **vars(values), "origin": origin} for user_id, values, origin in wanted
     ]
     return await database.many(
         conn, _SQL["create"], {"activities": database.records(rows)}, Activity

@@ -22,7 +22,7 @@ Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
 async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
-    services, wanted = of_request(request), (user_id, clean(body), logs.request_id())
+    services, wanted = of_request(request), (user_id, clean(body), logs.origin())
     await quotas.take_activity(services, user_id)
 
     async def create_one(conn: Conn) -> Response:

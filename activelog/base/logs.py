@@ -9,6 +9,8 @@ import logging
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from activelog.base import traces
+
 _TEXT = "%(levelname)s:%(name)s:%(message)s"
 _FIELDS = ("request_id", "job_id", "task", "method", "route", "status", "milliseconds")
 
@@ -30,15 +32,11 @@ def bind(*, request_id: str | None, job_id: int | None = None) -> None:
     _job.set(job_id)
 
 
-def request_id() -> str | None:
-    """Of the HTTP call that is served here, or from which the job at work comes."""
-    return _request.get()
-
-
 def origin() -> dict[str, str]:
-    """For the arguments of a job: by which request it comes; empty when by none."""
+    """For the arguments of a job: by which request it comes, and in which trace; empty when by
+    none."""
     request_id = _request.get()
-    return {"request_id": request_id} if request_id else {}
+    return ({"request_id": request_id} if request_id else {}) | traces.origin()
 
 
 class JsonLines(logging.Formatter):

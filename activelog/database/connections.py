@@ -14,6 +14,8 @@ from psycopg import AsyncConnection, AsyncCursor, OperationalError, errors
 from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict
 
+from activelog.base import traces
+
 # So that a connection whose other side vanished without a word is noticed.
 _PATIENCE = {
     "connect_timeout": 3,
@@ -108,6 +110,14 @@ class Cursor(AsyncCursor[tuple[Any, ...]]):
     lead to the new primary."""
 
     async def execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
+        if not traces.is_within():
+            return await self._execute(query, params, **options)
+        text = query.decode() if isinstance(query, bytes) else str(query)
+        verb = text.split(maxsplit=1)[0].upper()
+        with traces.span(f"Postgres {verb}", "CLIENT", db_system="postgresql", db_statement=text):
+            return await self._execute(query, params, **options)
+
+    async def _execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
         try:
             return await super().execute(query, params, **options)
         except errors.ReadOnlySqlTransaction as error:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from activelog.base import logs
+from activelog.base import logs, traces
 from activelog.database import rate_limits
 
 REGISTRY = CollectorRegistry()
@@ -61,6 +61,7 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                _describe(scope, status)
                 message["headers"] = [
                     *message["headers"],
                     *self._headers,
@@ -70,7 +71,9 @@ class AccessLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            parent = Headers(scope=scope).get("traceparent")
+            with traces.span(_method(scope), "SERVER", parent):
+                await self._app(scope, receive, noting)
         except Exception:
             if not status:  # or a layer outside of this one would answer, unseen and without the id
                 await self._on_error(scope, receive, noting)
@@ -81,9 +84,8 @@ class AccessLog:
             raise
         finally:
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            SECONDS.labels(method, route, str(status)).observe(seconds)
+            route = _route(scope)
+            SECONDS.labels(_method(scope), route, str(status)).observe(seconds)
             if logger.isEnabledFor(logging.INFO):
                 milliseconds = round(seconds * 1000, 1)
                 # (The path as it came: decoded, it may hold line breaks.)
@@ -93,6 +95,21 @@ class AccessLog:
                     extra={"method": scope["method"], "route": route, "status": status,
                            "milliseconds": milliseconds},
                 )  # fmt: skip
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "none")
+
+
+def _describe(scope: Scope, status: int) -> None:
+    method, route = _method(scope), _route(scope)
+    traces.describe(f"{method} {route}", http_route=route, http_response_status=status)
+    if status >= 500:
+        traces.fail(str(status))
 
 
 def _request_id(scope: Scope) -> str:

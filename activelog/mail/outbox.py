@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from activelog.base import traces
 from activelog.base.errors import Permanent, Postponed
 from activelog.base.settings import Settings
 from activelog.database import Conn, Pool
@@ -99,7 +100,8 @@ class Outbox:
             message = await self._signed(self._compose(kind, claim, content))
             await self._await_turn(kind, claim)
             await self.domains.await_turn(self.pool, kind, claim.id, claim.email)
-            answer = await self.mailer.send(message)
+            with traces.span("mail", "CLIENT", mail_kind=kind.name):
+                answer = await self.mailer.send(message)
         except Postponed:
             async with self.pool.connection() as conn:
                 await queries.unclaim(conn, claim.id)

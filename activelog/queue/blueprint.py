@@ -21,7 +21,10 @@ AnyTask = tasks.Task[Any, Any, Any]
 
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
 
-_REQUEST_ID = inspect.Parameter("request_id", inspect.Parameter.KEYWORD_ONLY, default=None)
+_ORIGIN = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+    for name in ("request_id", "traceparent")
+]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Blueprint(procrastinate.Blueprint):
     ]:
         """Declares a task. It gets its Context first, runs for `timeout` seconds at most, and
         runs again after a failure as `retry` says (three times unless told otherwise). Besides its
-        own arguments it takes `request_id`, for the log.
+        own arguments it takes `request_id`, for the log, and `traceparent`.
 
         Its name stands in job rows and in people's shell history: it is an interface.
         """
@@ -72,23 +75,28 @@ class Blueprint(procrastinate.Blueprint):
         declare = self.task(
             name=name, queue=queue, pass_context=True, retry=retry or Backoff(), lock=lock
         )
-        return lambda function: declare(_taking_request_id(function))
+        return lambda function: declare(_taking_origin(function))
 
 
-def _taking_request_id(function: Callable[P, R]) -> Callable[P, R]:
-    """The same with a `request_id` that it does not see: any worker can run such a job."""
+def _taking_origin(function: Callable[P, R]) -> Callable[P, R]:
+    """The same with arguments that it does not see: any worker can run such a job."""
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
-        async def call(*args: Any, request_id: str | None = None, **kwargs: Any) -> Any:
-            return await function(*args, **kwargs)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await function(*args, **_without_origin(kwargs))
     else:
 
         @functools.wraps(function)
-        def call(*args: Any, request_id: str | None = None, **kwargs: Any) -> Any:
-            return function(*args, **kwargs)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **_without_origin(kwargs))
 
     signature = inspect.signature(function)
-    parameters = [*signature.parameters.values(), _REQUEST_ID]
+    parameters = [*signature.parameters.values(), *_ORIGIN]
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return cast(Callable[P, R], call)
+
+
+def _without_origin(arguments: dict[str, Any]) -> dict[str, Any]:
+    hidden = {parameter.name for parameter in _ORIGIN}
+    return {name: value for name, value in arguments.items() if name not in hidden}

@@ -12,7 +12,7 @@ from procrastinate import exceptions
 from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.jobs import Job
 
-from activelog.base import logs
+from activelog.base import logs, traces
 from activelog.base.errors import Permanent, Postponed
 from activelog.base.threads import TimedOut, run_in_thread
 from activelog.queue.blueprint import AnyTask
@@ -31,8 +31,11 @@ async def execute(
     try:
         request_id = job.task_kwargs.get("request_id")
         logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
-        _check_arguments(task, context)
-        await _call(context, task, timeout)
+        parent = job.task_kwargs.get("traceparent")
+        with traces.span(task.name, "CONSUMER", str(parent) if parent else None):
+            traces.describe(messaging_message_id=str(job.id), messaging_destination_name=job.queue)
+            _check_arguments(task, context)
+            await _call(context, task, timeout)
     except BaseException as error:  # also SystemExit: a job does not end its worker
         return _outcome_of(context, task, error)
     return Outcome(job, "succeeded")

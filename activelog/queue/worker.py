@@ -16,6 +16,7 @@ from typing import Any
 
 from procrastinate import worker as stock
 
+from activelog.base import traces
 from activelog.base.threads import ThreadHangs, TrackedThreadPool
 from activelog.database import Pool, ReconnectingConnection
 from activelog.queue import maintenance, queries
@@ -229,6 +230,7 @@ class Worker(stock.Worker):
             )
         await self._connection.close()
         await self.side_connection.close()
+        await asyncio.to_thread(traces.flush)
         self._become(State.STOPPED)
         logger.info("Worker %s stopped", self.worker_id)
 

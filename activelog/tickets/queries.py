@@ -43,7 +43,7 @@ def opening(
         "group": group.name,
         "limit": group.limit,
         "most_waiting": group.most_waiting,
-        "request_id": logs.request_id(),
+        "origin": Jsonb(logs.origin()),
     }
 
 

@@ -4,9 +4,9 @@ WITH wanted AS (
     SELECT * FROM ROWS FROM (jsonb_to_recordset(%(activities)s) AS (
         user_id bigint, activity_type text, duration_minutes integer, distance_km double precision,
         activity_date timestamptz, tags text[], notes text, calories integer, title text,
-        moving_minutes integer, utc_offset smallint, request_id text
+        moving_minutes integer, utc_offset smallint, origin jsonb
     )) WITH ORDINALITY AS w (user_id, activity_type, duration_minutes, distance_km, activity_date,
-                             tags, notes, calories, title, moving_minutes, utc_offset, request_id, at)
+                             tags, notes, calories, title, moving_minutes, utc_offset, origin, at)
 ),
 created AS (
     INSERT INTO activities
@@ -22,7 +22,7 @@ created AS (
 notified AS (
     SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
         'default', 'activelog.activities.notify', 0, NULL, NULL,
-        jsonb_strip_nulls(jsonb_build_object('activity_id', id, 'request_id', request_id)), NULL
+        coalesce(origin, '{}') || jsonb_build_object('activity_id', id), NULL
     )::procrastinate_job_to_defer_v1 ORDER BY id)) AS jobs
     FROM (SELECT id, row_number() OVER (ORDER BY id) AS at FROM created) AS numbered
     JOIN wanted USING (at)

@@ -2,7 +2,7 @@
 -- The export, its ticket and its job, in one round trip. No row when too many wait in its group.
 WITH ticket AS (
     SELECT open_ticket(%(id)s, %(user_id)s, %(kind)s, %(task)s, %(queue)s,
-                       %(group)s, %(limit)s, %(most_waiting)s, %(request_id)s) AS is_open
+                       %(group)s, %(limit)s, %(most_waiting)s, %(origin)s) AS is_open
 )
 INSERT INTO exports (id, user_id, format, filters, object_key)
 SELECT %(id)s, %(user_id)s, %(format)s, %(filters)s, %(object_key)s

@@ -76,16 +76,16 @@ BEGIN
                WHERE a.concurrency_group = _group AND a.completed_at IS NULL AND a.cancelled_at IS NULL)
         FOR UPDATE OF t SKIP LOCKED
     LOOP
-        UPDATE job_tickets SET job_id = defer_ticket(id, task, queue, request_id) WHERE id = ticket.id;
+        UPDATE job_tickets SET job_id = defer_ticket(id, task, queue, origin) WHERE id = ticket.id;
     END LOOP;
 END;
 $$;
 
-CREATE OR REPLACE FUNCTION defer_ticket(_id uuid, _task text, _queue text, _request_id text)
+CREATE OR REPLACE FUNCTION defer_ticket(_id uuid, _task text, _queue text, _origin jsonb)
 RETURNS bigint LANGUAGE sql AS $$
     SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
         _queue, _task, 0, NULL, NULL,
-        jsonb_strip_nulls(jsonb_build_object('ticket_id', _id, 'request_id', _request_id)), NULL
+        _origin || jsonb_build_object('ticket_id', _id), NULL
     )::procrastinate_job_to_defer_v1]))
 $$;
 
@@ -93,7 +93,7 @@ $$;
 -- statement. False, and nothing opened, when _most_waiting tickets of the group wait already.
 CREATE OR REPLACE FUNCTION open_ticket(
     _id uuid, _user_id bigint, _kind text, _task text, _queue text,
-    _group text, _limit integer, _most_waiting integer, _request_id text
+    _group text, _limit integer, _most_waiting integer, _origin jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('group ' || _group, 0));
@@ -102,9 +102,9 @@ BEGIN
           AND job_id IS NULL) >= _most_waiting THEN
         RETURN false;
     END IF;
-    INSERT INTO job_tickets (id, user_id, kind, task, queue, request_id, concurrency_group,
+    INSERT INTO job_tickets (id, user_id, kind, task, queue, origin, concurrency_group,
                              concurrency_limit, message)
-    VALUES (_id, _user_id, _kind, _task, _queue, _request_id, _group, _limit, 'Waiting to start');
+    VALUES (_id, _user_id, _kind, _task, _queue, _origin, _group, _limit, 'Waiting to start');
     PERFORM admit_waiting(_group);
     RETURN true;
 END;
