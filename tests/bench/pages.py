@@ -1,6 +1,7 @@
 """The pages for admins and /metrics over HTTP, with millions of jobs in the table; each against the
 limit of 100 ms."""
 
+import asyncio
 import tempfile
 import time
 import urllib.request
@@ -8,8 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from activelog import database
 from activelog.base import auth
 from activelog.http import SESSION_COOKIE
+from activelog.operations import queries
 from tests.bench.data import USER, quietly
 from tests.bench.http import PORT, SECRET, api
 from tests.bench.measure import Place, Result, median, places
@@ -17,13 +20,15 @@ from tests.bench.measure import Place, Result, median, places
 ROUNDS, LIMIT = 7, 100.0  # ms
 JOBS, MAILS = 5_000_000, 1_000_000
 
-# Of every hundred ended jobs one failed, with its error; a night's worth waits.
+# Of every ten ended jobs one failed, nine of ten with the same error; a night's worth waits, half
+# of it for its time, and a few are to run again.
 FILL_JOBS = """
-INSERT INTO procrastinate_jobs (queue_name, task_name, status, args, attempts)
+INSERT INTO procrastinate_jobs (queue_name, task_name, status, args, attempts, scheduled_at)
 SELECT (ARRAY['critical', 'default', 'low'])[n %% 3 + 1], 'activelog.bench.task_' || n %% 20,
-       CASE WHEN n > %s - 100000 THEN 'todo' WHEN n %% 100 = 0 THEN 'failed' ELSE 'succeeded' END
+       CASE WHEN n > %s - 100000 THEN 'todo' WHEN n %% 10 = 0 THEN 'failed' ELSE 'succeeded' END
            ::procrastinate_job_status,
-       jsonb_build_object('user_id', n), 1
+       jsonb_build_object('user_id', n), (n <= %s - 100000 OR n %% 1000 = 0)::integer,
+       CASE WHEN n > %s - 100000 AND n %% 2 = 0 THEN now() + interval '1 day' END
 FROM generate_series(1, %s) AS n"""
 FILL_EVENTS = """
 INSERT INTO procrastinate_events (job_id, type, at)
@@ -33,17 +38,17 @@ WHERE type = 'deferred' OR status <> 'todo'"""
 FILL_ERRORS = """
 INSERT INTO job_errors (job_id, attempt, at, kind, error, traceback)
 SELECT id, 1, now() - (%s - id) * interval '0.1 second', 'error',
-       'ValueError: number ' || id || ' went wrong in the ' || task_name,
+       CASE WHEN id %% 100 = 0
+            THEN 'ValueError: number ' || id || ' went wrong in the ' || task_name
+            ELSE 'ConnectionRefusedError: the relay is away' END,
        repeat('line of a traceback ', 60)
 FROM procrastinate_jobs WHERE status = 'failed'"""
 FILL_COUNTS = """
-INSERT INTO job_counts (hour, slot, task_name, queue_name, event, count, seconds, waited)
-SELECT m, slot, 'activelog.bench.task_' || task, 'default', event, 5, 0.1, 0.01
-FROM (SELECT m, -1 AS slot
+INSERT INTO job_counts (hour, task_name, queue_name, event, count, seconds, waited)
+SELECT m, 'activelog.bench.task_' || task, 'default', event, 5, 0.1, 0.01
+FROM (SELECT m
       FROM generate_series(date_trunc('hour', now()) - interval '1 year', now(), '1 hour') AS m
-      UNION ALL
-      SELECT m, slot FROM generate_series(0, 127) AS slot,
-             (VALUES (date_trunc('hour', now())), ('infinity')) AS unfolded (m)) AS hours,
+      UNION ALL SELECT 'infinity') AS hours,
      generate_series(0, 19) AS task, (VALUES ('enqueued'), ('succeeded'), ('failed')) AS e (event)
 ON CONFLICT DO NOTHING"""
 FILL_DEPTHS = """
@@ -63,10 +68,16 @@ PATHS = {
     "jobs_failed": "/admin/jobs?status=failed",
     "jobs_of_a_task": "/admin/jobs?status=failed&task=activelog.bench.task_0",
     "jobs_succeeded": "/admin/jobs?status=succeeded&queue=low",
-    "jobs_waiting": "/admin/jobs?status=todo&queue=default",
+    "jobs_waiting": "/admin/jobs?status=waiting&queue=default",
+    "jobs_scheduled": "/admin/jobs?status=scheduled",
+    "jobs_retrying": "/admin/jobs?status=retrying",
+    "jobs_blocked": "/admin/jobs?status=blocked",
     "jobs_older": "/admin/jobs?status=failed&before=2000000",
+    "jobs_of_an_error": "/admin/jobs?failure={noisy}",
+    "jobs_of_a_rare_error": "/admin/jobs?failure={rare}",
+    "count_of_an_error": "/admin/bulk/ask?action=retry&status=failed&failure={noisy}",
     "search_rare_error": "/admin/jobs?status=failed&text=2500000",
-    "search_common_error": "/admin/jobs?status=failed&text=ValueError",
+    "search_common_error": "/admin/jobs?status=failed&text=refused",
     "search_arguments": "/admin/jobs?text=%22user_id%22:+4999999",
     "search_old_arguments": "/admin/jobs?text=%22user_id%22:+1234567",
     "search_common_arguments": "/admin/jobs?status=failed&text=user_id",
@@ -86,17 +97,24 @@ def measure() -> Iterator[Result]:
     with places() as (ours, _), tempfile.TemporaryDirectory(prefix="activelog-bench-") as name:
         admin = _fill(ours)
         with api(ours, Path(name)):
-            for case, path in PATHS.items():
+            for case, form in PATHS.items():
+                path = form.format(**_failures(ours))
                 times = [_ask(path, admin) for _ in range(ROUNDS)]
                 note = f"{path}, {JOBS:,} jobs, {MAILS:,} mails; the worst {max(times):.0f} ms"
                 yield Result(f"pages.{case}", median(times), "ms", LIMIT, False, note)
+
+
+def _failures(place: Place) -> dict[str, object]:
+    """How the pages name the errors."""
+    shape = "SELECT md5(error_shape(error)) FROM job_errors WHERE job_id = %s"
+    return {"noisy": place.one(shape, 10), "rare": place.one(shape, 100)}
 
 
 def _fill(place: Place) -> int:
     """Returns the admin's id."""
     admin = int(str(place.one(USER, "admin@example.com")))
     place.execute("UPDATE users SET is_admin = true")
-    quietly(place, FILL_JOBS, JOBS, JOBS)
+    quietly(place, FILL_JOBS, JOBS, JOBS, JOBS, JOBS)
     quietly(place, FILL_EVENTS, JOBS)
     quietly(place, FILL_ERRORS, JOBS)
     quietly(place, FILL_COUNTS)
@@ -110,7 +128,20 @@ def _fill(place: Place) -> int:
         "mails",
     ):
         place.execute(f"VACUUM ANALYZE {table}")
+    asyncio.run(_do_chores(place))
     return admin
+
+
+async def _do_chores(place: Place) -> None:
+    """What a worker does for these pages."""
+    async with (
+        database.make_pool(place.url, max_size=1, application="bench") as pool,
+        pool.connection() as conn,
+    ):
+        await queries.fold_counts(conn)
+        while await queries.note_words(conn, JOBS):
+            pass
+    place.execute("VACUUM ANALYZE job_words")
 
 
 def _ask(path: str, user_id: int) -> float:

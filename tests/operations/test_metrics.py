@@ -25,6 +25,7 @@ from tests.local.test_up import Up, place
 __all__ = ["place"]
 
 HERE = Path(__file__).parent
+DASHBOARD = HERE.parents[1] / "activelog" / "operations" / "dashboard.json"
 NOTIFY = 'queue="default",task="activelog.activities.notify"'
 
 
@@ -254,12 +255,15 @@ def test_the_alert_rules_fire_when_they_should() -> None:
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     folder = HERE.parents[1] / "activelog" / "operations"
-    dashboard = json.loads((folder / "dashboard.json").read_text())
+    dashboard = _dashboard()
     code = (folder / "metrics.py").read_text() + (
         folder.parent / "http" / "access_log.py"
     ).read_text()
-    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    asked = _of_dashboard()
     assert asked
+    for panel in dashboard["panels"]:
+        assert panel["description"], panel["title"]
+        assert all(link["url"].startswith("${activelog}/admin") for link in panel["links"])
     for expression in asked:
         for word in re.findall(r"activelog_\w+", expression):
             name = word.removesuffix("_total").removesuffix("_bucket").removesuffix("_count")
@@ -300,6 +304,12 @@ def test_a_real_prometheus_scrapes_a_run_whose_numbers_are_known(place: Path) ->
             assert _await(port, f'activelog_job_seconds_bucket{{{task},le="+Inf"}}', 4.0)
             posted = 'activelog_http_seconds_count{route="/api/v1/auth/register",status="202"}'
             assert _await(port, posted, 4.0)
+            for expression in _of_dashboard():
+                assert _ask(port, expression)["status"] == "success", expression
+            for filled in ("Waiting", "Runs a second", "Workers"):
+                [panel] = [one for one in _dashboard()["panels"] if one["title"] == filled]
+                asked = panel["targets"][0]["expr"].replace("$queue", ".*")
+                assert _ask(port, asked)["data"]["result"], filled
         finally:
             server.terminate()
             server.wait()
@@ -308,13 +318,32 @@ def test_a_real_prometheus_scrapes_a_run_whose_numbers_are_known(place: Path) ->
         up.process.wait(timeout=15)
 
 
+def _dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    return found
+
+
+def _of_dashboard() -> list[str]:
+    """The expressions that it asks, of all queues."""
+    return [
+        target["expr"].replace("$queue", ".*")
+        for panel in _dashboard()["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def _ask(port: int, query: str) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(url, timeout=5) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
 def _await(port: int, query: str, wanted: float) -> bool:
     """Until Prometheus answers the query with that number."""
-    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
     for _ in range(60):
         try:
-            with urllib.request.urlopen(url, timeout=2) as response:
-                found: dict[str, Any] = json.load(response)
+            found = _ask(port, query)
             if any(float(one["value"][1]) == wanted for one in found["data"]["result"]):
                 return True
         except OSError:
