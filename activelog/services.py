@@ -12,7 +12,7 @@ from activelog.base.endings import Endings
 from activelog.base.per_person import PerPerson
 from activelog.base.processes import Offload
 from activelog.base.settings import Settings
-from activelog.database import Pool
+from activelog.database import Pool, Reader
 from activelog.database.batching import Batcher
 from activelog.database.notifications import Notifier
 from activelog.mail import Outbox, Templates, make_mailer, make_signer
@@ -31,6 +31,7 @@ class Services:
     storage: Storage
     outbox: Outbox
     clock: Callable[[], datetime] = utc_now
+    reader: Reader = field(kw_only=True, repr=False)
     batch: Batcher = field(kw_only=True, repr=False)
     ticket_notifier: Notifier = field(kw_only=True, repr=False)
     offload: Offload = field(default_factory=Offload, repr=False)
@@ -56,6 +57,12 @@ def make_services(settings: Settings, pool: Pool) -> Services:
         storage=make_storage(settings),
         outbox=Outbox(
             settings, pool, batch, make_mailer(settings), templates, make_signer(settings)
+        ),
+        reader=Reader(
+            pool,
+            settings.database_replica_url,
+            size=settings.db_connections,
+            is_pooled=settings.is_pooled,
         ),
         batch=batch,
         ticket_notifier=Notifier(settings.direct_url, "activelog_tickets"),

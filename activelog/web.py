@@ -1,6 +1,7 @@
 """The HTTP application, put together from what each feature brings: its endpoints, pages, routes
 and mails; what happens at start and stop; errors."""
 
+import asyncio
 import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -128,7 +129,8 @@ def create_app(settings: Settings) -> Starlette:
             app.state.unread = friends_queries.unread  # what the head of each page shows
             yield
             services.close(app.state.services)
-            traces.flush()
+            await app.state.services.reader.close()
+            await asyncio.to_thread(traces.flush)
 
     app = Starlette(
         routes=[

@@ -53,7 +53,8 @@ async def find_page(services: Services, user_id: int, query: ListQuery) -> Activ
     times = parse_time_range(query.start_date, query.end_date)
     selection = Selection(user_id, times, query.type, query.tag)
     before = http.decode_cursor(query.cursor, Place) if query.cursor else None
-    async with services.pool.connection() as conn:
+    source = services.reader if before else services.pool  # old pages need not be the primary's
+    async with source.connection() as conn:
         found = await queries.page(conn, selection, before, query.limit + 1)
     return ActivityPage(*http.cut(found, query.limit, lambda one: (one.activity_date, one.id)))
 

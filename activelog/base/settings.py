@@ -109,6 +109,8 @@ class Settings:
     metrics_token: str | None = field(default=None, repr=False)
     # Past a pooler, for what needs a session of its own: LISTEN, migrations, the worker's own.
     database_direct_url: str | None = field(default=None, repr=False)
+    # A standby: for what is read and need not be read from the primary.
+    database_replica_url: str | None = field(default=None, repr=False)
     db_connections: int | None = None  # of a process's pool, at most
 
     @property
@@ -133,6 +135,9 @@ class Settings:
             database_url=_database_url(environ, "ACTIVELOG_DATABASE_URL"),
             database_direct_url=_database_url(environ, "ACTIVELOG_DATABASE_DIRECT_URL")
             if environ.get("ACTIVELOG_DATABASE_DIRECT_URL")
+            else None,
+            database_replica_url=_database_url(environ, "ACTIVELOG_DATABASE_REPLICA_URL")
+            if environ.get("ACTIVELOG_DATABASE_REPLICA_URL")
             else None,
             db_connections=_count(environ, "ACTIVELOG_DB_CONNECTIONS", 0) or None,
             secret=_secret(environ),

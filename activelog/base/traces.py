@@ -7,16 +7,18 @@ A span holds no value that a person gave, and of an error its type only.
 
 import importlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from activelog.base.errors import CommandError
 
 Kind = Literal["SERVER", "CONSUMER", "CLIENT"]
+Attributes = Mapping[str, str | int]  # in OpenTelemetry's words
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_FLUSH = 3000  # milliseconds that a collector may take when a process ends
+_FLUSH = 3.0  # seconds that a collector may take when a process ends
 
 
 class _Tracing:
@@ -55,22 +57,23 @@ def start(service: str) -> None:
 
 
 def flush() -> None:
-    """Sends what is left, before a process ends."""
+    """Sends what is left, before a process ends. (The SDK waits longer than it is told.)"""
     if _tracing.provider is not None:
-        _tracing.provider.force_flush(_FLUSH)
+        sending = threading.Thread(target=_tracing.provider.force_flush, daemon=True)
+        sending.start()
+        sending.join(_FLUSH)
 
 
 def is_within() -> bool:
     """Whether a span is open here: what nobody asked for has no trace."""
-    return _tracing.api is not None and _tracing.api.get_current_span().get_span_context().is_valid
+    return _tracing.api is not None and _tracing.api.get_current_span().is_recording()
 
 
 @contextmanager
 def span(
-    name: str, kind: Kind, parent: str | None = None, **attributes: str | int
+    name: str, kind: Kind, parent: str | None = None, attributes: Attributes | None = None
 ) -> Iterator[None]:
-    """`parent` is a `traceparent`; without one the span that is open here is. `_` in the names of
-    attributes stands for a dot."""
+    """`parent` is a `traceparent`; without one the span that is open here is."""
     if _tracing.tracer is None:
         yield
         return
@@ -82,7 +85,7 @@ def span(
         record_exception=False,
         set_status_on_exception=False,
     ):
-        describe(**attributes)
+        describe(attributes or {})
         try:
             yield
         except BaseException as error:
@@ -90,14 +93,14 @@ def span(
             raise
 
 
-def describe(name: str | None = None, /, **attributes: str | int) -> None:
+def describe(attributes: Attributes, *, name: str | None = None) -> None:
     """The span that is open here."""
     if not is_within():
         return
     current = _tracing.api.get_current_span()
     if name is not None:
         current.update_name(name)
-    current.set_attributes({key.replace("_", "."): value for key, value in attributes.items()})
+    current.set_attributes(attributes)
 
 
 def fail(reason: str) -> None:
@@ -110,6 +113,6 @@ def fail(reason: str) -> None:
 def origin() -> dict[str, str]:
     """For the arguments of a job: the span that asks for it; empty where none is open."""
     carrier: dict[str, str] = {}
-    if is_within():
+    if _tracing.context is not None:
         _tracing.context.inject(carrier)
     return {name: value for name, value in carrier.items() if name == "traceparent"}

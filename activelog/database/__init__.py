@@ -15,6 +15,7 @@ from activelog.database.pool import (
     transaction,
 )
 from activelog.database.reconnecting import DatabaseGone, ReconnectingConnection
+from activelog.database.replica import Reader
 from activelog.database.statements import (
     Params,
     array,
@@ -33,6 +34,7 @@ __all__ = [
     "DatabaseGone",
     "Params",
     "Pool",
+    "Reader",
     "ReconnectingConnection",
     "array",
     "batches",

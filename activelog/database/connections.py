@@ -6,6 +6,7 @@ statement and not by a start-up option, which poolers refuse.
 """
 
 import asyncio
+import re
 import time
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ _SESSION = {
     "tcp_keepalives_count": "3",
 }
 _RETRY_SECONDS = 0.25
+_LEADING_COMMENTS = re.compile(r"\A(\s*--[^\n]*\n)+\s*")
 # What Postgres says when it is not there, or not yet, or has no room.
 _AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
 
@@ -84,11 +86,13 @@ async def connect(
     return conn
 
 
-async def _prepare(conn: Conn, settings: dict[str, str]) -> None:
+async def _prepare(conn: Conn, settings: dict[str, str], *, takes_writes: bool = True) -> None:
     """Closes it when the node is not good."""
     try:
         cursor = await conn.execute(_set_up(settings), prepare=False)
-        _check(await cursor.fetchone())
+        row = await cursor.fetchone()
+        if takes_writes:
+            _check(row)
     except BaseException:
         await conn.close()
         raise
@@ -112,9 +116,11 @@ class Cursor(AsyncCursor[tuple[Any, ...]]):
     async def execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
         if not traces.is_within():
             return await self._execute(query, params, **options)
-        text = query.decode() if isinstance(query, bytes) else str(query)
-        verb = text.split(maxsplit=1)[0].upper()
-        with traces.span(f"Postgres {verb}", "CLIENT", db_system="postgresql", db_statement=text):
+        text = _LEADING_COMMENTS.sub("", query.decode()) if isinstance(query, bytes) else ""
+        attributes = {"db.system.name": "postgresql", "db.query.text": text}
+        with traces.span(
+            " ".join(["Postgres", *text.split()[:1]]), "CLIENT", attributes=attributes
+        ):
             return await self._execute(query, params, **options)
 
     async def _execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
@@ -146,3 +152,15 @@ class PooledConnection(AsyncConnection[tuple[Any, ...]]):
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return conn
+
+
+class ReplicaConnection(AsyncConnection[tuple[Any, ...]]):
+    """To a node that takes no writes, tried once: the primary is there, too."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        options = _parameters(conninfo, **options)
+        options |= {"autocommit": True, "cursor_factory": Cursor}
+        conn = await super().connect(**options)
+        await _prepare(conn, {}, takes_writes=False)
+        return conn

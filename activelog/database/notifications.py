@@ -1,6 +1,7 @@
 """What Postgres announces (LISTEN and NOTIFY), on a connection that comes back."""
 
 import asyncio
+import contextvars
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -56,8 +57,9 @@ async def _read(pgconn: PGconn, on_notify: Callable[[str], None]) -> None:
             while notify := pgconn.notifies():
                 on_notify(notify.extra.decode())
         except Exception as error:
-            loop.remove_reader(socket)
-            lost.set_exception(error)
+            loop.remove_reader(socket)  # its number may be another connection's in a moment
+            if not lost.done():
+                lost.set_exception(error)
 
     socket = pgconn.socket
     loop.add_reader(socket, read)
@@ -68,7 +70,8 @@ async def _read(pgconn: PGconn, on_notify: Callable[[str], None]) -> None:
     except TimeoutError:
         pass
     finally:
-        loop.remove_reader(socket)
+        if not lost.done() or lost.cancelled():
+            loop.remove_reader(socket)
 
 
 class Notifier:
@@ -86,14 +89,16 @@ class Notifier:
     @contextmanager
     def follow(self, subject: str) -> Iterator[asyncio.Event]:
         if self._listening is None:
+            # (Not within the trace of whoever comes first.)
             self._listening = asyncio.create_task(
-                listen(
+                context=contextvars.Context(),
+                coro=listen(
                     self._url,
                     [self._channel],
                     application="activelog notifier",
                     on_start=self._announce_all,
                     on_notify=self._announce,
-                )
+                ),
             )
         changed = asyncio.Event()
         self._followers[subject].add(changed)

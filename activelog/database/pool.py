@@ -2,8 +2,8 @@
 
 import select
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 from psycopg_pool import AsyncConnectionPool
 
@@ -17,7 +17,13 @@ _CONNECTIONS = 20  # unless a setting says so
 
 
 def make_pool(
-    url: str, *, max_size: int | None, application: str, is_pooled: bool = False, timeout: float = 5
+    url: str,
+    *,
+    max_size: int | None,
+    application: str,
+    is_pooled: bool = False,
+    timeout: float = 5,
+    connections: type[Conn] = PooledConnection,
 ) -> Pool:
     """A closed pool of `max_size` connections (None: 20); whoever finds none within `timeout`
     seconds gets PoolTimeout. `is_pooled`: behind a pooler that may give each statement another
@@ -33,7 +39,7 @@ def make_pool(
         timeout=timeout,
         max_idle=_IDLE_SECONDS,
         reconnect_timeout=30,
-        connection_class=PooledConnection,
+        connection_class=connections,
         kwargs=options,
         check=_check,
     )
@@ -48,14 +54,20 @@ async def _check(conn: Conn) -> None:
         await AsyncConnectionPool.check_connection(conn)
 
 
+class Connections(Protocol):
+    """A pool, or a Reader."""
+
+    def connection(self) -> AbstractAsyncContextManager[Conn]: ...
+
+
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Conn]:
+async def transaction(pool: Connections) -> AsyncIterator[Conn]:
     async with pool.connection() as conn, conn.transaction():
         yield conn
 
 
 @asynccontextmanager
-async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
+async def snapshot(pool: Connections) -> AsyncIterator[Conn]:
     """Everything that is read in it is as of one moment. Who stops in the middle of reading (a full
     disk) need not close what reads: its lock would keep the end of the transaction for ever."""
     async with transaction(pool) as conn:
@@ -68,7 +80,7 @@ async def snapshot(pool: Pool) -> AsyncIterator[Conn]:
 
 
 @asynccontextmanager
-async def searching(pool: Pool, seconds: int) -> AsyncIterator[Conn]:
+async def searching(pool: Connections, seconds: int) -> AsyncIterator[Conn]:
     """For statements whose cost depends on what is looked for: each is planned for its parameters,
     and raises QueryCanceled when it takes longer."""
     async with transaction(pool) as conn:

@@ -26,7 +26,7 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
     """Writes the file; returns the number of activities in it."""
     dates, selection = wanted.dates(), wanted.selection(user_id)
     most_photos = MOST_PHOTOS + 1 if wanted.include_photos else 0
-    async with database.snapshot(services.pool) as conn:
+    async with database.snapshot(services.reader) as conn:
         if await queries.has_more_than(conn, selection, report.MOST_ROWS):
             raise Permanent(TOO_MANY)
         found = await report.read(conn, selection, dates)

@@ -53,7 +53,7 @@ async def _chunks(
 ) -> AsyncGenerator[bytes, None]:
     async with (
         services.streams,
-        services.pool.connection() as conn,
+        services.reader.connection() as conn,
         aclosing(csv_chunks(conn, selection, wanted)) as chunks,
     ):
         async for chunk in gzipped(chunks) if wanted.gzip else chunks:

@@ -104,7 +104,7 @@ async def _write(job: TrackedJob, export: Export, path: Path) -> Written:
 async def _write_csv(job: TrackedJob, export: Export, path: Path) -> int:
     wanted = export.csv()
     selection = wanted.selection(export.user_id)
-    async with database.snapshot(job.services.pool) as conn:
+    async with database.snapshot(job.services.reader) as conn:
         total = await queries.count(conn, selection)
         with path.open("wb") as file:
             async with aclosing(csv_chunks(conn, selection, wanted)) as chunks:

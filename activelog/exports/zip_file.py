@@ -32,7 +32,7 @@ async def write_zip(job: TrackedJob, user_id: int, path: Path) -> int:
     everything = Selection(user_id, TimeRange(None, None))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         await job.report(5, "Packing activities...")
-        async with database.snapshot(job.services.pool) as conn:
+        async with database.snapshot(job.services.reader) as conn:
             total = await queries.count(conn, everything)
             await _add(archive, "activities.csv", csv_chunks(conn, everything, CsvRequest()))
             await _add(archive, "activities.json", _json(conn, everything))

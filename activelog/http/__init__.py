@@ -23,6 +23,7 @@ from activelog.http.api_tokens import (
 )
 from activelog.http.bodies import (
     convert,
+    decode,
     explain,
     form,
     path_value,
@@ -70,6 +71,7 @@ __all__ = [
     "current_session",
     "current_user",
     "cut",
+    "decode",
     "decode_cursor",
     "encode_cursor",
     "end_session",

@@ -51,7 +51,13 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
+        parent = Headers(scope=scope).get("traceparent")
+        with traces.span(_method(scope), "SERVER", parent):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, status = time.perf_counter(), 0
         request_id = _request_id(scope)
         logs.bind(request_id=request_id)
@@ -71,9 +77,7 @@ class AccessLog:
             await send(message)
 
         try:
-            parent = Headers(scope=scope).get("traceparent")
-            with traces.span(_method(scope), "SERVER", parent):
-                await self._app(scope, receive, noting)
+            await self._app(scope, receive, noting)
         except Exception:
             if not status:  # or a layer outside of this one would answer, unseen and without the id
                 await self._on_error(scope, receive, noting)
@@ -107,7 +111,12 @@ def _route(scope: Scope) -> str:
 
 def _describe(scope: Scope, status: int) -> None:
     method, route = _method(scope), _route(scope)
-    traces.describe(f"{method} {route}", http_route=route, http_response_status=status)
+    attributes: traces.Attributes = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+    }
+    traces.describe(attributes, name=f"{method} {route}")
     if status >= 500:
         traces.fail(str(status))
 

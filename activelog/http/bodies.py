@@ -111,6 +111,8 @@ def decode(body: bytes, kind: type[Any]) -> Any:
         raise explain(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AppError("invalid json", f"the body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise AppError("invalid json", "the body is nested too deeply") from None
 
 
 def convert(fields: Mapping[str, Any], kind: type[T]) -> T:

@@ -100,7 +100,7 @@ class Outbox:
             message = await self._signed(self._compose(kind, claim, content))
             await self._await_turn(kind, claim)
             await self.domains.await_turn(self.pool, kind, claim.id, claim.email)
-            with traces.span("mail", "CLIENT", mail_kind=kind.name):
+            with traces.span("mail", "CLIENT", attributes={"activelog.mail.kind": kind.name}):
                 answer = await self.mailer.send(message)
         except Postponed:
             async with self.pool.connection() as conn:

@@ -57,7 +57,7 @@ async def render(context: Context, user_id: int, month: str) -> None:
 
 async def _draw(services: Services, user_id: int, dates: DateRange) -> bytes:
     selection = Selection(user_id, dates.times)
-    async with database.snapshot(services.pool) as conn:
+    async with database.snapshot(services.reader) as conn:
         found = await report.read(conn, selection, dates)
         rows = await report.rows(conn, selection, dates)
     if not found.name:

@@ -26,7 +26,7 @@ _SEARCH_SECONDS = 5
 async def searching(services: Services) -> AsyncIterator[Conn]:
     """Raises AppError when too much is to be read."""
     try:
-        async with database.searching(services.pool, _SEARCH_SECONDS) as conn:
+        async with database.searching(services.reader, _SEARCH_SECONDS) as conn:
             yield conn
     except QueryCanceled:
         raise AppError(

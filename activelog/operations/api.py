@@ -154,7 +154,7 @@ async def count(request: Request, admin_id: int, query: JobFilter) -> Response:
 
 async def job(request: Request, admin_id: int, job_id: int) -> Response:
     """One job, with all that happened to it."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         found = await admin.job(conn, job_id)
         if found is None:
             raise AppError.not_found("job")
@@ -185,7 +185,7 @@ async def act_on_all(request: Request, admin_id: int, body: ActOnAll) -> Respons
 
 async def queues(request: Request, admin_id: int) -> Response:
     """How full the queues are, and what they did within a day."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         return http.json(Queues(await admin.queues(conn)))
 
 
@@ -196,26 +196,26 @@ async def switch(request: Request, admin_id: int, body: Switch) -> Response:
 
 
 async def limit(request: Request, admin_id: int, body: Limit) -> Response:
-    """Sets how many jobs of a queue may run at once, in all workers together."""
+    """Sets how many jobs of a queue may run at once, in all of our workers together."""
     await actions.limit(of_request(request), admin_id, body.queue, body.running)
     return Response(status_code=204)
 
 
 async def workers(request: Request, admin_id: int) -> Response:
     """Workers that beat within the last minute, and what they run."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         return http.json(Workers(await admin.workers(conn)))
 
 
 async def failures(request: Request, admin_id: int) -> Response:
     """What fails, by task and kind of error."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         return http.json(Failures(await admin.failures(conn)))
 
 
 async def troubles(request: Request, admin_id: int) -> Response:
     """What is wrong now."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         found = await admin.troubles(conn)
     said = [TroubleNow(one.kind, one.subject, one.count, one.sentence()) for one in found]
     return http.json(Troubles(said))
@@ -223,7 +223,7 @@ async def troubles(request: Request, admin_id: int) -> Response:
 
 async def schedules(request: Request, admin_id: int) -> Response:
     """The schedules, and how their runs ended."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         return http.json(Schedules(await admin.schedules(conn), await admin.runs(conn)))
 
 
@@ -242,14 +242,14 @@ async def switch_schedule(request: Request, admin_id: int, body: SwitchSchedule)
 
 async def mails(request: Request, admin_id: int, query: MailQuery) -> Response:
     """Mails and how they ended, newest first."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         found = await admin.mails(conn, query, query.limit + 1)
     return http.json(MailPage(*admin.cut(found, query.limit)))
 
 
 async def suppressed(request: Request, admin_id: int) -> Response:
     """Addresses that get no mails, since a relay refused them."""
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         return http.json(SuppressedAddresses(await admin.suppressed(conn)))
 
 

@@ -41,6 +41,10 @@ async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
             problem = await _notifications(services)
             yield f"notifications: {problem or 'ok'}", problem is None
             yield await _connections(services)
+            if settings.database_replica_url is not None:
+                problem = await services.reader.problem()
+                yield f"replica: {problem or 'ok'}", problem is None
+                await services.reader.close()
 
 
 async def _writing(services: Services) -> str | None:

@@ -50,7 +50,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
     hour = minute.replace(minute=0)
     begins: dict[Unit, datetime] = {"minute": minute, "hour": hour, "day": hour.replace(hour=0)}
     back = timedelta(**{f"{unit}s": _SHOWN[unit] - 1})
-    async with services.pool.connection() as conn:
+    async with services.reader.connection() as conn:
         queues = await admin.queues(conn)
         slots = await admin.slots(conn, unit, begins[unit] - back)
         hours = slots
@@ -78,7 +78,6 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, JobFilter), JobFilter)
     async with actions.searching(of_request(request)) as conn:
         found = await admin.jobs(conn, wanted, _PAGE + 1)
-    async with of_request(request).pool.connection() as conn:
         queues, tasks = await admin.known_names(conn)
         counts = await admin.state_counts(conn)
     shown, before = admin.cut(found, _PAGE)
@@ -115,7 +114,7 @@ async def act_on_ticked(request: Request, visitor: Visitor, form: Form) -> Respo
 
 
 async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         found = await admin.job(conn, job_id)
         if found is None:
             raise AppError.not_found("job")
@@ -142,10 +141,7 @@ async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Re
 
 async def run_again(request: Request, visitor: Visitor, job_id: int, form: Form) -> Response:
     """A job like this one, with other arguments."""
-    try:
-        args = msgspec.json.decode(form.get("args", ""), type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise AppError.invalid("args", f"is no JSON object: {error}") from None
+    args = http.decode(form.get("args", "").encode(), dict[str, Any])
     again = await actions.run_again(of_request(request), visitor.id, job_id, args)
     return pages.back(request, f"/admin/jobs/{again}", f"Queued: it is job {again}.")
 
@@ -174,7 +170,7 @@ async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response
 
 
 async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Response:
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         ticket = await tickets.get(conn, job_id, visitor.id)
     if ticket is None or ticket.kind != admin.BULK:
         raise AppError.not_found("bulk action")
@@ -206,7 +202,7 @@ async def limit(request: Request, visitor: Visitor, form: Form) -> Response:
 
 async def schedules(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
-    async with services.pool.connection() as conn:
+    async with services.reader.connection() as conn:
         found = await admin.schedules(conn)
         runs = await admin.runs(conn)
     rows = [(schedule, _next(schedule, services.clock())) for schedule in found]
@@ -228,7 +224,7 @@ async def switch_schedule(request: Request, visitor: Visitor, form: Form) -> Res
 
 async def mails(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, MailFilter), MailFilter)
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         found = await admin.mails(conn, wanted, _PAGE + 1)
         suppressed = await admin.suppressed(conn)
         slow = await admin.slow_domains(conn)
@@ -262,7 +258,7 @@ async def send_again(request: Request, visitor: Visitor, form: Form) -> Response
 
 
 async def audit(request: Request, visitor: Visitor) -> Response:
-    async with of_request(request).pool.connection() as conn:
+    async with of_request(request).reader.connection() as conn:
         found = await admin.audit(conn)
     return pages.page(request, "operations/audit.html", noted=found)
 

@@ -28,7 +28,7 @@ async def metrics(request: Request) -> Response:
     until, text = services.memo.get("metrics", (0.0, b""))
     if time.monotonic() > until:
         try:
-            async with asyncio.timeout(_PATIENCE), database.snapshot(services.pool) as conn:
+            async with asyncio.timeout(_PATIENCE), database.snapshot(services.reader) as conn:
                 text = expose(await measure(conn, services.pool))
         except TimeoutError:
             message = "the database does not answer; try again"

@@ -33,7 +33,8 @@ async def execute(
         logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
         parent = job.task_kwargs.get("traceparent")
         with traces.span(task.name, "CONSUMER", str(parent) if parent else None):
-            traces.describe(messaging_message_id=str(job.id), messaging_destination_name=job.queue)
+            queue = {"messaging.message.id": str(job.id), "messaging.destination.name": job.queue}
+            traces.describe(queue)
             _check_arguments(task, context)
             await _call(context, task, timeout)
     except BaseException as error:  # also SystemExit: a job does not end its worker

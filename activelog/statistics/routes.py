@@ -60,7 +60,7 @@ async def year(request: Request, user_id: int, query: YearQuery) -> Response:
 
 
 async def find_year(services: Services, user_id: int, wanted: int, today: date) -> YearStats:
-    async with database.snapshot(services.pool) as conn:
+    async with database.snapshot(services.reader) as conn:
         return await read_year(conn, user_id, wanted, today)
 
 
@@ -103,12 +103,12 @@ async def _stats(request: Request, user_id: int, query: StatsQuery, unit: str) -
 async def find_stats(
     services: Services, user_id: int, days: list[date], unit: str, habits: Habits = MONDAYS
 ) -> list[Figures]:
-    async with services.pool.connection() as conn:
+    async with services.reader.connection() as conn:
         return add_up(await queries.days(conn, user_id, days), unit, habits)
 
 
 async def find_last_day(services: Services, user_id: int) -> date | None:
-    async with services.pool.connection() as conn:
+    async with services.reader.connection() as conn:
         return await queries.last_day(conn, user_id)
 
 

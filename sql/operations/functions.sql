@@ -169,6 +169,10 @@ CREATE OR REPLACE FUNCTION is_lock_held(_lock text) RETURNS boolean LANGUAGE sql
     SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE lock = _lock AND status = 'doing')
 $$;
 
+CREATE OR REPLACE FUNCTION held_locks() RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT ARRAY(SELECT lock FROM procrastinate_jobs WHERE status = 'doing' AND lock IS NOT NULL)
+$$;
+
 -- Whether a job that is todo waits, is scheduled, is to be retried, or is blocked by the one that has
 -- its lock. The planner looks into it, so that indexes serve: it has no look-up of its own.
 CREATE OR REPLACE FUNCTION is_in_situation(_job procrastinate_jobs, _situation text) RETURNS boolean
@@ -176,7 +180,8 @@ LANGUAGE sql STABLE AS $$
     SELECT CASE _situation
         WHEN 'retrying' THEN _job.scheduled_at > now() AND _job.attempts > 0
         WHEN 'scheduled' THEN _job.scheduled_at > now() AND _job.attempts = 0
+        WHEN 'blocked' THEN (_job.scheduled_at IS NULL OR _job.scheduled_at <= now())
+            AND _job.lock = ANY (held_locks())
         ELSE (_job.scheduled_at IS NULL OR _job.scheduled_at <= now())
-            AND (_situation = 'blocked') = (_job.lock IS NOT NULL AND is_lock_held(_job.lock))
-        END
+            AND (_job.lock IS NULL OR NOT is_lock_held(_job.lock)) END
 $$;

@@ -84,6 +84,8 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS
 BEGIN
     DELETE FROM procrastinate_events e USING old_jobs o WHERE e.job_id = o.id;
     PERFORM notify_lock(o.lock) FROM old_jobs o WHERE o.status = 'doing' AND o.lock IS NOT NULL;
+    PERFORM notify_queue(o.queue_name, max(o.id), count(*))
+    FROM old_jobs o JOIN queue_limits l USING (queue_name) WHERE o.status = 'doing' GROUP BY o.queue_name;
     RETURN NULL;
 END;
 $$;
@@ -250,11 +252,13 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
+    _has_limits boolean := EXISTS (SELECT FROM queue_limits);
     _open text[] := ARRAY(
         SELECT q.name FROM (SELECT unnest(_queues) AS name
                             UNION SELECT waiting_queues() WHERE _queues IS NULL) AS q
         WHERE NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = q.name)
-          AND EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = _worker));
+          AND EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = _worker)
+          AND (NOT _has_limits OR queue_room(q.name, 1) > 0));
     _picked bigint[];
     _picked_locks text[];
     _claimed integer;
@@ -263,8 +267,9 @@ BEGIN
     -- Two workers do not count at the same time what runs in a queue that has a limit.
     PERFORM pg_advisory_xact_lock('queue_limits'::regclass::oid::integer, hashtext(queue_name))
     FROM (SELECT queue_name FROM queue_limits WHERE queue_name = ANY (_open) ORDER BY 1 OFFSET 0) AS l;
-    WITH shares AS (
-        SELECT o.name AS queue, coalesce(q.weight, 1) AS weight, queue_room(o.name, _slots) AS room,
+    WITH shares AS MATERIALIZED (
+        SELECT o.name AS queue, coalesce(q.weight, 1) AS weight,
+               CASE WHEN _has_limits THEN queue_room(o.name, _slots) ELSE _slots END AS room,
                coalesce(q.pass, (SELECT min(pass) FROM unnest(_passes) AS pass), 0) AS pass,
                coalesce(q.priority, 2147483647) AS first_priority, coalesce(q.id, 0) AS first_id
         FROM unnest(_open) AS o (name)
@@ -340,7 +345,8 @@ BEGIN
     GET DIAGNOSTICS _claimed = ROW_COUNT;
     IF _claimed < _slots THEN
         ready_in := seconds_until_ready(
-            ARRAY(SELECT name FROM unnest(_open) AS name WHERE queue_room(name, 1) > 0), _tasks);
+            ARRAY(SELECT name FROM unnest(_open) AS name
+                  WHERE NOT _has_limits OR queue_room(name, 1) > 0), _tasks);
         RETURN NEXT;
     END IF;
 END;

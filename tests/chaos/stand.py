@@ -16,12 +16,11 @@ import psycopg
 
 from activelog.base.processes import die_with_parent
 from activelog.database.migrations import migrate
-from activelog.local import embedded
 from activelog.local.embedded import EmbeddedPostgres
 from tests.chaos import relay, witness
 from tests.conftest import SECRET, remove_data
 from tests.processes import answers, free_port, until
-from tests.real import radosgw
+from tests.real import radosgw, standby
 
 ROOT = Path(__file__).parents[2]
 SCRATCH_BYTES = 64 * 2**20
@@ -102,12 +101,12 @@ def running(folder: Path) -> Iterator[Stand]:
     with ExitStack() as stack:
         server = _server(stack, folder / "postgres")
         migrate(server.url())
-        standby = _standby(stack, server, folder / "standby")
+        replica = _standby(stack, server, folder / "standby")
         sink, smtp = stack.enter_context(relay.running())
         storage, s3 = _storage(stack, folder)
         scratch, is_small = _scratch(stack, folder / "tmp")
-        env = _environment(_both(server, standby), smtp, storage, scratch)
-        stand = Stand(folder, server, standby, sink, s3, env, scratch, is_small)
+        env = _environment(_both(server, replica), smtp, storage, scratch)
+        stand = Stand(folder, server, replica, sink, s3, env, scratch, is_small)
         stand.all(witness.TABLE)
         _add_children(stand)
         stack.callback(_stop, stand)
@@ -126,21 +125,11 @@ def _server(stack: ExitStack, folder: Path) -> EmbeddedPostgres:
 
 def _standby(stack: ExitStack, primary: EmbeddedPostgres, folder: Path) -> EmbeddedPostgres:
     """Synchronous: what the primary has said is not lost with it."""
-    standby = EmbeddedPostgres(folder)
-    place = standby._place
-    sockets = str(primary._place.sockets)
-    program = str(embedded.package_binaries() / "bin" / "pg_basebackup")
-    command = [program, "-D", str(place.data), "-R",
-               "-h", sockets, "-U", "activelog", "--checkpoint=fast"]  # fmt: skip
-    subprocess.run(command, check=True)
-    if place.owner is not None:
-        subprocess.run(["chown", "-R", place.owner, str(place.home)], check=True)
-    stack.callback(remove_data, folder)
-    stack.enter_context(standby)
+    found = stack.enter_context(standby.running(primary, folder))
     with psycopg.connect(primary.url(), autocommit=True) as conn:
         conn.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         conn.execute("SELECT pg_reload_conf()")
-    return standby
+    return found
 
 
 def _both(*servers: EmbeddedPostgres) -> str:

@@ -35,6 +35,17 @@ async def test_a_waiting_job_says_why(world: World) -> None:
     assert "It waits" not in await page(world, "/admin/jobs/1")
 
 
+async def test_arguments_that_are_none_are_refused(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(f"{DEFER} ('q', 'known', NULL)")
+    for args in ("no object", "[1]", '{"a": "\\u0000"}', '{"a": "\0"}', "[" * 3000 + "]" * 3000):
+        answer = await world.http.post(
+            "/admin/jobs/1/again", data={"args": args}, headers={"Origin": "http://activelog.test"}
+        )
+        assert answer.status_code == 400, args[:20]
+    assert await world.value("SELECT count(*) FROM procrastinate_jobs") == 1
+
+
 async def test_the_overview_shows_every_queue_and_who_works(world: World) -> None:
     await sign_in_admin(world)
     await world.rows(

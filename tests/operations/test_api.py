@@ -100,7 +100,10 @@ async def test_a_job_runs_again_with_other_arguments(world: World, admin: User) 
         "critical",
     )
     assert (await admin.post(f"{AT}/jobs/999/again", json={"args": {}})).status_code == 404
-    assert (await admin.post(path, json={"args": [1]})).status_code == 400
+    nested = '{"args": {"a": ' + "[" * 3000 + "]" * 3000 + "}}"
+    for body in (b'{"args": [1]}', b'{"args": {"a": "\\u0000"}}', nested.encode()):
+        headers = {"Content-Type": "application/json"}
+        assert (await admin.post(path, content=body, headers=headers)).status_code == 400
     await world.rows(
         "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, status)"
         " VALUES ('low', 'noop', 'one', 'failed'), ('low', 'noop', 'one', 'todo')"

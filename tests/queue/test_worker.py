@@ -345,6 +345,25 @@ async def test_of_a_queue_with_a_limit_no_more_run_at_once(queue: Queue) -> None
         assert _most_at_once(queue) == 3
 
 
+def test_a_limit_costs_a_claim_one_look_for_each_queue(queue: Queue) -> None:
+    queue.all("INSERT INTO queue_limits (queue_name, running) VALUES ('default', 300)")
+    queue.all(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name)"
+        " SELECT 'default', 'noop' FROM generate_series(1, 400)"
+    )
+    worker = queue.one("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")[0]
+    with psycopg.connect(queue.url, autocommit=True) as conn:
+        conn.execute("SET track_functions = 'all'")
+        claimed = conn.execute(CLAIM.replace("10,", "350,").encode(), [worker]).fetchall()
+        assert len(claimed) == 300
+        conn.execute("SELECT pg_stat_force_next_flush()")
+        calls = conn.execute(
+            "SELECT calls FROM pg_stat_user_functions WHERE funcname = 'queue_room'"
+        ).fetchone()
+    assert calls is not None
+    assert calls[0] <= 4
+
+
 def _most_at_once(queue: Queue) -> int:
     running = most = 0
     for (what,) in queue.all("SELECT what FROM marks ORDER BY at"):
