@@ -19,7 +19,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.bench.measure import Result
 
-SUITES = ("queue", "mail", "csv", "pdf", "schedules", "pages", "cost", "peers", "trickle")
+SUITES = (
+    "queue",
+    "mail",
+    "csv",
+    "pdf",
+    "schedules",
+    "pages",
+    "cost",
+    "snapshot",
+    "peers",
+    "trickle",
+)
 EXTRAS = {"reportlab": "bench", "psycopg": "embedded,test"}
 
 

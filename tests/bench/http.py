@@ -98,6 +98,8 @@ def api(place: Place, folder: Path) -> Iterator[int]:
                 break
             except (URLError, OSError):
                 time.sleep(0.1)
+        if process.poll() is not None:
+            raise RuntimeError(f"the API does not start: is port {PORT} taken?")
         yield process.pid
     finally:
         process.kill()
