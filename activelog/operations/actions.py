@@ -20,6 +20,14 @@ from activelog.operations.model import Action, JobFilter
 from activelog.services import Services
 
 _SEARCH_SECONDS = 5
+_FIRST_DAY = date(1970, 1, 1)
+# Why an action was not right for a job.
+_REFUSALS: dict[Action, str] = {
+    "retry": "the job is in another state by now, or a job with its queueing lock waits",
+    "run_now": "the job does not wait for its time: it can start as soon as a slot is free",
+    "cancel": "the job has ended by now",
+    "delete": "the job has not ended: cancel it first",
+}
 
 
 @asynccontextmanager
@@ -38,8 +46,7 @@ async def act(services: Services, admin_id: int, job_id: int, action: Action) ->
     """Raises AppError when the job is in another state."""
     async with services.pool.connection() as conn:
         if not await admin.act(conn, action, [job_id]):
-            reason = "the job is in another state by now, or its queueing lock is taken"
-            raise AppError("conflict", reason, 409)
+            raise AppError("conflict", _REFUSALS[action], 409)
         await admin.note(conn, admin_id, action, f"job {job_id}")
 
 
@@ -60,8 +67,11 @@ async def act_on_some(services: Services, admin_id: int, job_ids: list[int], act
     """How many jobs it was right for; the others are in another state by now."""
     async with services.pool.connection() as conn:
         done = await admin.act(conn, action, job_ids)
-        await admin.note(conn, admin_id, action, f"ticked: {counted(done, 'jobs')}")
-    return done
+        await admin.note(conn, admin_id, action, f"ticked: {counted(len(done), 'jobs')}")
+        if done:
+            ids = ", ".join(map(str, done))
+            await admin.note(conn, admin_id, action, f"the ticked jobs: {ids}")
+    return len(done)
 
 
 async def begin_bulk(services: Services, admin_id: int, action: Action, wanted: JobFilter) -> UUID:
@@ -91,12 +101,14 @@ def check_bulk(wanted: JobFilter) -> None:
 async def switch(
     services: Services, admin_id: int, queue: str, action: Literal["pause", "resume"]
 ) -> None:
+    """Raises AppError for a queue that nobody knows, or that is not paused."""
     async with services.pool.connection() as conn:
-        await (admin.pause if action == "pause" else admin.resume)(conn, queue)
+        await admin.switch(conn, queue, action)
         await admin.note(conn, admin_id, action, f"queue {queue}")
 
 
 async def limit(services: Services, admin_id: int, queue: str, running: int | None) -> None:
+    """Raises AppError for a queue that nobody knows."""
     async with services.pool.connection() as conn:
         await admin.limit(conn, queue, running)
         await admin.note(conn, admin_id, "limit", f"queue {queue}: {running or 'none'}")
@@ -109,6 +121,8 @@ async def run_schedule(
     day to come."""
     if day is not None and day > services.clock().date():
         raise AppError.invalid("day", "is to come")
+    if day is not None and day < _FIRST_DAY:
+        raise AppError.invalid("day", f"must not be before {_FIRST_DAY}")
     async with services.pool.connection() as conn:
         if not await admin.run_schedule(conn, task, day):
             raise AppError.not_found("schedule")

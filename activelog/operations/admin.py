@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -11,6 +11,7 @@ from activelog import database
 from activelog.base import logs
 from activelog.base.addresses import findable
 from activelog.base.date_ranges import parse_time_range
+from activelog.base.errors import AppError
 from activelog.database import Conn
 from activelog.mail import MailKind
 from activelog.operations.model import (
@@ -40,7 +41,7 @@ from activelog.operations.model import (
 )
 
 _SQL = database.queries("operations", "admin")
-Numbered = TypeVar("Numbered", JobRow, Mail)
+Numbered = TypeVar("Numbered", JobRow, Mail, Noted)
 
 BULK = "bulk action"  # the kind of its ticket
 _INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
@@ -122,13 +123,16 @@ async def errors(conn: Conn, job_id: int) -> list[RunError]:
     return await database.many(conn, _SQL["errors"], {"id": job_id}, RunError)
 
 
-async def act(conn: Conn, action: Action, ids: list[int]) -> int:
-    """How many jobs it was right for."""
-    params = {"ids": ids}
-    if action == "cancel":
-        return int(await database.value(conn, _SQL["cancel"], params))
-    statements = {"retry": _SQL["retry"], "run_now": _SQL["run_now"], "delete": _SQL["delete"]}
-    return await database.execute(conn, statements[action], params)
+async def act(conn: Conn, action: Action, ids: list[int]) -> list[int]:
+    """The jobs that it was right for."""
+    statements = {
+        "retry": _SQL["retry"],
+        "run_now": _SQL["run_now"],
+        "cancel": _SQL["cancel"],
+        "delete": _SQL["delete"],
+    }
+    cursor = await conn.execute(statements[action], {"ids": ids})
+    return sorted(job_id for (job_id,) in await cursor.fetchall() if job_id is not None)
 
 
 async def run_again(conn: Conn, job_id: int, args: dict[str, Any]) -> int | None:
@@ -158,16 +162,26 @@ async def defer_bulk(conn: Conn, ticket_id: UUID, user_id: int, args: dict[str, 
     await database.execute(conn, _SQL["defer_bulk"], params)
 
 
-async def pause(conn: Conn, queue: str) -> None:
-    await database.execute(conn, _SQL["pause"], {"queue": queue})
+async def switch(conn: Conn, queue: str, action: Literal["pause", "resume"]) -> None:
+    """Raises AppError for a queue that nobody knows, and for one that is to be resumed and is not
+    paused."""
+    if action == "pause":
+        await _check_queue(conn, queue)
+        await database.execute(conn, _SQL["pause"], {"queue": queue})
+    elif await database.execute(conn, _SQL["resume"], {"queue": queue}) == 0:
+        raise AppError("not found", f"the queue {queue} is not paused", 404)
 
 
-async def resume(conn: Conn, queue: str) -> None:
-    await database.execute(conn, _SQL["resume"], {"queue": queue})
+async def _check_queue(conn: Conn, queue: str) -> None:
+    if not await database.value(conn, _SQL["is_known_queue"], {"queue": queue}):
+        message = f"no job ever came to the queue {queue}, and no worker names it"
+        raise AppError("not found", message, 404)
 
 
 async def limit(conn: Conn, queue: str, running: int | None) -> None:
-    """How many of its jobs may run at once; None: any number."""
+    """How many of its jobs may run at once; None: any number. Raises AppError for a queue that
+    nobody knows."""
+    await _check_queue(conn, queue)
     if running is None:
         await database.execute(conn, _SQL["lift_limit"], {"queue": queue})
     else:
@@ -231,8 +245,10 @@ async def suppressed(conn: Conn) -> list[Suppressed]:
     return await database.many(conn, _SQL["suppressed"], {}, Suppressed)
 
 
-async def audit(conn: Conn) -> list[Noted]:
-    return await database.many(conn, _SQL["audit"], {}, Noted)
+async def audit(conn: Conn, before: int | None, limit: int) -> list[Noted]:
+    """Newest first."""
+    params = {"before": 2**63 - 1 if before is None else before, "limit": limit}
+    return await database.many(conn, _SQL["audit"], params, Noted)
 
 
 async def note(conn: Conn, user_id: int | None, action: str, subject: str) -> None:
@@ -264,6 +280,8 @@ def _what(wanted: JobFilter) -> dict[str, Any]:
     return wanted.what() | {
         "status": wanted.row_status,
         "situation": wanted.situation,
+        "prefixes": " & ".join(f"{word}:*" for word in words),
+        "number": int(text) if text.isdecimal() and len(text) < 19 else None,
         "parts": [f"%{_literally(part)}%" for part in text.split()],
         "words": [word[:100] for word in words] + [*filter(None, (wanted.task, wanted.queue))],
     }

@@ -15,6 +15,8 @@ from activelog.http import Endpoint
 from activelog.operations import actions, admin
 from activelog.operations.model import (
     Action,
+    AuditPage,
+    AuditQuery,
     Event,
     Failure,
     Job,
@@ -38,6 +40,7 @@ from activelog.operations.model import (
 from activelog.services import of_request
 
 _LIMIT = Meta(ge=1, le=200)
+_AUDIT_PAGE = 100
 
 
 class JobQuery(JobFilter, forbid_unknown_fields=True):
@@ -240,6 +243,13 @@ async def switch_schedule(request: Request, admin_id: int, body: SwitchSchedule)
     return Response(status_code=204)
 
 
+async def audit(request: Request, admin_id: int, query: AuditQuery) -> Response:
+    """What admins did, newest first; `name` is null for what came from the shell."""
+    async with of_request(request).reader.connection() as conn:
+        found = await admin.audit(conn, query.before, _AUDIT_PAGE + 1)
+    return http.json(AuditPage(*admin.cut(found, _AUDIT_PAGE)))
+
+
 async def mails(request: Request, admin_id: int, query: MailQuery) -> Response:
     """Mails and how they ended, newest first."""
     async with of_request(request).reader.connection() as conn:
@@ -283,6 +293,7 @@ ENDPOINTS = [
     Endpoint("GET", f"{_AT}/schedules", schedules, {200: Schedules}),
     Endpoint("POST", f"{_AT}/schedules", run_schedule, {204: None}),
     Endpoint("POST", f"{_AT}/schedules/switch", switch_schedule, {204: None}),
+    Endpoint("GET", f"{_AT}/audit", audit, {200: AuditPage}),
     Endpoint("GET", f"{_AT}/mails", mails, {200: MailPage}),
     Endpoint("POST", f"{_AT}/mails/again", send_again, {202: None}, errors=(409,)),
     Endpoint("GET", f"{_AT}/mails/suppressed", suppressed, {200: SuppressedAddresses}),

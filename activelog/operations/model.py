@@ -16,6 +16,7 @@ State = Literal[
     "todo", "doing", "succeeded", "failed", "cancelled", "aborted",
 ]  # fmt: skip
 Action = Literal["retry", "run_now", "cancel", "delete"]
+MailState = Literal["queued", "sending", "sent", "skipped", "suppressed", "failed", "bounced"]
 
 SITUATIONS = ("waiting", "scheduled", "retrying", "blocked")  # of a job that is todo
 STATES = (*SITUATIONS, "todo", "doing", "failed", "aborted", "cancelled", "succeeded")
@@ -88,7 +89,7 @@ class Ids:
 class MailFilter(msgspec.Struct, forbid_unknown_fields=True):
     """`person`: a number or an address; `said`: a part of a relay's answer or of a bounce."""
 
-    state: Annotated[str, Meta(max_length=20, examples=["failed"])] | None = None
+    state: MailState | None = None
     kind: Annotated[str, Meta(max_length=50, examples=["weekly_summary"])] | None = None
     person: Annotated[str, Meta(max_length=254, examples=["john@example.com"])] | None = None
     said: Annotated[str, Meta(max_length=100, examples=["5.7.1"])] | None = None
@@ -120,6 +121,17 @@ class RunNow(msgspec.Struct, forbid_unknown_fields=True):
 class SwitchSchedule(msgspec.Struct, forbid_unknown_fields=True):
     task: Annotated[str, _TASK]
     action: Annotated[Literal["pause", "resume"], Meta(examples=["pause"])]
+
+
+class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+class AuditPage(msgspec.Struct):
+    """Newest first; `before` leads to the next page, null on the last one."""
+
+    noted: "list[Noted]"
+    before: int | None
 
 
 class Ticked(msgspec.Struct, forbid_unknown_fields=True):
@@ -200,8 +212,7 @@ class Trouble:
     def sentence(self) -> str:
         return TROUBLES[self.kind][0].format(
             subject=self.subject,
-            jobs=counted(self.count, "jobs"),
-            times=counted(self.count, "times"),
+            jobs=counted(self.count, "jobs") if self.count < 10_000 else "10,000 jobs and more",
         )
 
     def link(self) -> str:
@@ -216,7 +227,11 @@ TROUBLES = {
         "/admin/jobs?status=todo",
     ),
     "nobody takes": (
-        "Jobs of {subject} wait, and no worker that is alive knows this task and takes its queue.",
+        (
+            "Jobs of {subject} wait, and no worker that is alive knows this task and takes its"
+            " queue: {jobs}. Start a worker of the version that does, or cancel them if the name"
+            " is wrong."
+        ),
         "/admin/jobs?status=todo&task={subject}",
     ),
     "paused": (
@@ -224,8 +239,18 @@ TROUBLES = {
         "/admin/jobs?status=todo&queue={subject}",
     ),
     "deaths": (
-        "Workers died {times} while they ran {subject}: did the machine run out of memory?",
+        (
+            "Workers died and took {jobs} of {subject} with them: see below which workers, and"
+            " ask the kernel's log whether memory ran out."
+        ),
         "/admin/jobs?task={subject}",
+    ),
+    "full": (
+        (
+            "The queue {subject} runs as many jobs as its limit allows, and {jobs} wait, the first"
+            " for more than five minutes: raise the limit below, or see what hangs."
+        ),
+        "/admin/jobs?status=doing&queue={subject}",
     ),
     "schedule paused": (
         "The schedule {subject} is paused for more than a day: resume it below.",
@@ -259,6 +284,7 @@ class Failure:
     first_at: Moment
     last_at: Moment
     hours: list[int]  # runs in each of the last 24
+    kinds: Number  # of errors, in all
 
 
 @dataclass(frozen=True)
@@ -398,6 +424,7 @@ class SlowDomain:
 
 @dataclass(frozen=True)
 class Noted:
+    id: Number
     at: Moment
     action: Text
     subject: Text

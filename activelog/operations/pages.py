@@ -21,6 +21,7 @@ from activelog.operations.model import (
     ACTIONS,
     STATES,
     Action,
+    AuditQuery,
     JobFilter,
     Limit,
     MailFilter,
@@ -37,7 +38,7 @@ from activelog.operations.model import (
 from activelog.queue.job_counters import BUCKETS
 from activelog.services import of_request
 
-_PAGE = 50
+_PAGE, _AUDIT_PAGE = 50, 100
 _SHOWN: dict[Unit, int] = {"minute": 60, "hour": 48, "day": 30}  # of the charts
 _UNITS: dict[str, Unit] = {"minutes": "minute", "days": "day"}
 _LABELS: dict[Unit, str] = {"minute": "{::%M}", "hour": "{:%H}h", "day": "{:%-d}"}
@@ -127,7 +128,7 @@ async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
         job=found,
         events=events,
         errors=errors,
-        actions=ACTIONS[found.status],
+        actions=[one for one in ACTIONS[found.status] if one != "run_now" or not is_due],
         hindrances=hindrances if found.status == "todo" and is_due else None,
     )
 
@@ -141,7 +142,7 @@ async def act(request: Request, visitor: Visitor, job_id: int, form: Form) -> Re
 
 async def run_again(request: Request, visitor: Visitor, job_id: int, form: Form) -> Response:
     """A job like this one, with other arguments."""
-    args = http.decode(form.get("args", "").encode(), dict[str, Any])
+    args = _arguments(form.get("args", ""))
     again = await actions.run_again(of_request(request), visitor.id, job_id, args)
     return pages.back(request, f"/admin/jobs/{again}", f"Queued: it is job {again}.")
 
@@ -258,9 +259,21 @@ async def send_again(request: Request, visitor: Visitor, form: Form) -> Response
 
 
 async def audit(request: Request, visitor: Visitor) -> Response:
+    wanted = http.convert(pages.known_query(request, AuditQuery), AuditQuery)
     async with of_request(request).reader.connection() as conn:
-        found = await admin.audit(conn)
-    return pages.page(request, "operations/audit.html", noted=found)
+        found = await admin.audit(conn, wanted.before, _AUDIT_PAGE + 1)
+    shown, before = admin.cut(found, _AUDIT_PAGE)
+    return pages.page(request, "operations/audit.html", noted=shown, before=before)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    if not text.strip():
+        raise AppError.invalid("args", "must be a JSON object, like {}")
+    try:
+        found: dict[str, Any] = http.decode(text.encode(), dict[str, Any])
+    except AppError as error:
+        raise AppError.invalid("args", f"must be a JSON object, like {{}}: {error}") from None
+    return found
 
 
 def _filter(fields: dict[str, str]) -> JobFilter:

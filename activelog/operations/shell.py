@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -16,34 +16,49 @@ from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
 from activelog.database import Conn
 from activelog.operations import admin
-from activelog.operations.model import Action, JobFilter, Limit
+from activelog.operations.model import STATES, Action, JobFilter, Limit
 
 _SECONDS = 30  # that a search may take
+_MOST = 1000  # jobs in a list
 _FILTERS = ("status", "queue", "task", "text")
+_ACTIONS: dict[Action, str] = {
+    "retry": "failed, aborted and cancelled ones run again",
+    "run_now": "those that wait for their time",
+    "cancel": "waiting ones do not start, running ones are asked to stop",
+    "delete": "those that have ended",
+}
 
 
 def complete(jobs: argparse.ArgumentParser, queues: argparse.ArgumentParser) -> None:
     """Their actions."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one object a line"
+    )
     actions = jobs.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the newest that match")
-    for name in _FILTERS:
+    listing = actions.add_parser("list", help="the newest that match", parents=[common])
+    listing.add_argument("--status", metavar="STATE", help=", ".join(STATES))
+    for name in ("queue", "task", "text"):
         listing.add_argument(f"--{name}")
-    listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--limit", type=int, default=50, metavar="N")
     listing.set_defaults(act=_list)
-    showing = actions.add_parser("show", help="a job, its events and errors")
+    showing = actions.add_parser("show", help="a job, its events and errors", parents=[common])
     showing.add_argument("id", type=int)
     showing.set_defaults(act=_show)
-    for action in get_args(Action):
-        doing = actions.add_parser(action.replace("_", "-"))
+    for action, about in _ACTIONS.items():
+        doing = actions.add_parser(action.replace("_", "-"), help=about, parents=[common])
         doing.add_argument("ids", type=int, nargs="+", metavar="id")
         doing.set_defaults(act=_do, action=action)
     actions = queues.add_subparsers(metavar="ACTION", required=True)
-    actions.add_parser("list").set_defaults(act=_queues)
-    for name in ("pause", "resume"):
-        switching = actions.add_parser(name)
+    listing = actions.add_parser("list", help="how full they are", parents=[common])
+    listing.set_defaults(act=_queues)
+    for name, about in (("pause", "what runs ends, nothing new starts"), ("resume", "it goes on")):
+        switching = actions.add_parser(name, help=about, parents=[common])
         switching.add_argument("queue")
         switching.set_defaults(act=_switch, action=name)
-    limiting = actions.add_parser("limit", help="how many of its jobs may run at once")
+    limiting = actions.add_parser(
+        "limit", help="how many of its jobs may run at once", parents=[common]
+    )
     limiting.add_argument("queue")
     limiting.add_argument("running", type=int, nargs="?", help="without it: any number")
     limiting.set_defaults(act=_limit)
@@ -73,6 +88,10 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> Iterable[di
 
 
 async def _list(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    if arguments.status not in (None, *STATES):
+        raise CommandError(f"--status must be one of {', '.join(STATES)}")
+    if not 1 <= arguments.limit <= _MOST:
+        raise CommandError(f"--limit must be from 1 to {_MOST}")
     fields = {name: value for name in _FILTERS if (value := getattr(arguments, name))}
     wanted = msgspec.convert(fields, JobFilter)
     return [asdict(job) for job in await admin.jobs(conn, wanted, arguments.limit)]
@@ -89,11 +108,12 @@ async def _show(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any
 
 async def _do(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     done = await admin.act(conn, arguments.action, arguments.ids)
-    for job_id in arguments.ids:
+    for job_id in done:
         await admin.note(conn, None, arguments.action, f"job {job_id}, from the shell")
-    if done < len(arguments.ids):
-        print(f"{len(arguments.ids) - done} of them are in another state, or gone")
-    return [{"action": arguments.action, "jobs": done}]
+    left = sorted(set(arguments.ids) - set(done))
+    if left:
+        print(f"It was not right for {', '.join(map(str, left))}: in another state, or gone")
+    return [{"action": arguments.action, "jobs": len(done)}]
 
 
 async def _queues(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -101,8 +121,7 @@ async def _queues(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, A
 
 
 async def _switch(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    switch = admin.pause if arguments.action == "pause" else admin.resume
-    await switch(conn, arguments.queue)
+    await admin.switch(conn, arguments.queue, arguments.action)
     await admin.note(conn, None, arguments.action, f"queue {arguments.queue}, from the shell")
     return [{"queue": arguments.queue, "paused": arguments.action == "pause"}]
 

@@ -36,7 +36,7 @@ async def bulk(
         while True:
             async with services.pool.connection() as conn:
                 ids = await admin.matching(conn, chosen, after, until, PAGE)
-                done += await admin.act(conn, action, ids) if ids else 0
+                done += len(await admin.act(conn, action, ids)) if ids else 0
             if len(ids) < PAGE:
                 break
             after = ids[-1]

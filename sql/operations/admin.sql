@@ -112,7 +112,8 @@ LEFT JOIN our_workers o ON o.worker_id = w.id
 WHERE j.id = %(id)s GROUP BY j.id
 
 -- name: failures
--- Of the last 24 hours, by task and shape of the error: all of it, and its jobs by hour.
+-- Of the last 24 hours, by task and shape of the error, and by hour: the fifty of most runs, and the fifty
+-- newest. `kinds`: how many there are in all.
 WITH found AS (
     SELECT hour, task_name, shape, runs, first_at, last_at, job_id, error FROM failure_counts
     WHERE hour > now() - interval '24 hours'
@@ -120,20 +121,25 @@ WITH found AS (
     SELECT date_trunc('hour', last_at), task_name, shape, runs, first_at, last_at, job_id, error
     FROM failures_noted
 ),
-by_hour AS (
-    SELECT hour, task_name, shape, sum(runs)::bigint AS runs FROM found GROUP BY 1, 2, 3
+groups AS (
+    SELECT task_name, shape, (array_agg(error ORDER BY last_at DESC))[1] AS error,
+           sum(runs)::bigint AS runs, min(first_at) AS first_at, max(last_at) AS last_at,
+           row_number() OVER (ORDER BY sum(runs) DESC) AS by_runs,
+           row_number() OVER (ORDER BY max(last_at) DESC) AS by_time, count(*) OVER () AS kinds
+    FROM found GROUP BY task_name, shape
 )
-SELECT f.task_name, md5(f.shape) AS failure, (array_agg(f.error ORDER BY f.last_at DESC))[1] AS error,
-       sum(f.runs)::bigint AS runs, min(f.first_at) AS first_at, max(f.last_at) AS last_at,
-       (SELECT array_agg(coalesce(b.runs, 0) ORDER BY slot)
+SELECT task_name, md5(shape) AS failure, error, runs, first_at, last_at,
+       (SELECT array_agg(coalesce(h.runs, 0) ORDER BY slot)
         FROM generate_series(date_trunc('hour', now()) - interval '23 hours', now(), '1 hour') AS slot
-        LEFT JOIN by_hour b ON b.hour = slot AND b.task_name = f.task_name AND b.shape = f.shape) AS hours
-FROM found f GROUP BY f.task_name, f.shape ORDER BY max(f.last_at) DESC LIMIT 100
+        LEFT JOIN (SELECT f.hour, sum(f.runs)::bigint AS runs FROM found f
+                   WHERE f.task_name = g.task_name AND f.shape = g.shape GROUP BY 1) AS h
+            ON h.hour = slot) AS hours, kinds
+FROM groups g WHERE by_runs <= 50 OR by_time <= 50 ORDER BY last_at DESC
 
 -- name: jobs
 -- By state, queue, task and time, newest first; the ids walk down the index of the state.
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
-       j.args::text AS args, j.attempts, j.scheduled_at,
+       left(j.args::text, 1000) AS args, j.attempts, j.scheduled_at,
        (SELECT min(e.at) FROM procrastinate_events e
         WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
        (SELECT left(e.error, 200) FROM job_errors e
@@ -158,6 +164,8 @@ WITH newest AS (
     SELECT least(%(last)s - 10000, (SELECT coalesce(max(block) + 1, 0) * 1000 FROM job_words)) AS first
 ),
 found AS (
+    SELECT %(number)s::bigint AS id
+    UNION
     (SELECT j.id FROM procrastinate_jobs j
      WHERE j.id >= %(first)s AND j.id < %(last)s
        AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
@@ -165,7 +173,7 @@ found AS (
        AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
        AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
        AND EXISTS (SELECT FROM job_errors e WHERE e.job_id = j.id
-                    AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+                    AND to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s))
      ORDER BY j.id DESC LIMIT %(limit)s)
     UNION
     (SELECT j.id FROM newest JOIN procrastinate_jobs j
@@ -194,7 +202,7 @@ found AS (
      ) AS job LIMIT %(limit)s)
 )
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
-       j.args::text AS args, j.attempts, j.scheduled_at,
+       left(j.args::text, 1000) AS args, j.attempts, j.scheduled_at,
        (SELECT min(e.at) FROM procrastinate_events e
         WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
        (SELECT left(e.error, 200) FROM job_errors e
@@ -202,7 +210,7 @@ SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name:
        (SELECT d.id FROM procrastinate_jobs d
         WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
 FROM found JOIN procrastinate_jobs j USING (id)
-WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+WHERE j.id < %(last)s AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
@@ -286,6 +294,7 @@ WHERE j.status IN ('failed', 'aborted', 'cancelled') AND j.id IN (
       AND NOT EXISTS (SELECT FROM procrastinate_jobs o
                       WHERE o.queueing_lock = c.queueing_lock AND o.status = 'todo')
     ORDER BY coalesce(c.queueing_lock, c.id::text), c.id DESC)
+RETURNING id
 
 -- name: run_again
 -- Once more, with other arguments; the new job's id.
@@ -296,16 +305,16 @@ FROM procrastinate_jobs WHERE id = %(id)s
 -- name: run_now
 -- Those that wait for their time; the others could start already, in the order of their priorities.
 UPDATE procrastinate_jobs SET scheduled_at = now()
-WHERE id = ANY (%(ids)s) AND status = 'todo' AND scheduled_at > now()
+WHERE id = ANY (%(ids)s) AND status = 'todo' AND scheduled_at > now() RETURNING id
 
 -- name: cancel
 -- Waiting ones are cancelled, running ones asked to stop.
-SELECT count(procrastinate_cancel_job_v1(id, true, false))
+SELECT procrastinate_cancel_job_v1(id, true, false) AS id
 FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status IN ('todo', 'doing')
 
 -- name: delete
 -- Only what has ended: others may wait for the end of what has not.
-DELETE FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status NOT IN ('todo', 'doing')
+DELETE FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status NOT IN ('todo', 'doing') RETURNING id
 
 -- name: matching
 -- A page of ids of a bulk action, upwards.
@@ -320,7 +329,7 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
                SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
-                AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+                AND to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s))
            OR j.args::text LIKE ALL (%(parts)s::text[]))
     ORDER BY j.id LIMIT %(limit)s
 ) AS page
@@ -337,7 +346,7 @@ SELECT count(*) FROM (
       AND j.id >= %(first)s AND j.id < %(last)s
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
-                AND to_tsvector('simple', e.error) @@ plainto_tsquery('simple', %(text)s))
+                AND to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s))
            OR j.args::text LIKE ALL (%(parts)s::text[]))
     LIMIT 100000
 ) AS counted
@@ -349,6 +358,14 @@ WITH ticket AS (
                              'critical', %(args)s, NULL)
 )
 SELECT true FROM ticket
+
+-- name: is_known_queue
+-- A job ever came to it, or a worker names it.
+SELECT %(queue)s IN (
+    SELECT unnest(ARRAY['critical', 'default', 'low']) UNION SELECT waiting_queues()
+    UNION SELECT queue_name FROM job_counts WHERE hour = 'infinity' UNION SELECT queue_name FROM job_outcomes
+    UNION SELECT unnest(queues) FROM our_workers UNION SELECT queue_name FROM paused_queues
+    UNION SELECT queue_name FROM queue_limits)
 
 -- name: pause
 INSERT INTO paused_queues (queue_name) VALUES (%(queue)s) ON CONFLICT DO NOTHING
@@ -441,16 +458,24 @@ SELECT kind FROM mails WHERE id = %(id)s
 SELECT 'no worker' AS kind, '' AS subject, 0::bigint AS count
 WHERE NOT EXISTS (SELECT FROM alive_workers())
 UNION ALL
-SELECT 'nobody takes', t.task, 1 FROM (
-    SELECT DISTINCT j.task_name::text AS task FROM (
-        SELECT task_name, queue_name FROM procrastinate_jobs
-        WHERE status = 'todo' AND scheduled_at IS NULL AND lock IS NULL ORDER BY id LIMIT 1000
+SELECT 'nobody takes', t.task, t.jobs FROM (
+    SELECT j.task_name::text AS task, count(*) AS jobs FROM waiting_queues() AS q (name) CROSS JOIN LATERAL (
+        (SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
+           AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL ORDER BY -priority, id LIMIT 5000)
+        UNION ALL
+        (SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
+           AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
+         ORDER BY lock, -priority, id LIMIT 5000)
     ) AS j
     WHERE EXISTS (SELECT FROM alive_workers()) AND NOT EXISTS (
         SELECT FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
         WHERE o.tasks IS NULL OR (j.task_name = ANY (o.tasks)
                                   AND (o.queues IS NULL OR j.queue_name = ANY (o.queues))))
+    GROUP BY 1
 ) AS t
+UNION ALL
+SELECT 'full', l.queue_name, d.waiting FROM queue_limits l CROSS JOIN LATERAL queue_depth(l.queue_name) AS d
+WHERE queue_room(l.queue_name, 1) = 0 AND d.oldest < now() - interval '5 minutes'
 UNION ALL
 SELECT 'paused', p.queue_name, d.waiting FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
 UNION ALL
@@ -471,8 +496,8 @@ SELECT address, answer, created_at, until FROM suppressed_addresses
 WHERE until > now() ORDER BY created_at DESC LIMIT 100
 
 -- name: audit
-SELECT a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id
-ORDER BY a.id DESC LIMIT 100
+SELECT a.id, a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id
+WHERE a.id < %(before)s ORDER BY a.id DESC LIMIT %(limit)s
 
 -- name: note
 INSERT INTO audit (user_id, action, subject) VALUES (%(user_id)s, %(action)s, %(subject)s)

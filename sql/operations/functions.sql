@@ -97,8 +97,9 @@ CREATE OR REPLACE FUNCTION fold_job_counts() RETURNS void LANGUAGE sql AS $$
         waited_buckets = add_arrays(c.waited_buckets, excluded.waited_buckets)
 $$;
 
--- What of a queue could start, and since when the one that waits longest does. Each of our indexes is
--- read for 10,000 jobs at most: nobody must count millions.
+-- What of a queue could start, and since when the one that waits longest does: of the hundred that came
+-- first, since an old job may be ready again only now. Each of our indexes is read for 10,000 jobs at
+-- most: nobody must count millions.
 CREATE OR REPLACE FUNCTION queue_depth(_queue text, OUT waiting integer, OUT oldest timestamptz)
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
@@ -116,10 +117,12 @@ BEGIN
           AND j.status = 'todo' AND j.scheduled_at <= now() ORDER BY j.scheduled_at, j.id LIMIT 10000
     )
     SELECT (SELECT count(*) FROM ready) + (SELECT count(*) FROM due),
-           least((SELECT max(e.at) FROM procrastinate_events e
-                  WHERE e.job_id = (SELECT min(id) FROM ready)
-                    AND e.type IN ('deferred', 'deferred_for_retry', 'retried', 'scheduled')
-                    AND e.at <= clock_timestamp()),
+           least((SELECT min(since.at) FROM (SELECT id FROM ready ORDER BY id LIMIT 100) AS first
+                  CROSS JOIN LATERAL (
+                      SELECT max(e.at) AS at FROM procrastinate_events e
+                      WHERE e.job_id = first.id
+                        AND e.type IN ('deferred', 'deferred_for_retry', 'retried', 'scheduled')
+                        AND e.at <= clock_timestamp()) AS since),
                  (SELECT min(scheduled_at) FROM due))
     INTO waiting, oldest;
 END;
@@ -184,4 +187,10 @@ LANGUAGE sql STABLE AS $$
             AND _job.lock = ANY (held_locks())
         ELSE (_job.scheduled_at IS NULL OR _job.scheduled_at <= now())
             AND (_job.lock IS NULL OR NOT is_lock_held(_job.lock)) END
+$$;
+
+-- Errors that have these words as they are, or words that begin with these.
+CREATE OR REPLACE FUNCTION words_query(_text text, _prefixes text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT plainto_tsquery('simple', _text) || to_tsquery('simple', _prefixes)
 $$;

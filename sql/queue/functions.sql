@@ -46,12 +46,12 @@ BEGIN
         WHEN before = 'doing' THEN CASE after
             WHEN 'succeeded' THEN 'succeeded' WHEN 'failed' THEN 'failed' WHEN 'aborted' THEN 'aborted'
             ELSE 'deferred_for_retry' END
-        WHEN before = 'failed' THEN 'retried'
+        WHEN after = 'todo' THEN 'retried'
         ELSE 'cancelled' END)::procrastinate_job_event_type, now()
     FROM changed
     WHERE (before = 'todo' AND after IN ('doing', 'cancelled', 'failed', 'succeeded'))
        OR (before = 'doing' AND after IN ('todo', 'failed', 'succeeded', 'aborted'))
-       OR (before = 'failed' AND after = 'todo')
+       OR (before IN ('failed', 'aborted', 'cancelled') AND after = 'todo')
     UNION ALL
     SELECT id, 'scheduled', scheduled_at FROM changed
     WHERE after = 'todo' AND scheduled_at IS NOT NULL;

@@ -34,6 +34,18 @@ async def test_jobs_are_listed_shown_and_retried(world: World, environment: dict
     )
     assert await world.rows("SELECT queue_name, running FROM queue_limits") == [("low", 3)]
     assert "job" in await world.value("SELECT subject FROM audit ORDER BY id LIMIT 1")
+    assert run("jobs", "list", "--status", "cancelled", "--json") == []
+    unknown = processes.run("activelog", "queues", "pause", "lo", env=environment)
+    assert "no job ever came to the queue lo" in unknown.stderr + unknown.stdout
+    assert processes.run("activelog", "queues", "resume", "lo", env=environment).returncode == 1
+    for limit in ("-1", "99999999999999999999"):
+        ill = processes.run("activelog", "jobs", "list", "--limit", limit, env=environment)
+        assert (ill.returncode, "Traceback" in ill.stderr) == (1, False)
+    assert run("jobs", "--json", "run-now", str(failed["id"]), "999") == [
+        {"action": "run_now", "jobs": 0}
+    ]
+    subjects = await world.rows("SELECT subject FROM audit WHERE action = 'run_now'")
+    assert subjects == [], "what was not done is not noted"
     wrong = processes.run("activelog", "jobs", "list", "--status", "odd", env=environment)
     assert wrong.returncode == 1
     assert "Traceback" not in wrong.stderr

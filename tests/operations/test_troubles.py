@@ -34,6 +34,53 @@ async def test_all_well_and_each_trouble_in_a_sentence(world: World) -> None:
     assert "Jobs of a.b&amp;c wait, and no worker" in page
     assert "/admin/jobs?status=todo&amp;task=a.b%26c" in page
     assert "Jobs of known wait" not in page
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, lock) SELECT"
+        " 'default', 'locked.typo', '{}', 'one' FROM generate_series(1, 3)"
+    )
+    assert "takes its queue: 3 jobs" in await overview(world)
+
+
+async def test_a_queue_that_stands_still_at_its_limit(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(WORKER)
+    await world.rows("INSERT INTO queue_limits (queue_name, running) VALUES ('default', 1)")
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status) VALUES"
+        " ('default', 'known', '{}', 'doing'), ('default', 'known', '{}', 'todo')"
+    )
+    assert "All well" in await overview(world)
+    await world.rows("UPDATE procrastinate_events SET at = now() - interval '6 minutes'")
+    assert "runs as many jobs as its limit allows, and 1 job wait" in await overview(world)
+
+
+async def test_an_old_job_that_runs_again_hides_no_others(world: World) -> None:
+    """Since when the oldest waits."""
+    await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status) SELECT"
+        " 'low', 'known', '{}', (CASE WHEN n < 3 THEN 'cancelled' ELSE 'todo' END)"
+        "::procrastinate_job_status FROM generate_series(1, 9) AS n"
+    )
+    await world.rows("UPDATE procrastinate_events SET at = now() - interval '9 minutes'")
+    await world.rows("UPDATE procrastinate_jobs SET status = 'todo' WHERE status = 'cancelled'")
+    assert 'data-label="Oldest waits since">9 min ago' in await overview(world)
+    retried = "SELECT count(*) FROM procrastinate_events WHERE type = 'retried'"
+    assert await world.value(retried) == 2
+
+
+async def test_the_biggest_failure_is_shown_whatever_came_since(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO failures_noted (task_name, shape, runs, first_at, last_at, job_id, error)"
+        " SELECT 'small', 'shape ' || n, 1, now(), now(), 1, 'small ' || n"
+        " FROM generate_series(1, 200) AS n UNION ALL"
+        " SELECT 'big', 'shape', 2000, now() - interval '3 hours', now() - interval '2 hours', 1,"
+        " 'the big one'"
+    )
+    page = await overview(world)
+    assert "the big one" in page
+    assert "of 201 kinds of errors" in page
 
 
 async def test_a_schedule_that_failed_is_said_until_it_succeeds(world: World) -> None:
