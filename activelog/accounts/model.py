@@ -179,6 +179,8 @@ class Pending:
 def clean_name(text: str) -> str:
     """One visible line: a name goes into subjects and headers of mails."""
     name = unicodedata.normalize("NFC", text).strip()
+    if len(name) > 100:  # one sign may become two when it is spelt as it is stored
+        raise AppError.invalid("name", "must be text of at most 100")
     if not name or any(map(_is_control, name)):
         raise AppError.invalid("name", "must be one line of text without control characters")
     if not any(map(_is_visible, name)):

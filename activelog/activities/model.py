@@ -41,6 +41,7 @@ Tags = Annotated[
 ]
 Notes = Annotated[str, Meta(max_length=10_000, examples=["Morning run"])]
 LONGEST_TITLE = 200
+_LONGEST = {"activity_type": 50, "tags": 50, "title": LONGEST_TITLE}
 LONGEST_SOURCE = 20
 
 Title = Annotated[str, Meta(max_length=LONGEST_TITLE, examples=["Along the river"])]
@@ -200,6 +201,8 @@ def _tag(text: str) -> str:
 
 def _line(field: str, text: str) -> str:
     line = as_stored(text)
+    if len(line) > _LONGEST[field]:  # one sign may become two when it is spelt as it is stored
+        raise AppError.invalid(field, f"must be text of at most {_LONGEST[field]}")
     if not line or any(unicodedata.category(letter) == "Cc" for letter in line):
         raise AppError.invalid(field, "must be one line of text without control characters")
     return line

@@ -1,8 +1,9 @@
 """Activities as a person keeps them: list, add, edit, photos."""
 
 import asyncio
+import re
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -162,7 +163,9 @@ def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
     fields: dict[str, Any] = {name: value for name, value in form.items() if value != ""}
     with suppress(KeyError, ValueError):
         at = datetime.fromisoformat(fields["activity_date"])
-        fields["activity_date"] = at.replace(tzinfo=zone).isoformat()
+        if at.tzinfo is None:  # an hour that clocks leave out is moved, as they are
+            at = at.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
+        fields["activity_date"] = at.isoformat()
     if (miles := form.get("distance_mi")) is not None:
         fields.pop("distance_mi", None)
         fields["distance_km"] = _kilometres(miles)
@@ -178,7 +181,7 @@ def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
 def _minutes(text: str) -> int:
     """Of `1:30`, hours and minutes."""
     hours, _, minutes = text.strip().partition(":")
-    if not (hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60):
+    if not re.fullmatch(r"\d{1,6}:[0-5]?\d", f"{hours}:{minutes}", re.ASCII):
         raise AppError.invalid("duration_minutes", "must be minutes, or hours like 1:30")
     return int(hours) * 60 + int(minutes)
 

@@ -38,7 +38,7 @@ MORE_COLUMNS = ("title", "calories", "start_local", "moving_minutes", "source")
 _ANY_COLUMN = "|".join(MORE_COLUMNS)
 _COLUMNS = Meta(
     description=f"more columns, with commas: {', '.join(MORE_COLUMNS)}",
-    pattern=f"^({_ANY_COLUMN})(,({_ANY_COLUMN}))*$",
+    pattern=f"^({_ANY_COLUMN})(,({_ANY_COLUMN}))*(?!\\n)$",
     max_length=100,
     examples=["title,calories"],
 )

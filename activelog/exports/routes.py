@@ -58,7 +58,11 @@ async def request_any(
 ) -> Response:
     """Starts an export in the format that the body or the query names, csv or pdf."""
     fields = msgspec.to_builtins(body)
-    wanted = fields.pop("format", query.format)
+    said = fields.pop("format", None)
+    if query.format and said and said != query.format:
+        message = f"is {query.format} in the address and {said} in the body"
+        raise AppError.invalid("format", message)
+    wanted = query.format or said
     message = "Export is being generated. Check status with job_id."
     if wanted == "csv":
         return await _start_csv(request, user_id, http.convert(fields, CsvRequest), message)

@@ -67,7 +67,9 @@ async def add_api_token(
         "token_hash": auth.hash_token(token),
         "expires_at": expires_at,
     }
-    return token if await database.execute(conn, _SQL["add_token"], params) else None
+    async with conn.transaction():
+        await database.execute(conn, _SQL["lock_owner"], {"user_id": user_id})
+        return token if await database.execute(conn, _SQL["add_token"], params) else None
 
 
 async def remove_api_token(conn: Conn, user_id: int, name: str) -> bool:

@@ -142,9 +142,14 @@ def _in_words(text: str) -> str:
     if "RFC3339" in text or "timezone component" in text:
         return "must be a moment like 2024-01-15T06:30:00Z"
     text = text.replace("Expected ", "must be ").replace(", got ", ", not ")
-    for name, words in _WORDS.items():
-        text = text.replace(f"`{name}`", words)
+    text = re.sub(r"`([^`]+)`", lambda found: _kinds(found[1]), text)
     return text.replace(" of length >= ", " of at least ").replace(" of length <= ", " of at most ")
+
+
+def _kinds(names: str) -> str:
+    """Of `int | null`."""
+    found = [_WORDS.get(name, f"`{name}`") for name in names.split(" | ")]
+    return " or ".join(found)
 
 
 _WORDS = {

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,7 +15,22 @@ from activelog.http.api_tokens import Scope
 from activelog.http.bodies import convert, decode, path_value, read_body
 from activelog.http.sessions import current_admin, current_session, current_user
 
-_CONVERTORS: dict[Any, str] = {int: "int", UUID: "uuid"}
+
+class _Id(Convertor[int]):
+    """A number that an id can be. (Starlette's own takes any, and Python refuses to read 5,000
+    digits.)"""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("id", _Id())
+_CONVERTORS: dict[Any, str] = {int: "id", UUID: "uuid"}
 
 Handler = Callable[..., Awaitable[Response]]
 

@@ -117,6 +117,8 @@ def chosen_columns(header: Sequence[str], text: str) -> Columns:
         meaning, _, name = choice.partition("=")
         if meaning.strip() not in CHOICES:
             raise Permanent(f"columns: {meaning.strip()!r} is none of {', '.join(CHOICES)}")
+        if meaning.strip() in places:
+            raise Permanent(f"columns: {meaning.strip()} is said twice")
         place = _place(header, name.strip())
         if place is None:
             raise Permanent(f"columns: the file has no column {name.strip()!r}")

@@ -260,6 +260,10 @@ def _parse(
             yield from found
             found.clear()
         parser.Parse(b"", True)
+    except (LookupError, ValueError):
+        raise Permanent(
+            "the file names an encoding that we do not read: save it as UTF-8"
+        ) from None
     except expat.ExpatError as error:
         where = f"line {error.lineno}"
         yield from found

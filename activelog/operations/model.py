@@ -40,7 +40,7 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
     queue: Annotated[str, Meta(max_length=128)] | None = None
     task: Annotated[str, Meta(max_length=128)] | None = None
     text: Annotated[str, Meta(max_length=200)] | None = None
-    failure: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+    failure: Annotated[str, Meta(pattern="^[0-9a-f]{32}(?!\\n)$")] | None = None
     start_date: Annotated[str, Meta(max_length=40)] | None = None
     end_date: Annotated[str, Meta(max_length=40)] | None = None
     before: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None

@@ -1,5 +1,6 @@
 """The jobs page, for admins."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -104,7 +105,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
 async def act_on_ticked(request: Request, visitor: Visitor, form: Form) -> Response:
     """On the jobs whose boxes are ticked: `job-<id>`."""
     wanted = http.convert({"action": form.get("action", "")}, Ticked)
-    ids = [int(name[4:]) for name in form if name.startswith("job-") and name[4:].isdecimal()]
+    ids = [int(name[4:]) for name in form if re.fullmatch(r"job-[0-9]{1,18}", name)]
     if not ids:
         raise AppError.invalid("jobs", "tick at least one")
     done = await actions.act_on_some(of_request(request), visitor.id, ids[:_PAGE], wanted.action)

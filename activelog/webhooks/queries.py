@@ -11,7 +11,9 @@ _SQL = database.queries("webhooks")
 async def add(conn: Conn, webhook_id: UUID, user_id: int, url: str, events: Sequence[str]) -> bool:
     """False when there are ten already. Raises UniqueViolation for an address that is there."""
     params = {"id": webhook_id, "user_id": user_id, "url": url, "events": list(events)}
-    return await database.execute(conn, _SQL["add"], params) == 1
+    async with conn.transaction():
+        await database.execute(conn, _SQL["lock_owner"], {"user_id": user_id})
+        return await database.execute(conn, _SQL["add"], params) == 1
 
 
 async def webhooks(conn: Conn, user_id: int) -> list[Webhook]:

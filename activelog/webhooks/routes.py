@@ -33,7 +33,8 @@ async def create(request: Request, user_id: int, body: NewWebhook) -> Response:
 
 
 async def make(request: Request, user_id: int, wanted: NewWebhook) -> CreatedWebhook:
-    services, webhook_id, url = of_request(request), uuid4(), clean_url(wanted.url)
+    services, webhook_id = of_request(request), uuid4()
+    url = clean_url(wanted.url, may_be_private=services.settings.webhooks_private)
     events = list(dict.fromkeys(wanted.events))
     try:
         async with services.pool.connection() as conn:
@@ -42,7 +43,7 @@ async def make(request: Request, user_id: int, wanted: NewWebhook) -> CreatedWeb
     except psycopg.errors.UniqueViolation:
         raise AppError("conflict", "you have a webhook with that address", 409) from None
     secret = secret_of(services.settings.secret, webhook_id)
-    return CreatedWebhook(webhook_id, url, wanted.events, secret)
+    return CreatedWebhook(webhook_id, url, events, secret)
 
 
 async def remove(request: Request, user_id: int, query: WebhookQuery) -> Response:

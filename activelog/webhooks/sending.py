@@ -5,6 +5,7 @@ import base64
 import hmac
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -16,6 +17,7 @@ from activelog.base.errors import AppError, JobError
 
 PATIENCE = 10.0  # seconds for all of it
 _PREFIX = "whsec_"
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 
 
 class NotDelivered(JobError):
@@ -34,14 +36,32 @@ class Signed:
     headers: dict[str, str]
 
 
-def clean_url(url: str) -> str:
+def clean_url(url: str, *, may_be_private: bool = False) -> str:
     """Raises AppError for one that we do not post to."""
+    if not url.isascii():
+        raise AppError.invalid("url", "must be ASCII: write the name as xn--…, and others as %…")
+    if any(letter <= " " or letter == "\x7f" for letter in url):
+        raise AppError.invalid("url", "must have no spaces and no control characters")
     parts = _split(url)
-    if parts.scheme != "https" or not parts.hostname:
+    if parts.scheme != "https" or not parts.hostname or parts.port == 0:
         raise AppError.invalid("url", "must be an https address")
-    if parts.username or parts.password or parts.fragment or not url.isascii():
+    if "@" in parts.netloc or parts.fragment:
         raise AppError.invalid("url", "must have no user, no password and no fragment")
+    if not may_be_private:
+        _check_host(parts.hostname)
     return url
+
+
+def _check_host(host: str) -> None:
+    """What is known of it before anybody looks it up."""
+    try:
+        is_public = ipaddress.ip_address(host).is_global
+    except ValueError:
+        # Old ways to write an address, 2130706433 or 0x7f.1, end in a number; no name does.
+        labels = host.removesuffix(".").split(".")
+        is_public = all(map(_LABEL.fullmatch, labels)) and not labels[-1][0].isdecimal()
+    if not is_public:
+        raise AppError.invalid("url", "must lead to a public host, by its name or address")
 
 
 def secret_of(secret: str, webhook_id: object) -> str:

@@ -6,6 +6,9 @@ WITH asks AS (
     SELECT %(user_id)s, lower(%(email)s) WHERE NOT EXISTS (
         SELECT FROM friendships f JOIN users u ON u.id = f.friend_id
         WHERE f.user_id = %(user_id)s AND lower(u.email) = lower(%(email)s))
+      -- What is no address has a space; nobody waits for that, or for themselves.
+      AND position(' ' IN %(email)s) = 0
+      AND NOT EXISTS (SELECT FROM users WHERE id = %(user_id)s AND lower(email) = lower(%(email)s))
     ON CONFLICT (user_id, email) DO UPDATE SET asked_at = now()
 ),
 other AS (

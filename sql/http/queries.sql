@@ -63,6 +63,10 @@ SELECT user_id, scopes FROM found
 SELECT name, scopes, created_at, expires_at, last_used_at FROM api_tokens
 WHERE user_id = %(user_id)s ORDER BY created_at DESC
 
+-- name: lock_owner
+-- Two that come at once are counted one after the other.
+SELECT 1 FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE
+
 -- name: add_token
 -- No row: there are fifty already.
 INSERT INTO api_tokens (user_id, name, scopes, token_hash, expires_at)

@@ -1,3 +1,7 @@
+-- name: lock_owner
+-- Two that come at once are counted one after the other.
+SELECT 1 FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE
+
 -- name: add
 -- No row: there are ten already.
 INSERT INTO webhooks (id, user_id, url, events)
