@@ -55,7 +55,9 @@ class Choices(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ImportQuery(Choices, forbid_unknown_fields=True):
-    dry_run: Annotated[bool, Meta(description="report what it would do, and do nothing")] = False
+    dry_run: Annotated[
+        bool, Meta(description="report what it would do, and do nothing but remember `columns`")
+    ] = False
 
 
 @dataclass(frozen=True)

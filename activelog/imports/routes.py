@@ -56,7 +56,7 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
 
     async def start(conn: Conn) -> Response:
         await quotas.check(conn, services.settings.quotas, user_id, "imports_today")
-        if query.columns and header and not query.dry_run:
+        if query.columns and header:
             await queries.remember_columns(conn, user_id, header, query.columns)
         await open_import(conn, ticket_id, user_id, Import(key, query.dry_run, choices))
         return await accept(request, conn, ticket_id, IMPORT, import_csv, "import job started")
