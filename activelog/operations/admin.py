@@ -84,9 +84,20 @@ async def jobs(conn: Conn, wanted: JobFilter, limit: int) -> list[JobRow]:
     ids = await came_within(conn, wanted)
     last = ids.last if wanted.before is None else min(ids.last, wanted.before)
     params = _what(wanted) | {"limit": limit, "first": ids.first, "last": last}
-    has_index = wanted.failure or wanted.row_status in _INDEXED
-    by_words = wanted.text or (not has_index and (wanted.task or wanted.queue))
-    return await database.many(conn, _SQL["search" if by_words else "jobs"], params, JobRow)
+    if wanted.text or _has_no_index(wanted):
+        cursor = await conn.execute(_SQL["search"], params)
+    elif wanted.failure:
+        cursor = await conn.execute(_SQL["with_failure"], params)
+    else:
+        cursor = await conn.execute(_SQL["in_state"], params)
+    found = [job_id for (job_id,) in await cursor.fetchall()]
+    return await database.many(conn, _SQL["jobs"], {"ids": found}, JobRow)
+
+
+def _has_no_index(wanted: JobFilter) -> bool:
+    """Then the words of jobs lead to those of a task or queue."""
+    has_one = wanted.failure or wanted.row_status in _INDEXED
+    return not has_one and bool(wanted.task or wanted.queue)
 
 
 def cut(found: list[Numbered], limit: int) -> tuple[list[Numbered], int | None]:

@@ -59,8 +59,12 @@ counted AS (
            sum(count) FILTER (WHERE event = 'enqueued') AS enqueued,
            sum(waited) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS waited,
            sum(seconds) / nullif(sum(count) FILTER (WHERE event <> 'enqueued'), 0) AS seconds,
-           sum_arrays(waited_buckets) AS waited_buckets,
-           sum_arrays(seconds_buckets) AS seconds_buckets
+           ARRAY[coalesce(sum(waited_buckets[1]), 0), coalesce(sum(waited_buckets[2]), 0), coalesce(sum(waited_buckets[3]), 0),
+                 coalesce(sum(waited_buckets[4]), 0), coalesce(sum(waited_buckets[5]), 0),
+                 coalesce(sum(waited_buckets[6]), 0), coalesce(sum(waited_buckets[7]), 0)]::bigint[] AS waited_buckets,
+           ARRAY[coalesce(sum(seconds_buckets[1]), 0), coalesce(sum(seconds_buckets[2]), 0), coalesce(sum(seconds_buckets[3]), 0),
+                 coalesce(sum(seconds_buckets[4]), 0), coalesce(sum(seconds_buckets[5]), 0),
+                 coalesce(sum(seconds_buckets[6]), 0), coalesce(sum(seconds_buckets[7]), 0)]::bigint[] AS seconds_buckets
     FROM activity GROUP BY 1
 ),
 came AS (
@@ -137,7 +141,6 @@ SELECT task_name, md5(shape) AS failure, error, runs, first_at, last_at,
 FROM groups g WHERE by_runs <= 50 OR by_time <= 50 ORDER BY last_at DESC
 
 -- name: jobs
--- By state, queue, task and time, newest first; the ids walk down the index of the state.
 SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
        left(j.args::text, 1000) AS args, j.attempts, j.scheduled_at,
        (SELECT min(e.at) FROM procrastinate_events e
@@ -146,28 +149,71 @@ SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name:
         WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error,
        (SELECT d.id FROM procrastinate_jobs d
         WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
-FROM procrastinate_jobs j
+FROM procrastinate_jobs j WHERE j.id = ANY (%(ids)s) ORDER BY j.id DESC
+
+-- name: in_state
+-- The ids of jobs by state, queue, task and time, newest first; they walk down the index of the state.
+SELECT j.id FROM procrastinate_jobs j
 WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
-  AND (%(failure)s::text IS NULL OR EXISTS (
-           SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s))
   AND j.id >= %(first)s AND j.id < %(last)s
 ORDER BY j.id DESC LIMIT %(limit)s
 
+-- name: with_failure
+-- The same of one kind of error: among its newest ones, and when these do not fill a page, among all.
+WITH newest AS MATERIALIZED (
+    SELECT e.job_id FROM job_errors e
+    WHERE md5(error_shape(e.error)) = %(failure)s AND e.job_id >= %(first)s AND e.job_id < %(last)s
+    ORDER BY md5(error_shape(e.error)) DESC, e.job_id DESC LIMIT 2000
+),
+page AS MATERIALIZED (
+    SELECT j.id FROM (SELECT DISTINCT job_id AS id FROM newest) AS failed JOIN procrastinate_jobs j USING (id)
+    WHERE (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+      AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
+      AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+      AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+    ORDER BY j.id DESC LIMIT %(limit)s
+)
+SELECT id FROM page
+UNION
+(SELECT j.id FROM procrastinate_jobs j
+ WHERE (SELECT count(*) FROM page) < %(limit)s AND (SELECT count(*) FROM newest) = 2000
+   AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+   AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
+   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+   AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+   AND j.id >= %(first)s AND j.id < %(last)s
+   AND EXISTS (SELECT FROM job_errors e WHERE e.job_id = j.id AND md5(error_shape(e.error)) = %(failure)s)
+ ORDER BY j.id DESC LIMIT %(limit)s)
+ORDER BY id DESC LIMIT %(limit)s
+
 -- name: search
 -- The same by words: jobs whose errors have them, and jobs whose arguments have all parts of the text.
--- Those are looked for in the blocks of jobs that have the words (and the task, and the queue), and
--- among the newest ones, which are in no block yet or have only a part of a word.
+-- Errors are found by the index of their words, if few have them; if many have, walking down the jobs
+-- soon meets some. Arguments are looked for in the blocks of jobs that have the words (and the task, and
+-- the queue), and among the newest jobs, which are in no block yet or have only a part of a word.
 WITH newest AS (
     SELECT least(%(last)s - 10000, (SELECT coalesce(max(block) + 1, 0) * 1000 FROM job_words)) AS first
+),
+few AS MATERIALIZED (
+    SELECT e.job_id FROM job_errors e
+    WHERE to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s) LIMIT 10000
 ),
 found AS (
     SELECT %(number)s::bigint AS id
     UNION
+    (SELECT j.id FROM few JOIN procrastinate_jobs j ON j.id = few.job_id
+     WHERE (SELECT count(*) FROM few) < 10000 AND j.id >= %(first)s AND j.id < %(last)s
+       AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
+       AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
+       AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
+       AND (%(task)s::text IS NULL OR j.task_name = %(task)s)
+     ORDER BY j.id DESC LIMIT %(limit)s)
+    UNION
     (SELECT j.id FROM procrastinate_jobs j
-     WHERE j.id >= %(first)s AND j.id < %(last)s
+     WHERE (SELECT count(*) FROM few) = 10000 AND j.id >= %(first)s AND j.id < %(last)s
        AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
        AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
        AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
@@ -201,15 +247,7 @@ found AS (
          ORDER BY j.id DESC
      ) AS job LIMIT %(limit)s)
 )
-SELECT j.id, j.status::text AS status, j.queue_name::text AS queue, j.task_name::text AS task,
-       left(j.args::text, 1000) AS args, j.attempts, j.scheduled_at,
-       (SELECT min(e.at) FROM procrastinate_events e
-        WHERE e.job_id = j.id AND e.type = 'deferred') AS created_at,
-       (SELECT left(e.error, 200) FROM job_errors e
-        WHERE e.job_id = j.id ORDER BY e.at DESC LIMIT 1) AS error,
-       (SELECT d.id FROM procrastinate_jobs d
-        WHERE j.status = 'todo' AND d.lock = j.lock AND d.status = 'doing') AS blocked_by
-FROM found JOIN procrastinate_jobs j USING (id)
+SELECT j.id FROM found JOIN procrastinate_jobs j USING (id)
 WHERE j.id < %(last)s AND (%(status)s::procrastinate_job_status IS NULL OR j.status = %(status)s)
   AND (%(situation)s::text IS NULL OR is_in_situation(j, %(situation)s))
   AND (%(queue)s::text IS NULL OR j.queue_name = %(queue)s)
