@@ -77,7 +77,7 @@ PATHS = {
     "jobs_of_a_rare_error": "/admin/jobs?failure={rare}",
     "count_of_an_error": "/admin/bulk/ask?action=retry&status=failed&failure={noisy}",
     "search_rare_error": "/admin/jobs?status=failed&text=2500000",
-    "search_common_error": "/admin/jobs?status=failed&text=refused",
+    "search_common_error": "/admin/jobs?status=failed&text=connectionrefused",
     "search_arguments": "/admin/jobs?text=%22user_id%22:+4999999",
     "search_old_arguments": "/admin/jobs?text=%22user_id%22:+1234567",
     "search_common_arguments": "/admin/jobs?status=failed&text=user_id",
