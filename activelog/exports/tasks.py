@@ -61,9 +61,9 @@ async def generate(context: Context, ticket_id: str) -> None:
 
 @blueprint.periodic(cron="0 2 * * *")
 @blueprint.job("activelog.exports.expire", queue="low", timeout=3600, lock="expired_exports")
-async def expire(context: Context, timestamp: int | None = None) -> None:
+async def expire(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
     """Removes the files of expired exports. A second run finds those that are left: an object goes
-    before its row says so."""
+    before its row says so. `day` changes nothing: what has expired by now goes."""
     services = of_job(context)
     async with schedules.recorded(context, timestamp) as counts:
         while True:

@@ -139,6 +139,8 @@ def explain(error: msgspec.ValidationError) -> AppError:
 
 
 def _in_words(text: str) -> str:
+    if "encoded date" in text and "encoded datetime" not in text:
+        return "must be a day like 2024-01-15"
     if "RFC3339" in text or "timezone component" in text:
         return "must be a moment like 2024-01-15T06:30:00Z"
     text = text.replace("Expected ", "must be ").replace(", got ", ", not ")

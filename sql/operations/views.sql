@@ -50,14 +50,18 @@ SELECT queue_name::text AS queue,
        count(*) FILTER (WHERE status = 'todo' AND coalesce(scheduled_at, now()) <= now()) AS waiting,
        count(*) FILTER (WHERE status = 'todo' AND scheduled_at > now()) AS later,
        count(*) FILTER (WHERE status = 'doing') AS running,
-       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = j.queue_name) AS paused
-FROM procrastinate_jobs j WHERE status IN ('todo', 'doing') GROUP BY queue_name;
+       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue_name) AS paused,
+       (SELECT l.running FROM queue_limits l WHERE l.queue_name = n.queue_name) AS running_limit
+FROM (SELECT queue_name, status, scheduled_at FROM procrastinate_jobs WHERE status IN ('todo', 'doing')
+      UNION ALL SELECT queue_name, NULL, NULL FROM paused_queues
+      UNION ALL SELECT queue_name, NULL, NULL FROM queue_limits) AS n GROUP BY queue_name;
 COMMENT ON VIEW monitoring.queues IS 'What waits and runs; it counts all of it';
 COMMENT ON COLUMN monitoring.queues.queue IS 'its name';
 COMMENT ON COLUMN monitoring.queues.running IS 'at work';
 COMMENT ON COLUMN monitoring.queues.waiting IS 'could start now';
 COMMENT ON COLUMN monitoring.queues.later IS 'scheduled, or waiting for another try';
 COMMENT ON COLUMN monitoring.queues.paused IS 'workers take nothing from it';
+COMMENT ON COLUMN monitoring.queues.running_limit IS 'how many of its jobs may run at once; NULL: any number';
 
 CREATE VIEW monitoring.failures AS
 SELECT e.at, e.job_id, j.task_name::text AS task, j.queue_name::text AS queue, j.args, e.attempt, e.kind,

@@ -74,6 +74,10 @@ async def test_the_overview_shows_every_queue_and_who_works(world: World) -> Non
     assert "<b>1</b><span>worker alive" in text
     assert "silent since" in text
     assert "a stock worker" in text
+    empty = "SELECT waiting, paused, running_limit FROM monitoring.queues WHERE queue = 'empty'"
+    await world.rows("INSERT INTO paused_queues (queue_name) VALUES ('empty')")
+    await world.rows("INSERT INTO queue_limits (queue_name, running) VALUES ('empty', 7)")
+    assert await world.rows(empty) == [(0, True, 7)]
     depths = await world.rows("SELECT queue, later FROM monitoring.queues WHERE later > 0")
     assert depths == [("later", 1)]
     assert 'data-label="Later">1</td>' in text
