@@ -108,7 +108,7 @@ def decode(body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise explain(error) from None
+        raise explain(error, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AppError("invalid json", f"the body is not valid JSON: {error}") from None
     except RecursionError:
@@ -122,17 +122,19 @@ def convert(fields: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise explain(error) from None
+        raise explain(error, kind) from None
 
 
-def explain(error: msgspec.ValidationError) -> AppError:
-    """What msgspec found wrong, in words for people who do not know Python."""
+def explain(error: msgspec.ValidationError, kind: type[Any] | None = None) -> AppError:
+    """What msgspec found wrong with a `kind`, in words for people who do not know Python."""
     text = str(error)
     for pattern, says in ((_UNKNOWN, "is not a known field"), (_MISSING, "is required")):
         if found := pattern.search(text):
             return AppError.invalid(found[1], says)
     found = _FIELD.search(text)
     says = _in_words(text[: found.start()] if found else text)
+    if found and "enum value" in text and (choices := _choices(kind, found[1])):
+        says = f"must be one of {', '.join(choices)}"
     if found is None or not found[1]:
         return AppError("invalid request", f"the body {says}")
     return AppError.invalid(found[1], says)
@@ -146,6 +148,22 @@ def _in_words(text: str) -> str:
     text = text.replace("Expected ", "must be ").replace(", got ", ", not ")
     text = re.sub(r"`([^`]+)`", lambda found: _kinds(found[1]), text)
     return text.replace(" of length >= ", " of at least ").replace(" of length <= ", " of at most ")
+
+
+def _choices(kind: type[Any] | None, field: str) -> list[str]:
+    """What a field may be, or an item of its list, where these are a few words."""
+    described = None if kind is None else msgspec.inspect.type_info(kind)
+    if not isinstance(described, msgspec.inspect.StructType):
+        return []
+    name = field.partition("[")[0]
+    found = [one.type for one in described.fields if one.encode_name == name]
+    choices: list[str] = []
+    while found:
+        one: Any = found.pop()
+        choices += map(str, getattr(one, "values", ()))
+        found += getattr(one, "types", ())
+        found += [getattr(one, part) for part in ("type", "item_type") if hasattr(one, part)]
+    return choices
 
 
 def _kinds(names: str) -> str:

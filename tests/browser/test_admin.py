@@ -60,7 +60,7 @@ def test_find_retry_pause_and_run(up: Up, page: Page) -> None:
     page.get_by_text("The same again with other arguments").click()
     page.get_by_label("Arguments, as a JSON object").fill("no object")
     page.get_by_role("button", name="Yes, queue it").click()
-    expect(page.get_by_text("is no JSON object")).to_be_visible()
+    expect(page.get_by_text("must be a JSON object")).to_be_visible()
     page.go_back()
     page.get_by_role("button", name="Retry").click()
     expect(page.get_by_text("Done: retry")).to_be_visible()

@@ -141,3 +141,10 @@ async def test_refusals_are_in_words(world: World) -> None:
     ada = await world.user()
     answer = await ada.post("/api/v1/activities", json={"calories": ""})
     assert "a whole number or null" in answer.text
+    for method, path, body in (
+        ("PATCH", "/api/v1/users/me", {"units": "ells"}),
+        ("POST", "/api/v1/webhooks", {"url": "https://example.com", "events": ["x"]}),
+        ("POST", "/api/v1/export/request", {"format": "xls"}),
+    ):
+        refused = await ada.call(method, path, json=body)
+        assert (refused.status_code, "must be one of " in refused.text) == (400, True), path
