@@ -134,7 +134,7 @@ def explain(error: msgspec.ValidationError, kind: type[Any] | None = None) -> Ap
     found = _FIELD.search(text)
     says = _in_words(text[: found.start()] if found else text)
     if found and "enum value" in text and (choices := _choices(kind, found[1])):
-        says = f"must be one of {', '.join(choices)}"
+        says = f"must be one of {', '.join(choices)}, not {says.rpartition('value ')[2]}"
     if found is None or not found[1]:
         return AppError("invalid request", f"the body {says}")
     return AppError.invalid(found[1], says)
