@@ -86,11 +86,16 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, tmp_path)
+
+
+def settings_for(database_url: str, folder: Path) -> Settings:
+    """Objects and mails are files below the folder."""
     return Settings(
         database_url=database_url,
         secret=SECRET,
-        storage=Folder(tmp_path / "objects"),
-        mail=Folder(tmp_path / "mails"),
+        storage=Folder(folder / "objects"),
+        mail=Folder(folder / "mails"),
         mail_from="ActiveLog <hello@activelog.test>",
         base_url="http://activelog.test",
         templates=None,

@@ -26,7 +26,8 @@ Password = Annotated[
 ]
 Token = Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiIs…"])]
 Moment = Annotated[datetime, Meta(examples=["2024-01-15T14:30:00Z"])]
-Name = Annotated[str, Meta(min_length=1, max_length=100, examples=["John"])]
+LONGEST_NAME = 100
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, examples=["John"])]
 Zone = Annotated[
     str, Meta(max_length=64, description="time zone, by its IANA name", examples=["Europe/Berlin"])
 ]
@@ -179,8 +180,8 @@ class Pending:
 def clean_name(text: str) -> str:
     """One visible line: a name goes into subjects and headers of mails."""
     name = unicodedata.normalize("NFC", text).strip()
-    if len(name) > 100:  # one sign may become two when it is spelt as it is stored
-        raise AppError.invalid("name", "must be text of at most 100")
+    if len(name) > LONGEST_NAME:  # one sign may become two when it is spelt as it is stored
+        raise AppError.invalid("name", f"must be text of at most {LONGEST_NAME}")
     if not name or any(map(_is_control, name)):
         raise AppError.invalid("name", "must be one line of text without control characters")
     if not any(map(_is_visible, name)):

@@ -133,12 +133,8 @@ class Settings:
         """Reads the ACTIVELOG_* variables; raises SettingsError for the first wrong one."""
         return cls(
             database_url=_database_url(environ, "ACTIVELOG_DATABASE_URL"),
-            database_direct_url=_database_url(environ, "ACTIVELOG_DATABASE_DIRECT_URL")
-            if environ.get("ACTIVELOG_DATABASE_DIRECT_URL")
-            else None,
-            database_replica_url=_database_url(environ, "ACTIVELOG_DATABASE_REPLICA_URL")
-            if environ.get("ACTIVELOG_DATABASE_REPLICA_URL")
-            else None,
+            database_direct_url=_other_database_url(environ, "ACTIVELOG_DATABASE_DIRECT_URL"),
+            database_replica_url=_other_database_url(environ, "ACTIVELOG_DATABASE_REPLICA_URL"),
             db_connections=_count(environ, "ACTIVELOG_DB_CONNECTIONS", 0) or None,
             secret=_secret(environ),
             storage=_storage(environ),
@@ -206,6 +202,10 @@ def _json_logs(environ: Mapping[str, str]) -> bool:
     if value not in ("text", "json"):
         raise SettingsError("ACTIVELOG_LOGS must be text (the default) or json")
     return value == "json"
+
+
+def _other_database_url(environ: Mapping[str, str], name: str) -> str | None:
+    return _database_url(environ, name) if environ.get(name) else None
 
 
 def _database_url(environ: Mapping[str, str], name: str) -> str:

@@ -16,11 +16,11 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from activelog.base.settings import Folder, Settings
+from activelog.base.settings import Settings
 from activelog.database import Conn
 from activelog.local.embedded import EmbeddedPostgres
 from tests.bench.measure import Result, places
-from tests.conftest import User, World, running
+from tests.conftest import User, World, running, settings_for
 
 TABLE = Path(__file__).parents[1] / "README.md"
 ROUNDS, ACTIVITIES = 4, 300
@@ -61,17 +61,7 @@ def measure() -> Iterator[Result]:
     logging.disable(logging.WARNING)
     with places() as (place, _):
         folder = Path(tempfile.mkdtemp(dir=place.server.log.parent))
-        settings = Settings(
-            database_url=place.url,
-            secret="a secret of the benchmark, 32 characters",
-            storage=Folder(folder / "objects"),
-            mail=Folder(folder / "mails"),
-            mail_from="ActiveLog <hello@activelog.test>",
-            base_url="http://activelog.test",
-            templates=None,
-            strict_queues=False,
-        )
-        found = asyncio.run(costs(settings, place.server))
+        found = asyncio.run(costs(settings_for(place.url, folder), place.server))
     table = costs_of_table()
     for action, cost in found.items():
         known = table[action]
