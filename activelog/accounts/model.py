@@ -2,7 +2,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -39,6 +39,9 @@ _WEEK_START = Meta(
 )
 
 
+MailFate = Literal["queued", "delayed", "sent", "refused"]
+
+
 class Register(msgspec.Struct, forbid_unknown_fields=True):
     email: Email
     password: Password
@@ -53,6 +56,16 @@ class Registered(msgspec.Struct):
     email: Email
     token: Token
     expires_at: Moment
+
+
+class Registration(msgspec.Struct):
+    """How the mail with the verification link fares."""
+
+    email: Email
+    mail: Annotated[MailFate, Meta(description="sent: a mail server took it", examples=["sent"])]
+    message: Annotated[
+        str, Meta(examples=["the mail server took the mail; look among the junk, too"])
+    ]
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -175,6 +188,31 @@ class Pending:
     email: str
     verified_at: datetime | None
     owner_id: int | None
+
+
+@dataclass(frozen=True)
+class RegistrationMail:
+    """`state` and `answer` as in `mails`; None while there is none."""
+
+    email: str
+    verified_at: datetime | None
+    state: str | None
+    answer: str | None
+
+    def fate(self) -> MailFate:
+        if self.state in ("failed", "suppressed"):
+            return "refused"
+        if self.state in ("sent", "skipped"):
+            return "sent"
+        return "delayed" if self.state == "queued" and self.answer else "queued"
+
+
+SAID_OF_MAILS: dict[MailFate, str] = {
+    "queued": "the mail is on its way",
+    "delayed": "the mail server does not take the mail yet; it is tried again for the next hour",
+    "sent": "the mail server took the mail; look among the junk, too",
+    "refused": "the mail server did not take the mail: is the address right, and still in use?",
+}
 
 
 def clean_name(text: str) -> str:

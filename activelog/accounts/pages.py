@@ -48,7 +48,28 @@ async def register(request: Request, form: Form) -> Response:
     form["zone"] = known_zone(form.get("zone", ""))
     pending, email, token = await routes.start(request, http.convert(form, Register))
     shown = token if _has_no_mailbox(request) and pending.owner_id is None else None
-    return pages.page(request, "accounts/registered.html", email=email, token=shown)
+    registration, _ = routes.registration_token(of_request(request), pending)
+    return pages.page(
+        request,
+        "accounts/registered.html",
+        email=email,
+        token=shown,
+        registration=registration,
+        state="queued",
+    )
+
+
+async def registered(request: Request, form: Form) -> Response:
+    """What became of the mail."""
+    token = form.get("registration", "")
+    found = await routes.find_registration(of_request(request), token)
+    return pages.page(
+        request,
+        "accounts/registered.html",
+        email=found.email,
+        registration=token,
+        state=found.mail,
+    )
 
 
 def _has_no_mailbox(request: Request) -> bool:
@@ -223,6 +244,7 @@ PAGES = [
     Page("GET", "/", home, needs="nobody"),
     Page("GET", "/register", register_form, needs="nobody"),
     Page("POST", "/register", register, needs="nobody"),
+    Page("POST", "/registered", registered, needs="nobody"),
     Page("GET", "/sign-in", sign_in_form, needs="nobody"),
     Page("POST", "/sign-in", sign_in, needs="nobody"),
     Page("POST", "/sign-out", sign_out, needs="nobody"),

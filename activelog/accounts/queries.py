@@ -12,6 +12,7 @@ from activelog.accounts.model import (
     OpenReset,
     Pending,
     Profile,
+    RegistrationMail,
 )
 from activelog.base import logs
 from activelog.database import Conn
@@ -37,6 +38,13 @@ async def register(
 
 async def pending(conn: Conn, user_id: int) -> Pending | None:
     return await database.one(conn, _SQL["pending"], {"user_id": user_id}, Pending)
+
+
+async def registration(
+    conn: Conn, link: MailKind, note: MailKind, user_id: int
+) -> RegistrationMail | None:
+    params = {"user_id": user_id, "link": link.name, "note": note.name}
+    return await database.one(conn, _SQL["registration"], params, RegistrationMail)
 
 
 async def add_verification(

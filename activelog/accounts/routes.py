@@ -8,6 +8,7 @@ from starlette.responses import Response
 from activelog import database, http, mail
 from activelog.accounts import mails, queries
 from activelog.accounts.model import (
+    SAID_OF_MAILS,
     ChangeProfile,
     Done,
     ForgotPassword,
@@ -16,6 +17,7 @@ from activelog.accounts.model import (
     Profile,
     Register,
     Registered,
+    Registration,
     Resent,
     ResetPassword,
     Session,
@@ -56,10 +58,14 @@ async def register(request: Request, body: Register) -> Response:
     answer is the same for an address that has an account already; its owner gets a note."""
     pending, email, _ = await start(request, body)
     services = of_request(request)
-    token, expires = auth.make_token(
-        services.settings.secret, "registration", str(pending.user_id), services.clock()
-    )
+    token, expires = registration_token(services, pending)
     return http.json(Registered("verification email queued", email, token, expires), 202)
+
+
+def registration_token(services: Services, pending: Pending) -> tuple[str, datetime]:
+    """And when it ends."""
+    subject = str(pending.user_id)
+    return auth.make_token(services.settings.secret, "registration", subject, services.clock())
 
 
 async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
@@ -82,6 +88,26 @@ async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
         await services.outbox.write(conn, mails.WELCOME, pending.user_id)
         token = await mails.write_verification(services, conn, pending.user_id)
     return pending, email, token
+
+
+async def registration(request: Request) -> Response:
+    """Whether the mail with the verification link arrived at a mail server. Takes the token that
+    registering gave."""
+    return http.json(await find_registration(of_request(request), http.bearer(request)))
+
+
+async def find_registration(services: Services, token: str) -> Registration:
+    user_id = _registration(services, token)
+    async with services.pool.connection() as conn:
+        found = await queries.registration(
+            conn, mails.VERIFICATION, mails.ALREADY_REGISTERED, user_id
+        )
+    if found is None:
+        raise AppError("unauthorized", "the registration is gone; register again", 401)
+    if found.verified_at is not None:
+        raise AppError("conflict", "the address is verified already; sign in", 409)
+    fate = found.fate()
+    return Registration(found.email, fate, SAID_OF_MAILS[fate])
 
 
 async def resend_verification(request: Request) -> Response:
@@ -324,6 +350,8 @@ ENDPOINTS = [
     Endpoint("DELETE", "/api/v1/auth/sessions", sign_out_everywhere, {204: None}, scope="session"),
     Endpoint("DELETE", "/api/v1/auth/sessions/{session_id}", end_session, {204: None},
              scope="session"),
+    Endpoint("GET", "/api/v1/auth/registration", registration, {200: Registration},
+             errors=(401,), bearer=True),
     Endpoint("POST", "/api/v1/auth/resend-verification", resend_verification, {202: Resent},
              errors=(401, 429), bearer=True, idempotent=True),
     Endpoint("GET", "/api/v1/auth/verify-email", verify_email, {200: Verified}),

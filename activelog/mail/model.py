@@ -36,6 +36,7 @@ class Claim:
     job_id: int
     units: Units
     language: LanguageCode
+    was_refused: bool = False  # the address, some time ago
 
 
 @dataclass(frozen=True)

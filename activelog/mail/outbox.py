@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from activelog.base import traces
-from activelog.base.errors import Permanent, Postponed
+from activelog.base.errors import JobError, Permanent, Postponed
 from activelog.base.settings import Settings
 from activelog.database import Conn, Pool
 from activelog.database.batching import Batcher
@@ -107,10 +107,12 @@ class Outbox:
                 await queries.unclaim(conn, claim.id)
             raise
         except Exception as error:
+            if isinstance(error, MailRefused):
+                error = await self._judge(claim, error)
             await self._give_back(claim, error, is_last=_is_last(context, error))
-            raise
+            raise error from error.__cause__
         await self.batch(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
-        await self.domains.note_taken(self.pool, claim.email)
+        await self._note_taken(claim)
         logger.info(
             "Mail %d (%s) to user %d sent, %s", claim.id, kind.name, user_id, claim.message_id
         )
@@ -160,15 +162,31 @@ class Outbox:
             raise Postponed("mails go out as fast as they may", seconds)
         await asyncio.sleep(seconds)
 
+    async def _judge(self, claim: Claim, refused: MailRefused) -> JobError:
+        """The refusal; the address gets no more mails when its mailbox is dead by evidence. While
+        most mails are refused, the relay or we are the fault: then the mail only waits."""
+        async with self.pool.connection() as conn:
+            if await queries.most_are_refused(conn):
+                await queries.lift_latest(conn)
+                return MailDelayed(str(refused))
+            if refused.dead_mailbox or (
+                refused.may_be_mailbox
+                and await queries.is_refused_again(conn, claim.id, claim.email, str(refused))
+            ):
+                await queries.suppress(conn, claim.email, str(refused))
+        return refused
+
+    async def _note_taken(self, claim: Claim) -> None:
+        await self.domains.note_taken(self.pool, claim.email)
+        if claim.was_refused:
+            async with self.pool.connection() as conn:
+                await queries.unsuppress(conn, claim.email)
+
     async def _give_back(self, claim: Claim, error: Exception, *, is_last: bool) -> None:
         state = "failed" if is_last else "queued"
         await self.batch(queries.finish, Outcome(claim.id, state, str(error)))
         if isinstance(error, MailDelayed) and error.is_throttled:
             await self.domains.note_throttled(self.pool, claim.email, str(error))
-        if isinstance(error, MailRefused) and error.dead_mailbox:
-            async with self.pool.connection() as conn:
-                if not await queries.most_are_refused(conn):
-                    await queries.suppress(conn, claim.email, str(error))
 
 
 async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[str, Any] | None:

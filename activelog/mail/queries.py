@@ -102,6 +102,15 @@ async def most_are_refused(conn: Conn) -> bool:
     return bool(await database.value(conn, _SQL["most_are_refused"], {}))
 
 
+async def lift_latest(conn: Conn) -> None:
+    await database.execute(conn, _SQL["lift_latest"], {})
+
+
+async def is_refused_again(conn: Conn, mail_id: int, address: str, answer: str) -> bool:
+    params = {"id": mail_id, "address": address, "answer": answer}
+    return bool(await database.value(conn, _SQL["is_refused_again"], params))
+
+
 async def unsuppress(conn: Conn, address: str) -> bool:
     """False when it was not suppressed."""
     return await database.execute(conn, _SQL["unsuppress"], {"address": address}) == 1

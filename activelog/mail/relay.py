@@ -15,8 +15,9 @@ _IDLE_SECONDS = 20.0
 _FRESH_SECONDS = 1.0  # a connection that was used so lately is not asked whether it lives
 _MAILS_PER_CONNECTION = 100
 
-# Answers that are about the mailbox, not about the mail or us (RFC 3463).
 _TOO_MUCH = re.compile(r"too many|too fast|rate limit|throttl|unusual(?:ly)? rate", re.IGNORECASE)
+_ENHANCED = re.compile(r"^(5\.\d{1,3}\.\d{1,3})\b|\(#(5\.\d{1,3}\.\d{1,3})\)")
+# Codes that are about the mailbox, not about the mail or us (RFC 3463).
 _DEAD_MAILBOX = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
@@ -30,11 +31,15 @@ class MailDelayed(JobError):
 
 
 class MailRefused(Permanent):
-    """The relay says "never"; `dead_mailbox`: to everything that is sent to that address."""
+    """The relay says "never"; `dead_mailbox`: to everything that is sent to that address;
+    `may_be_mailbox`: perhaps so, or it refuses us."""
 
-    def __init__(self, answer: str, *, dead_mailbox: bool = False) -> None:
+    def __init__(
+        self, answer: str, *, dead_mailbox: bool = False, may_be_mailbox: bool = False
+    ) -> None:
         super().__init__(answer)
         self.dead_mailbox = dead_mailbox
+        self.may_be_mailbox = may_be_mailbox
 
 
 class Mailer(Protocol):
@@ -188,7 +193,11 @@ def _sorted_out(refused: Refused) -> JobError:
     if refused.code < 500 or refused.step == "MAIL" or _is_full(refused):
         is_throttled = _is_too_much(Answer(refused.code, refused.text.encode()))
         return MailDelayed(str(refused), is_throttled=is_throttled)
-    return MailRefused(str(refused), dead_mailbox=_is_dead_mailbox(refused))
+    return MailRefused(
+        str(refused),
+        dead_mailbox=_enhanced(refused) in _DEAD_MAILBOX,
+        may_be_mailbox=refused.step == "RCPT" and _enhanced(refused) is None,
+    )
 
 
 def _is_too_much(answer: Answer) -> bool:
@@ -199,11 +208,11 @@ def _is_too_much(answer: Answer) -> bool:
 
 
 def _is_full(refused: Refused) -> bool:
-    enhanced = refused.text.split(" ", 1)[0]
-    return enhanced == "5.2.2" or (refused.code == 552 and not enhanced.startswith("5."))
+    enhanced = _enhanced(refused)
+    return enhanced == "5.2.2" or (refused.code == 552 and enhanced is None)
 
 
-def _is_dead_mailbox(refused: Refused) -> bool:
-    """By the enhanced code alone: "550 relay not permitted" is said of every address, and 5.7.1 of
-    a mail."""
-    return refused.text.split(" ", 1)[0] in _DEAD_MAILBOX
+def _enhanced(refused: Refused) -> str | None:
+    """The code of RFC 3463, at the beginning or where qmail has it: "sorry (#5.7.1)"."""
+    found = _ENHANCED.search(refused.text)
+    return found and (found[1] or found[2])

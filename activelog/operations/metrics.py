@@ -21,7 +21,16 @@ from activelog.database import Conn, Pool
 from activelog.http import access_log
 from activelog.operations import admin, queries
 from activelog.operations.model import Queue
-from activelog.operations.queries import Bucket, Exports, Mails, Running, Runs, ScheduleHealth, Size
+from activelog.operations.queries import (
+    Bucket,
+    Exports,
+    MailHealth,
+    Mails,
+    Running,
+    Runs,
+    ScheduleHealth,
+    Size,
+)
 from activelog.queue.job_counters import BUCKETS
 
 _JOB = ["task", "queue"]
@@ -39,7 +48,7 @@ class Measured(Collector):
     mails: list[Mails]
     exports: list[Exports]
     sizes: list[Size]
-    oldest_mail: float
+    mail_health: MailHealth
     pool: dict[str, Any]
 
     def collect(self) -> Iterable[Metric]:
@@ -68,7 +77,17 @@ class Measured(Collector):
         yield _gauge(
             "activelog_mail_oldest_seconds",
             "Age of the oldest mail that is not delivered yet",
-            self.oldest_mail,
+            self.mail_health.oldest,
+        )
+        yield _gauge(
+            "activelog_suppressed_addresses",
+            "Addresses that get no mails, since a relay refused them for good",
+            self.mail_health.suppressed,
+        )
+        yield _gauge(
+            "activelog_relay_refuses",
+            "1 while the relay refuses most mails",
+            self.mail_health.most_refused,
         )
         yield _gauge("activelog_workers", "Workers with a heartbeat", self.workers)
         yield _gauge(
@@ -167,7 +186,7 @@ async def measure(conn: Conn, pool: Pool) -> Measured:
         mails=await queries.mails(conn),
         exports=await queries.exports(conn),
         sizes=await queries.sizes(conn),
-        oldest_mail=await queries.oldest_mail(conn) or 0.0,
+        mail_health=await queries.mail_health(conn),
         pool=pool.get_stats(),
     )
 

@@ -252,6 +252,13 @@ TROUBLES = {
         ),
         "/admin/jobs?status=doing&queue={subject}",
     ),
+    "relay": (
+        (
+            "The mail relay refuses most mails, so it or we are the fault: they wait, and no"
+            " address is given up. See what it answers, and ask “activelog doctor --mail”."
+        ),
+        "/admin/mails?state=queued",
+    ),
     "schedule paused": (
         "The schedule {subject} is paused for more than a day: resume it below.",
         "/admin/schedules",

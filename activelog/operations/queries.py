@@ -50,6 +50,16 @@ class Mails:
 
 
 @dataclass(frozen=True)
+class MailHealth:
+    """`oldest`: seconds since the oldest mail that waits was written; how many addresses are
+    `suppressed`; whether the relay refuses most mails."""
+
+    oldest: float
+    suppressed: int
+    most_refused: bool
+
+
+@dataclass(frozen=True)
 class Exports:
     """`outcome`: requested, completed, failed, cancelled, expired."""
 
@@ -104,9 +114,9 @@ async def mails(conn: Conn) -> list[Mails]:
     return await database.many(conn, _SQL["mails"], {}, Mails)
 
 
-async def oldest_mail(conn: Conn) -> float | None:
-    """Seconds since the oldest mail that waits was written."""
-    found: float | None = await database.value(conn, _SQL["oldest_mail"], {})
+async def mail_health(conn: Conn) -> MailHealth:
+    found = await database.one(conn, _SQL["mail_health"], {}, MailHealth)
+    assert found is not None
     return found
 
 

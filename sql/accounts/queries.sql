@@ -18,6 +18,20 @@ FROM users u
 LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL AND o.id <> u.id
 WHERE u.id = %(user_id)s
 
+-- name: registration
+-- How the newest mail with a link fares, or, where the address has an account, the note to its owner, who
+-- gets one a day. For the first seconds it is nowhere: how soon it is known would tell which of the two.
+SELECT u.email, u.verified_at, coalesce(note.state, link.state) AS state, coalesce(note.answer, link.answer) AS answer
+FROM users u
+LEFT JOIN LATERAL (
+    SELECT state, answer FROM mails WHERE user_id = u.id AND kind = %(link)s ORDER BY id DESC LIMIT 1
+) AS link ON u.created_at < now() - interval '5 seconds'
+LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL AND link.state = 'skipped'
+LEFT JOIN LATERAL (
+    SELECT state, answer FROM mails WHERE user_id = o.id AND kind = %(note)s ORDER BY id DESC LIMIT 1
+) AS note ON true
+WHERE u.id = %(user_id)s
+
 -- name: add_verification
 INSERT INTO verifications (id, user_id, token_hash, expires_at)
 VALUES (%(id)s, %(user_id)s, %(token_hash)s, now() + interval '24 hours')

@@ -26,6 +26,18 @@ CREATE OR REPLACE FUNCTION write_digests(
     )::procrastinate_job_to_defer_v1])) FROM written
 $$;
 
+-- Whether the relay refuses most of the last mails: then it or we are the fault, and no address. Those that
+-- wait for it count, too.
+CREATE OR REPLACE FUNCTION most_mails_are_refused() RETURNS boolean STABLE LANGUAGE sql AS $$
+    SELECT count(*) FILTER (WHERE state <> 'sent') * 2 > count(*) AND count(*) >= 5 FROM (
+        SELECT state FROM mails
+        WHERE id > (SELECT max(id) - 10000 FROM mails)
+          AND (state IN ('sent', 'failed') AND finished_at > now() - interval '1 hour'
+               OR state = 'queued' AND answer LIKE '5%' AND claimed_at > now() - interval '1 hour')
+        ORDER BY id DESC LIMIT 100
+    ) AS latest
+$$;
+
 -- Ends of mails are counted, a row for each writer.
 CREATE OR REPLACE FUNCTION on_mail_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

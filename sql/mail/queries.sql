@@ -39,6 +39,7 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 -- name: claim
 -- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone, the
 -- mail has its end already or another job is sending it; a state other than `sending` is its end now.
+-- When a suppression is over, a mail that nobody subscribed to is the first to try the address again.
 WITH wanted AS (
     SELECT DISTINCT ON (user_id, kind, dedup_key) * FROM jsonb_to_recordset(%(wanted)s) AS w (
         kind text, user_id bigint, dedup_key text, job_id bigint, message_id text, list text,
@@ -49,9 +50,8 @@ recipient AS (
     -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
     SELECT w.*, u.units, u.language, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name,
            coalesce(m.address, u.email) AS email,
-           EXISTS (SELECT FROM suppressed_addresses s
-                   WHERE s.address = lower(coalesce(m.address, u.email)) AND s.until > now()
-           ) AS suppressed,
+           s.until > now() OR s.until IS NOT NULL AND w.list IS NOT NULL AS suppressed,
+           s.until IS NOT NULL AS was_refused,
            u.verified_at IS NULL AND EXISTS (
                SELECT FROM users o
                WHERE lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL) AS anothers,
@@ -63,6 +63,7 @@ recipient AS (
                WHERE m.user_id = u.id AND m.kind = w.kind AND m.state = 'sent'
                  AND m.created_at > now() - interval '1 day') >= w.cap AS enough
     FROM wanted w JOIN users u ON u.id = w.user_id LEFT JOIN mails m USING (user_id, kind, dedup_key)
+    LEFT JOIN suppressed_addresses s ON s.address = lower(coalesce(m.address, u.email))
 ),
 verdict AS (
     SELECT *, CASE WHEN suppressed THEN 'suppressed' WHEN anothers OR unwanted OR enough THEN 'skipped'
@@ -88,7 +89,7 @@ claimed AS (
     RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.dedup_key, m.job_id
 )
 SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.dedup_key, c.job_id, r.units,
-       r.language
+       r.language, r.was_refused
 FROM claimed c JOIN recipient r USING (kind, user_id, dedup_key)
 
 -- name: finish
@@ -118,13 +119,32 @@ WHERE u.id = m.user_id AND m.id = coalesce(%(id)s, (
 RETURNING m.id, m.kind, m.user_id, coalesce(m.address, u.email) AS address
 
 -- name: most_are_refused
--- Of the last mails that were sent or refused: then the relay or we are the fault, and no address.
-SELECT count(*) FILTER (WHERE state = 'failed') * 2 > count(*) AND count(*) >= 10 FROM (
-    SELECT state FROM mails
-    WHERE id > (SELECT max(id) - 10000 FROM mails)
-      AND state IN ('sent', 'failed') AND finished_at > now() - interval '1 hour'
-    ORDER BY id DESC LIMIT 100
-) AS latest
+SELECT most_mails_are_refused()
+
+-- name: lift_latest
+-- What the relay said of them when it began to refuse most mails was of no mailbox.
+DELETE FROM suppressed_addresses WHERE created_at > now() - interval '1 hour'
+
+-- name: is_refused_again
+-- Whether a mail to this address was refused with the same words before, while others arrived within the
+-- hour: some of its domain, or, when nobody else hears the same, any.
+WITH others AS (
+    SELECT m.state, m.answer, lower(coalesce(m.address, u.email)) AS address
+    FROM mails m JOIN users u ON u.id = m.user_id
+    WHERE m.id > (SELECT max(id) - 10000 FROM mails)
+      AND m.state IN ('sent', 'failed') AND m.finished_at > now() - interval '1 hour'
+      AND lower(coalesce(m.address, u.email)) <> lower(%(address)s)
+)
+SELECT EXISTS (
+    SELECT FROM mails m JOIN mails before USING (user_id)
+    WHERE m.id = %(id)s AND before.id <> m.id AND before.state = 'failed' AND before.answer = %(answer)s
+      AND before.address IS NOT DISTINCT FROM m.address
+) AND (
+    EXISTS (SELECT FROM others WHERE state = 'sent'
+            AND split_part(address, '@', 2) = split_part(lower(%(address)s), '@', 2))
+    OR EXISTS (SELECT FROM others WHERE state = 'sent')
+        AND NOT EXISTS (SELECT FROM others WHERE state = 'failed' AND answer = %(answer)s)
+)
 
 -- name: unsuppress
 DELETE FROM suppressed_addresses WHERE address = lower(%(address)s::text COLLATE "C")

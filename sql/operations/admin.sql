@@ -517,6 +517,8 @@ WHERE queue_room(l.queue_name, 1) = 0 AND d.oldest < now() - interval '5 minutes
 UNION ALL
 SELECT 'paused', p.queue_name, d.waiting FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
 UNION ALL
+SELECT 'relay', '', 0 WHERE most_mails_are_refused()
+UNION ALL
 SELECT 'schedule paused', task_name, 1 FROM schedule_ticks WHERE paused_at < now() - interval '1 day'
 GROUP BY task_name
 UNION ALL

@@ -43,10 +43,13 @@ SELECT relname::text AS "table", pg_total_relation_size(oid) AS bytes FROM pg_cl
 WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors', 'job_words', 'job_tickets', 'mails',
                        'activities', 'daily_stats']::regclass[]) ORDER BY 1
 
--- name: oldest_mail
--- Of those that were tried: a week's mail may be due in hours, and jobs that wait are counted as such.
-SELECT extract(epoch FROM now() - min(created_at))::double precision FROM mails
-WHERE state IN ('queued', 'sending') AND claimed_at IS NOT NULL
+-- name: mail_health
+-- The oldest of those that were tried: a week's mail may be due in hours, and jobs that wait are counted
+-- as such.
+SELECT (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM mails
+        WHERE state IN ('queued', 'sending') AND claimed_at IS NOT NULL) AS oldest,
+       (SELECT count(*) FROM suppressed_addresses WHERE until > now()) AS suppressed,
+       most_mails_are_refused() AS most_refused
 
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.

@@ -475,7 +475,8 @@ async def test_a_full_disk_ends_the_run_and_holds_no_snapshot(
     assert (await ada.get(job["status_url"])).json()["status"] == "pending", "it runs again"
     busy = await world.value(
         "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND xact_start < now() - interval '1 ms'"
+        " WHERE datname = current_database() AND backend_type = 'client backend'"
+        " AND xact_start < now() - interval '1 ms'"
     )
     assert busy == 0
     await world.make_due()

@@ -24,6 +24,7 @@ from activelog.jobs import make_app
 from activelog.mail import Recipient, Templates, compose, relay
 from activelog.mail import smtp as smtp_client
 from tests.conftest import World, missing, running
+from tests.http.test_pages import sign_in_admin
 from tests.real import postfix
 from tests.real.postfix import Postfix
 
@@ -37,6 +38,7 @@ class Sink:
 
     answers: dict[str, str] = field(default_factory=dict)
     once: dict[str, str] = field(default_factory=dict)
+    recipients: dict[str, str] = field(default_factory=dict)  # answers by address
     mails: list[Envelope] = field(default_factory=list)
     connections: int = 0
     gone: int = 0  # of them
@@ -52,7 +54,7 @@ class Sink:
         return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # fmt: skip  # noqa: N802, E501
-        if answer := self.answers.get("RCPT"):
+        if answer := self.answers.get("RCPT") or self.recipients.get(address):
             return answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -297,6 +299,90 @@ async def test_a_dead_mailbox_is_not_mailed_to_again(settings: Settings) -> None
         states = await world.rows("SELECT state FROM mails ORDER BY id")
         assert states == [("sent",), ("suppressed",)]
         assert len(server.mails) == 1
+
+
+async def send_again(world: World, user_id: int) -> None:
+    """Lets the worker try another mail to somebody, who changed a password."""
+    key = str(await world.value("SELECT clock_timestamp()"))
+    await world.jobs_defer("activelog.accounts.password_changed", user_id=user_id, dedup_key=key)
+    await world.work()
+
+
+async def suppressed(world: World) -> list[str]:
+    return [address for (address,) in await world.rows("SELECT address FROM suppressed_addresses")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "neighbour", "is_dead"),
+    [
+        ("550 unknown user <bob@x.test>", "eva@x.test", True),
+        ("550 unknown user", "eva@y.test", True),
+        ("550 5.7.1 we do not like bob", "eva@x.test", False),
+        ("553 sorry (#5.7.1)", "eva@x.test", False),
+        ("452 come again", "eva@x.test", False),
+    ],
+)
+async def test_a_mailbox_is_dead_when_it_alone_is_refused_again(
+    settings: Settings, answer: str, neighbour: str, is_dead: bool
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.recipients["bob@x.test"] = answer
+        await greet(world, neighbour)
+        bob = await world.user("bob@x.test")
+        await send_again(world, bob.id)
+        assert await suppressed(world) == []
+        await send_again(world, bob.id)
+        assert await suppressed(world) == ["bob@x.test"] * is_dead
+
+
+async def test_a_refusal_that_others_hear_is_about_no_mailbox(settings: Settings) -> None:
+    """A relay that takes what is for its own domain only."""
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        strangers = [await world.user(f"{name}@far.test") for name in ("bob", "cai")]
+        for stranger in strangers:
+            server.recipients[stranger.address] = "550 relay not permitted"
+        for number in range(9):
+            await greet(world, f"{number}@near.test")
+        for stranger in (*strangers, *strangers):
+            await send_again(world, stranger.id)
+        assert await suppressed(world) == []
+        assert await world.value("SELECT count(*) FROM mails WHERE state = 'failed'") == 4
+
+
+async def test_when_most_are_refused_mails_wait_and_the_operator_hears_of_it(
+    settings: Settings,
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = "550 5.1.1 no such user"
+        for number in range(9):
+            await greet(world, f"{number}@x.test")
+        found = dict(await world.rows("SELECT state, count(*) FROM mails GROUP BY 1"))
+        assert found == {"failed": 5, "queued": 4}
+        assert await suppressed(world) == []
+        assert "activelog_relay_refuses 1.0" in (await world.http.get("/metrics")).text
+        await sign_in_admin(world)
+        assert "The mail relay refuses most mails" in (await world.http.get("/admin")).text
+        server.answers.clear()
+        await run_due(world)
+        assert len(server.mails) == 4
+        await greet(world)
+        assert "The mail relay refuses" not in (await world.http.get("/admin")).text
+
+
+async def test_an_address_is_asked_again_by_a_mail_that_is_no_bulk(settings: Settings) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        ada = await world.user(ADA)
+        await world.rows(
+            "INSERT INTO suppressed_addresses (address, answer, until) VALUES (%s, '550', now())",
+            ADA,
+        )
+        weekly = {"user_id": ada.id, "dedup_key": "2024-01-07"}
+        await world.jobs_defer("activelog.summaries.weekly_mail", **weekly)
+        await world.work()
+        assert await state(world) == ("suppressed", 0)
+        await send_again(world, ada.id)
+        assert len(server.mails) == 1
+        assert await suppressed(world) == []
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_MAILS_PER_CONNECTION", 1), ("_IDLE_SECONDS", 0)])

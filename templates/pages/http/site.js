@@ -54,6 +54,11 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// What becomes known by itself is asked for after some seconds.
+for (const form of document.querySelectorAll("form[data-submit-after]")) {
+  setTimeout(() => form.submit(), 1000 * form.dataset.submitAfter);
+}
+
 // Where somebody lives, as their browser says.
 for (const field of document.querySelectorAll("[data-zone]")) {
   field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
