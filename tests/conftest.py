@@ -39,6 +39,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return 3 * (os.cpu_count() or 1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take long come first, so that no worker is left with one at the end."""
+    items.sort(
+        key=lambda item: [item.get_closest_marker(name) is None for name in ("xdist_group", "slow")]
+    )
+
+
 def missing(what: str) -> None:
     """A real component is not on this machine: CI fails, a stranger's machine skips."""
     if os.environ.get("CI"):

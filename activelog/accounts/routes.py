@@ -351,7 +351,7 @@ ENDPOINTS = [
     Endpoint("DELETE", "/api/v1/auth/sessions/{session_id}", end_session, {204: None},
              scope="session"),
     Endpoint("GET", "/api/v1/auth/registration", registration, {200: Registration},
-             errors=(401,), bearer=True),
+             errors=(401, 409), bearer=True),
     Endpoint("POST", "/api/v1/auth/resend-verification", resend_verification, {202: Resent},
              errors=(401, 429), bearer=True, idempotent=True),
     Endpoint("GET", "/api/v1/auth/verify-email", verify_email, {200: Verified}),

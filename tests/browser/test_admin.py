@@ -11,7 +11,7 @@ from tests.browser.test_people import sign_in
 from tests.local.test_up import Up
 from tests.processes import until
 
-pytestmark = [pytest.mark.xdist_group("local"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
 FAILING = """
 SELECT procrastinate_defer_jobs_v1(array_agg(ROW(

@@ -10,7 +10,7 @@ from tests.browser.conftest import check_with_axe
 from tests.browser.test_people import PASSWORD
 from tests.local.test_up import Up
 
-pytestmark = [pytest.mark.xdist_group("local"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 ADDRESS = "grace@example.com"
 _LABEL = """
 () => {

@@ -10,7 +10,7 @@ from activelog.mail import LanguageCode, Templates
 from activelog.web import MAILS
 from tests.browser.conftest import photograph
 
-pytestmark = [pytest.mark.xdist_group("local"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
 LOOKS = [("light", 640), ("dark", 640), ("light", 320), ("dark", 320)]
 NAMES = {

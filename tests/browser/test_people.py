@@ -12,7 +12,7 @@ from tests.browser.conftest import execute, photograph
 from tests.local.test_up import Up
 from tests.processes import until
 
-pytestmark = [pytest.mark.xdist_group("local"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 PASSWORD = "correct horse battery staple"
 BLOCK = """
 INSERT INTO blocks (user_id, blocked_id)

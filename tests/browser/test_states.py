@@ -9,7 +9,7 @@ from tests.browser.conftest import execute, photograph
 from tests.browser.test_people import sign_in
 from tests.local.test_up import Up
 
-pytestmark = [pytest.mark.xdist_group("local"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 PAGES = ("activities", "statistics", "statistics/year", "exports", "reports", "friends", "account",
          "webhooks", "import", "admin", "admin/jobs", "admin/schedules", "admin/mails",
          "admin/audit")  # fmt: skip
