@@ -16,7 +16,7 @@ from activelog.base.formatting import counted
 from activelog.database import Conn
 from activelog.mail import MailKind
 from activelog.operations import admin
-from activelog.operations.model import Action, JobFilter
+from activelog.operations.model import Action, JobFilter, Work
 from activelog.services import Services
 
 _SEARCH_SECONDS = 5
@@ -112,6 +112,12 @@ async def limit(services: Services, admin_id: int, queue: str, running: int | No
     async with services.pool.connection() as conn:
         await admin.limit(conn, queue, running)
         await admin.note(conn, admin_id, "limit", f"queue {queue}: {running or 'none'}")
+
+
+async def limit_group(services: Services, admin_id: int, work: Work, running: int | None) -> None:
+    async with services.pool.connection() as conn:
+        await admin.limit_group(conn, work, running)
+        await admin.note(conn, admin_id, "limit", f"{work} of one person: {running or 'as usual'}")
 
 
 async def run_schedule(

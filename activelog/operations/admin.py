@@ -15,9 +15,11 @@ from activelog.base.errors import AppError
 from activelog.database import Conn
 from activelog.mail import MailKind
 from activelog.operations.model import (
+    WORKS,
     Action,
     Event,
     Failure,
+    GroupLimit,
     Hindrances,
     Ids,
     Job,
@@ -37,6 +39,7 @@ from activelog.operations.model import (
     Suppressed,
     Trouble,
     Unit,
+    Work,
     Worker,
 )
 
@@ -197,6 +200,20 @@ async def limit(conn: Conn, queue: str, running: int | None) -> None:
         await database.execute(conn, _SQL["lift_limit"], {"queue": queue})
     else:
         await database.execute(conn, _SQL["limit"], {"queue": queue, "running": running})
+
+
+async def limit_group(conn: Conn, work: Work, running: int | None) -> None:
+    """How many of one person run at once; None: as usual."""
+    async with conn.transaction():
+        if running is None:
+            await database.execute(conn, _SQL["lift_group_limit"], {"work": work})
+        else:
+            await database.execute(conn, _SQL["group_limit"], {"work": work, "running": running})
+        await database.execute(conn, _SQL["admit_groups"], {"work": work})
+
+
+async def group_limits(conn: Conn) -> list[GroupLimit]:
+    return await database.many(conn, _SQL["group_limits"], {"works": list(WORKS)}, GroupLimit)
 
 
 async def schedules(conn: Conn) -> list[Schedule]:

@@ -19,6 +19,7 @@ from activelog.operations.model import (
     AuditQuery,
     Event,
     Failure,
+    GroupLimit,
     Job,
     JobFilter,
     JobId,
@@ -133,6 +134,10 @@ class MailPage(msgspec.Struct):
     before: int | None
 
 
+class GroupLimits(msgspec.Struct):
+    limits: list[GroupLimit]
+
+
 class SuppressedAddresses(msgspec.Struct):
     addresses: list[Suppressed]
 
@@ -201,6 +206,18 @@ async def switch(request: Request, admin_id: int, body: Switch) -> Response:
 async def limit(request: Request, admin_id: int, body: Limit) -> Response:
     """Sets how many jobs of a queue may run at once, in all of our workers together."""
     await actions.limit(of_request(request), admin_id, body.queue, body.running)
+    return Response(status_code=204)
+
+
+async def group_limits(request: Request, admin_id: int) -> Response:
+    """How many exports of one person run at once."""
+    async with of_request(request).pool.connection() as conn:
+        return http.json(GroupLimits(await admin.group_limits(conn)))
+
+
+async def limit_group(request: Request, admin_id: int, body: GroupLimit) -> Response:
+    """Sets how many exports of one person run at once."""
+    await actions.limit_group(of_request(request), admin_id, body.work, body.running)
     return Response(status_code=204)
 
 
@@ -287,6 +304,8 @@ ENDPOINTS = [
     Endpoint("GET", f"{_AT}/queues", queues, {200: Queues}),
     Endpoint("POST", f"{_AT}/queues", switch, {204: None}),
     Endpoint("POST", f"{_AT}/queues/limit", limit, {204: None}),
+    Endpoint("GET", f"{_AT}/limits", group_limits, {200: GroupLimits}),
+    Endpoint("POST", f"{_AT}/limits", limit_group, {204: None}),
     Endpoint("GET", f"{_AT}/workers", workers, {200: Workers}),
     Endpoint("GET", f"{_AT}/failures", failures, {200: Failures}),
     Endpoint("GET", f"{_AT}/troubles", troubles, {200: Troubles}),

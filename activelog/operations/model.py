@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -75,6 +75,20 @@ class Limit(msgspec.Struct, forbid_unknown_fields=True):
     running: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)] | None,
         Meta(description="how many of its jobs may run at once; null: any number", examples=[5]),
+    ] = None
+
+
+# What one person may have running several times at once. (Imports compare with what is there, so
+# they run one after the other.)
+Work = Literal["exports"]
+WORKS: tuple[Work, ...] = get_args(Work)
+
+
+class GroupLimit(msgspec.Struct, forbid_unknown_fields=True):
+    work: Annotated[Work, Meta(examples=["exports"])]
+    running: Annotated[
+        Annotated[int, Meta(ge=1, le=100)] | None,
+        Meta(description="how many of one person run at once; null: as usual", examples=[2]),
     ] = None
 
 

@@ -23,6 +23,7 @@ from activelog.operations.model import (
     STATES,
     Action,
     AuditQuery,
+    GroupLimit,
     JobFilter,
     Limit,
     MailFilter,
@@ -62,6 +63,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         past_workers = await admin.worker_history(conn)
         failures = await admin.failures(conn)
         troubles = await admin.troubles(conn)
+        group_limits = await admin.group_limits(conn)
     return pages.page(
         request,
         "operations/overview.html",
@@ -70,6 +72,7 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         past_workers=past_workers,
         failures=failures,
         troubles=troubles,
+        group_limits=group_limits,
         unit=unit,
         charts=list(_charts(slots, _LABELS[unit])),
         last_day=_sums(hours[-24:]),
@@ -200,6 +203,14 @@ async def limit(request: Request, visitor: Visitor, form: Form) -> Response:
     await actions.limit(of_request(request), visitor.id, wanted.queue, wanted.running)
     most = "has no limit" if wanted.running is None else f"runs {wanted.running:,} at once"
     return pages.back(request, "/admin", f"The queue {wanted.queue} {most}.")
+
+
+async def limit_group(request: Request, visitor: Visitor, form: Form) -> Response:
+    """How many of one person run at once."""
+    wanted = http.convert({name: value for name, value in form.items() if value}, GroupLimit)
+    await actions.limit_group(of_request(request), visitor.id, wanted.work, wanted.running)
+    most = "run as usual" if wanted.running is None else f"run {wanted.running} at once"
+    return pages.back(request, "/admin", f"{wanted.work.capitalize()} of one person {most}.")
 
 
 async def schedules(request: Request, visitor: Visitor) -> Response:
@@ -343,6 +354,7 @@ PAGES = [
     Page("GET", "/admin", overview, needs="admin"),
     Page("POST", "/admin/queues", switch, needs="admin"),
     Page("POST", "/admin/queues/limit", limit, needs="admin"),
+    Page("POST", "/admin/limits", limit_group, needs="admin"),
     Page("GET", "/admin/jobs", jobs, needs="admin"),
     Page("POST", "/admin/jobs", act_on_ticked, needs="admin"),
     Page("GET", "/admin/jobs/{job_id}", job, needs="admin"),

@@ -16,7 +16,7 @@ from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
 from activelog.database import Conn
 from activelog.operations import admin
-from activelog.operations.model import STATES, Action, JobFilter, Limit
+from activelog.operations.model import STATES, WORKS, Action, GroupLimit, JobFilter, Limit
 
 _SECONDS = 30  # that a search may take
 _MOST = 1000  # jobs in a list
@@ -62,6 +62,12 @@ def complete(jobs: argparse.ArgumentParser, queues: argparse.ArgumentParser) -> 
     limiting.add_argument("queue")
     limiting.add_argument("running", type=int, nargs="?", help="without it: any number")
     limiting.set_defaults(act=_limit)
+    limiting = actions.add_parser(
+        "limit-person", help="how many of one person run at once", parents=[common]
+    )
+    limiting.add_argument("work", help=", ".join(WORKS))
+    limiting.add_argument("running", type=int, nargs="?", help="without it: as usual")
+    limiting.set_defaults(act=_limit_group)
     for parser in (jobs, queues):
         parser.set_defaults(run=run)
         parser.add_argument("--json", action="store_true", help="one object a line")
@@ -131,6 +137,15 @@ async def _limit(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, An
     wanted = msgspec.convert(fields, Limit)
     await admin.limit(conn, wanted.queue, wanted.running)
     subject = f"queue {wanted.queue}: {wanted.running or 'none'}, from the shell"
+    await admin.note(conn, None, "limit", subject)
+    return [fields]
+
+
+async def _limit_group(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    fields = {"work": arguments.work, "running": arguments.running}
+    wanted = msgspec.convert(fields, GroupLimit)
+    await admin.limit_group(conn, wanted.work, wanted.running)
+    subject = f"{wanted.work} of one person: {wanted.running or 'as usual'}, from the shell"
     await admin.note(conn, None, "limit", subject)
     return [fields]
 

@@ -25,7 +25,7 @@ class ConcurrencyGroup:
 
     def refusal(self, things: str) -> AppError:
         """The 429 for one `things` too many."""
-        refused = f"{self.limit + self.most_waiting} of your {things} are unfinished; wait for one"
+        refused = f"{self.most_waiting} of your {things} wait already; wait for one"
         return AppError("too many requests", refused, 429, retry_after=30)
 
 

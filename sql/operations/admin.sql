@@ -425,6 +425,26 @@ SELECT notify_queue(queue_name, 0, NULL) FROM set
 WITH lifted AS (DELETE FROM queue_limits WHERE queue_name = %(queue)s RETURNING queue_name)
 SELECT notify_queue(queue_name, 0, NULL) FROM lifted
 
+-- name: group_limit
+INSERT INTO group_limits (work, running) VALUES (%(work)s, %(running)s)
+ON CONFLICT (work) DO UPDATE SET running = excluded.running, at = now()
+
+-- name: lift_group_limit
+DELETE FROM group_limits WHERE work = %(work)s
+
+-- name: admit_groups
+-- Of whoever waits now; of any others when one of theirs ends.
+SELECT count(admit_waiting(concurrency_group)) FROM (
+    SELECT DISTINCT concurrency_group FROM job_tickets
+    WHERE concurrency_group LIKE %(work)s || ' of %%' AND completed_at IS NULL AND cancelled_at IS NULL
+      AND job_id IS NULL
+    ORDER BY 1 LIMIT 1000
+) AS waiting
+
+-- name: group_limits
+SELECT work, (SELECT running FROM group_limits g WHERE g.work = w.work)
+FROM unnest(%(works)s::text[]) AS w (work)
+
 -- name: schedules
 SELECT t.task_name, t.cron, to_timestamp(t.last_tick) AS last_tick, r.started_at, r.finished_at, r.outcome,
        r.counts, r.error, t.paused_at,

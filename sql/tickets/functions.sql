@@ -58,8 +58,8 @@ BEGIN
 END;
 $$;
 
--- Defers the jobs of the next tickets of a concurrency group, as many as its limit leaves room for. One
--- that somebody is cancelling or deleting is passed over: waiting for it could be waiting for each other.
+-- Defers the jobs of the next tickets of a concurrency group, as many as its limit leaves room for: an
+-- admin's, or the one that they were opened with. One that somebody is cancelling or deleting is passed over: waiting for it could be waiting for each other.
 CREATE OR REPLACE FUNCTION admit_waiting(_group text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     ticket record;
@@ -70,7 +70,8 @@ BEGIN
         WHERE t.concurrency_group = _group AND t.completed_at IS NULL AND t.cancelled_at IS NULL
           AND t.job_id IS NULL
         ORDER BY t.created_at, t.id
-        LIMIT (SELECT greatest(0, max(a.concurrency_limit) - count(j.id))
+        LIMIT (SELECT greatest(0, coalesce((SELECT running FROM group_limits WHERE work = split_part(_group, ' of ', 1)),
+                                           max(a.concurrency_limit)) - count(j.id))
                FROM job_tickets a
                LEFT JOIN procrastinate_jobs j ON j.id = a.job_id AND j.status IN ('todo', 'doing')
                WHERE a.concurrency_group = _group AND a.completed_at IS NULL AND a.cancelled_at IS NULL)

@@ -105,11 +105,11 @@ def running(folder: Path) -> Iterator[Stand]:
         sink, smtp = stack.enter_context(relay.running())
         storage, s3 = _storage(stack, folder)
         scratch, is_small = _scratch(stack, folder / "tmp")
-        env = _environment(_both(server, replica), smtp, storage, scratch)
+        env = environment(_both(server, replica), smtp, storage, scratch)
         stand = Stand(folder, server, replica, sink, s3, env, scratch, is_small)
         stand.all(witness.TABLE)
-        _add_children(stand)
-        stack.callback(_stop, stand)
+        add_children(stand)
+        stack.callback(stop, stand)
         for child in stand.children.values():
             child.start()
         for port in stand.ports:
@@ -159,7 +159,7 @@ def _scratch(stack: ExitStack, folder: Path) -> tuple[Path, bool]:
     return folder, False
 
 
-def _environment(database: str, smtp: str, storage: str, scratch: Path) -> dict[str, str]:
+def environment(database: str, smtp: str, storage: str, scratch: Path) -> dict[str, str]:
     return dict(os.environ) | {
         "ACTIVELOG_DATABASE_URL": database,
         "ACTIVELOG_SECRET": SECRET,
@@ -173,7 +173,7 @@ def _environment(database: str, smtp: str, storage: str, scratch: Path) -> dict[
     }
 
 
-def _add_children(stand: Stand) -> None:
+def add_children(stand: Stand) -> None:
     python = [sys.executable, "-m"]
     for number in range(1, APIS + 1):
         stand.ports.append(free_port())
@@ -198,7 +198,7 @@ def _wrong_clock() -> dict[str, str]:
     return {"LD_PRELOAD": str(found), "FAKETIME": "+90s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
-def _stop(stand: Stand) -> None:
+def stop(stand: Stand) -> None:
     for child in stand.children.values():
         child.send(signal.SIGCONT)
         child.send(signal.SIGTERM)

@@ -88,7 +88,7 @@ OWNERS = {
     "database": "limits",
     "http": "idempotency_keys sessions session_endings api_tokens",
     "mail": "mails mail_counts mail_preferences suppressed_addresses mail_pace mail_domains",
-    "tickets": "job_tickets",
+    "tickets": "job_tickets group_limits",
     "accounts": "users verifications password_resets address_changes",
     "activities": "activities photos activity_followers",
     "imports": "imports import_columns",

@@ -117,6 +117,26 @@ async def test_a_job_runs_again_with_other_arguments(world: World, admin: User) 
     assert subjects == [(f"job {wrong} as job {again.json()['id']}",)]
 
 
+async def test_how_many_exports_of_one_person_run_at_once(world: World, admin: User) -> None:
+    running = (
+        "SELECT count(*) FROM job_tickets t JOIN procrastinate_jobs j ON j.id = t.job_id"
+        " WHERE t.concurrency_group LIKE 'exports of %%'"
+    )
+    for _ in range(5):
+        await admin.post("/api/v1/activities/export/csv", json={})
+    assert await world.value(running) == 2
+    limit = {"work": "exports", "running": 4}
+    assert (await admin.post(f"{AT}/limits", json=limit)).status_code == 204
+    assert await world.value(running) == 4, "what waited starts at once"
+    assert await get(admin, "limits") == {"limits": [limit]}
+    assert (await admin.post(f"{AT}/limits", json={"work": "exports"})).status_code == 204
+    assert await get(admin, "limits") == {"limits": [{"work": "exports", "running": None}]}
+    for wrong in ({"work": "imports", "running": 2}, limit | {"running": 0}):
+        assert (await admin.post(f"{AT}/limits", json=wrong)).status_code == 400
+    subjects = await world.rows("SELECT subject FROM audit WHERE action = 'limit' ORDER BY id")
+    assert subjects == [("exports of one person: 4",), ("exports of one person: as usual",)]
+
+
 async def test_queues_schedules_and_addresses(world: World, admin: User) -> None:
     pause = {"queue": "low", "action": "pause"}
     assert (await admin.post(f"{AT}/queues", json=pause)).status_code == 204
