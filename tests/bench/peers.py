@@ -1,11 +1,15 @@
-"""The queue against other Python queues that keep their jobs in Postgres, fsync and all: those that
-are installed (`pip install -e '.[peers]'`). Queues on Redis lose what its last second held."""
+"""The queue against others that keep their jobs in Postgres, fsync and all: those that are
+installed (`pip install -e '.[peers]'`; graphile-worker, of Node, when it is on the PATH). Queues on
+Redis lose what its last second held."""
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 import psycopg
 
@@ -17,6 +21,24 @@ SLOTS = 100  # of each of two workers: pgqueuer's fastest
 ROUNDS = 3
 JOBS = {"pgqueuer": 30_000, "saq": 3_000}
 
+GRAPHILE = "graphile-worker"
+GRAPHILE_ENQUEUE = "SELECT count(graphile_worker.add_job('noop')) FROM generate_series(1, %s)"
+# As peer_apps.py: what its worker ran so far, every tenth of a second.
+GRAPHILE_TASK = """
+let first = 0, latest = 0, count = 0;
+setInterval(() => console.log(first, latest, count), 100);
+module.exports = async () => {
+  latest = Number(process.hrtime.bigint()) / 1e9;
+  first ||= latest;
+  count += 1;
+};
+"""
+GRAPHILE_BATCHES = """
+module.exports = { worker: {
+  localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0,
+} };
+"""
+
 
 def measure() -> Iterator[Result]:
     with places() as (ours, _):
@@ -26,6 +48,11 @@ def measure() -> Iterator[Result]:
             else:
                 why = f"{name} is not installed: pip install -e '.[peers]'"
                 print(f"queue.drain_vs_{name} is left out: {why}", file=sys.stderr)
+        if shutil.which(GRAPHILE):
+            yield _against_graphile(ours)
+        else:
+            why = f"{GRAPHILE} is not on the PATH: npm install {GRAPHILE}"
+            print(f"queue.drain_vs_graphile is left out: {why}", file=sys.stderr)
 
 
 def _against(name: str, ours: Place) -> Result:
@@ -51,19 +78,48 @@ def _drain(name: str, url: str) -> float:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")
     with running(name, url, SLOTS) as one, running(name, url, SLOTS) as two:
-        while True:
-            seen = [_next_line(process) for process in (one, two)]
-            if sum(count for _, _, count in seen) >= jobs:
-                first = min(first for first, _, count in seen if count)
-                return jobs / (max(latest for _, latest, _ in seen) - first)
+        return _rate(jobs, one, two)
+
+
+def _against_graphile(ours: Place) -> Result:
+    """In its batch mode."""
+    url, jobs = database(ours, "graphile"), JOBS["pgqueuer"]
+    fast, slow = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "tasks").mkdir()
+        (folder / "tasks" / "noop.js").write_text(GRAPHILE_TASK)
+        (folder / "graphile.config.js").write_text(GRAPHILE_BATCHES)
+        command = [GRAPHILE, "--connection", url, "--jobs", f"{SLOTS}"]
+        subprocess.run([*command, "--schema-only"], cwd=folder, check=True, capture_output=True)
+        for _ in range(ROUNDS):
+            fast.append(drain_once(ours, OURS, jobs, SLOTS)[0])
+            with psycopg.connect(url, autocommit=True) as conn:
+                conn.execute(GRAPHILE_ENQUEUE.encode(), [jobs])
+                conn.execute("ANALYZE")
+            with _process(command, folder) as one, _process(command, folder) as two:
+                slow.append(_rate(jobs, one, two))
+    note = f"2 workers each, {SLOTS} slots; graphile-worker fetches 500 jobs at a time"
+    return Result("queue.drain_vs_graphile", median(fast), "jobs/s", median(slow), True, note)
+
+
+def _rate(jobs: int, *workers: "subprocess.Popen[str]") -> float:
+    while True:
+        seen = [_next_line(process) for process in workers]
+        if sum(count for _, _, count in seen) >= jobs:
+            first = min(first for first, _, count in seen if count)
+            return jobs / (max(latest for _, latest, _ in seen) - first)
+
+
+def running(name: str, url: str, slots: int) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return _process(_command(name, "work", url, slots), ROOT)
 
 
 @contextmanager
-def running(name: str, url: str, slots: int) -> Iterator["subprocess.Popen[str]"]:
+def _process(command: list[str], folder: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        _command(name, "work", url, slots),
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
-    )  # fmt: skip
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder
+    )
     try:
         yield process
     finally:
@@ -73,8 +129,10 @@ def running(name: str, url: str, slots: int) -> Iterator["subprocess.Popen[str]"
 
 def _next_line(process: "subprocess.Popen[str]") -> tuple[float, float, int]:
     assert process.stdout is not None
-    first, latest, count = process.stdout.readline().split()
-    return float(first), float(latest), int(count)
+    while True:
+        words = process.stdout.readline().split()
+        if len(words) == 3 and words[0][:1].isdigit():  # others are of a log
+            return float(words[0]), float(words[1]), int(words[2])
 
 
 def _command(name: str, what: str, url: str, number: int) -> list[str]:
