@@ -78,11 +78,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def cpu_seconds(pids: list[int]) -> float:
     """User and system time that the processes and their finished children used so far; none
-    where the system does not say (macOS)."""
-    if not Path("/proc/self/stat").exists():
-        return 0.0
+    of a process that is gone, and none where the system does not say (macOS)."""
     total = 0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += sum(int(fields[index]) for index in (11, 12, 13, 14))
+        with suppress(FileNotFoundError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += sum(int(fields[index]) for index in (11, 12, 13, 14))
     return total / _TICKS

@@ -15,10 +15,12 @@ from activelog.http import SESSION_COOKIE
 from activelog.operations import queries
 from tests.bench.data import USER, quietly
 from tests.bench.http import PORT, SECRET, api
-from tests.bench.measure import Place, Result, median, places
+from tests.bench.measure import Place, Result, cpu_seconds, median, places
+from tests.bench.queue import OURS, drain_once, server_processes
 
 ROUNDS, LIMIT = 7, 100.0  # ms
 JOBS, MAILS = 5_000_000, 1_000_000
+DRAINS, DRAINED, SLOTS = 3, 100_000, 50
 
 # Of every ten ended jobs one failed, nine of ten with the same error; a night's worth waits, half
 # of it for its time, and a few are to run again.
@@ -94,6 +96,8 @@ PATHS = {
 
 
 def measure() -> Iterator[Result]:
+    with places() as (ours, _):
+        yield _cost_in_drain(ours)
     with places() as (ours, _), tempfile.TemporaryDirectory(prefix="activelog-bench-") as name:
         admin = _fill(ours)
         with api(ours, Path(name)):
@@ -102,6 +106,20 @@ def measure() -> Iterator[Result]:
                 times = [_ask(path, admin) for _ in range(ROUNDS)]
                 note = f"{path}, {JOBS:,} jobs, {MAILS:,} mails; the worst {max(times):.0f} ms"
                 yield Result(f"pages.{case}", median(times), "ms", LIMIT, False, note)
+
+
+def _cost_in_drain(place: Place) -> Result:
+    """What is done for the pages, for each job that is drained, against a twentieth of the job."""
+    costs, shares = [], []
+    for _ in range(DRAINS):
+        _, job = drain_once(place, OURS, DRAINED, SLOTS)
+        place.execute("TRUNCATE job_words")
+        before = cpu_seconds(server_processes(place))
+        asyncio.run(_do_chores(place))
+        costs.append((cpu_seconds(server_processes(place)) - before) / DRAINED * 1e6)
+        shares.append(sum(job) / 20)
+    note = f"CPU of a job, of {DRAINED:,}: adding up counts, words to search by"
+    return Result("pages.cost_in_drain", median(costs), "µs", median(shares), False, note)
 
 
 def _failures(place: Place) -> dict[str, object]:
