@@ -163,10 +163,10 @@ async def matching(conn: Conn, wanted: JobFilter, after: int, until: int, limit:
     return found
 
 
-async def count_matching(conn: Conn, wanted: JobFilter) -> int:
-    """Up to 100,000."""
+async def count_matching(conn: Conn, wanted: JobFilter, most: int = 100_000) -> int:
+    """Up to `most`."""
     ids = await came_within(conn, wanted)
-    params = _what(wanted) | {"first": ids.first, "last": ids.last}
+    params = _what(wanted) | {"first": ids.first, "last": ids.last, "most": most}
     return int(await database.value(conn, _SQL["count_matching"], params))
 
 

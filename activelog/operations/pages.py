@@ -41,6 +41,7 @@ from activelog.queue.job_counters import BUCKETS
 from activelog.services import of_request
 
 _PAGE, _AUDIT_PAGE = 50, 100
+_COUNTED = 10_000  # of the jobs that a bulk action is about
 _SHOWN: dict[Unit, int] = {"minute": 60, "hour": 48, "day": 30}  # of the charts
 _UNITS: dict[str, Unit] = {"minutes": "minute", "days": "day"}
 _LABELS: dict[Unit, str] = {"minute": "{::%M}", "hour": "{:%H}h", "day": "{:%-d}"}
@@ -157,7 +158,7 @@ async def ask_bulk(request: Request, visitor: Visitor) -> Response:
     action, wanted = _action(form), _bulk_filter(form)
     actions.check_bulk(wanted)
     async with actions.searching(of_request(request)) as conn:
-        count = await admin.count_matching(conn, wanted)
+        count = await admin.count_matching(conn, wanted, _COUNTED)
     return pages.page(
         request,
         "operations/bulk.html",
@@ -165,6 +166,7 @@ async def ask_bulk(request: Request, visitor: Visitor) -> Response:
         words=_words(action),
         fields=wanted.fields(),
         count=count,
+        counted_to=_COUNTED,
     )
 
 

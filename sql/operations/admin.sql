@@ -386,7 +386,7 @@ SELECT count(*) FROM (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s))
            OR j.args::text LIKE ALL (%(parts)s::text[]))
-    LIMIT 100000
+    LIMIT %(most)s
 ) AS counted
 
 -- name: defer_bulk
