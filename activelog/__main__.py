@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--mail", action="store_true", help="and whether receivers believe us")
     doctor.set_defaults(run=_doctor)
 
+    verifying = commands.add_parser("verify", help="look whether rows and stored files go together")
+    verifying.set_defaults(run=_verify)
+
     bounces = commands.add_parser("bounces", help="take in a mail that came back, or a mailbox")
     bounces.add_argument("--mailbox", metavar="maildir:/PATH|imaps://…", help="or standard input")
     bounces.set_defaults(run=_bounces)
@@ -172,8 +175,28 @@ async def _print_diagnosis(*, with_mail: bool) -> int:
     if with_mail:
         lines += mail_records.examine(settings, mail_records.resolver())
     for line, is_good in lines:
-        print(f"{'✓' if is_good else '✗'} {line}")
+        _print_found(line, is_good)
     return 0 if all(is_good for _, is_good in lines) else 1
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    sys.exit(asyncio.run(_print_verified()))
+
+
+async def _print_verified() -> int:
+    """1 when something is missing."""
+    from activelog.base.settings import Settings
+    from activelog.retention.verifying import verify
+
+    code = 0
+    async for line, is_good in verify(Settings.from_env(os.environ)):
+        _print_found(line, is_good)
+        code = code if is_good else 1
+    return code
+
+
+def _print_found(line: str, is_good: bool) -> None:
+    print(f"{'✓' if is_good else '✗'} {line}")
 
 
 def _bounces(arguments: argparse.Namespace) -> None:

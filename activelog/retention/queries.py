@@ -41,6 +41,13 @@ def objects() -> Iterator[tuple[str, bytes]]:
         yield from database.queries(part, "objects").items()
 
 
+def needed_objects() -> Iterator[bytes]:
+    """Statements that give a `page` of the keys of objects that rows need, in order, those behind
+    `after`."""
+    for part in database.parts_with("needed_objects"):
+        yield from database.queries(part, "needed_objects").values()
+
+
 def account_deletion() -> Iterator[bytes]:
     """Statements that delete what is some accounts' (`user_ids`), a `page` at a time, before the
     accounts themselves go. The highest part comes first: what it has may hang on what is below."""
@@ -56,6 +63,11 @@ async def delete(conn: Conn, statement: bytes, params: dict[str, Any]) -> int:
 async def orphans(conn: Conn, statement: bytes, keys: list[str]) -> list[str]:
     """Those of the keys that no row needs."""
     cursor = await conn.execute(statement, {"keys": keys})
+    return [key for (key,) in await cursor.fetchall()]
+
+
+async def needed(conn: Conn, statement: bytes, after: str, page: int) -> list[str]:
+    cursor = await conn.execute(statement, {"after": after, "page": page})
     return [key for (key,) in await cursor.fetchall()]
 
 
