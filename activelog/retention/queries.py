@@ -37,15 +37,18 @@ def retention() -> Iterator[tuple[str, bytes]]:
 
 def objects() -> Iterator[tuple[str, bytes]]:
     """By the folder of the storage, statements that say which of some `keys` no row needs."""
-    for part in database.parts_with("objects"):
-        yield from database.queries(part, "objects").items()
+    return ((name, found) for name, found in _of_objects() if not name.startswith("needed_"))
 
 
 def needed_objects() -> Iterator[bytes]:
     """Statements that give a `page` of the keys of objects that rows need, in order, those behind
     `after`."""
-    for part in database.parts_with("needed_objects"):
-        yield from database.queries(part, "needed_objects").values()
+    return (found for name, found in _of_objects() if name.startswith("needed_"))
+
+
+def _of_objects() -> Iterator[tuple[str, bytes]]:
+    for part in database.parts_with("objects"):
+        yield from database.queries(part, "objects").items()
 
 
 def account_deletion() -> Iterator[bytes]:
