@@ -32,8 +32,9 @@ CREATE OR REPLACE FUNCTION most_mails_are_refused() RETURNS boolean STABLE LANGU
     SELECT count(*) FILTER (WHERE state <> 'sent') * 2 > count(*) AND count(*) >= 5 FROM (
         SELECT state FROM mails
         WHERE id > (SELECT max(id) - 10000 FROM mails)
-          AND (state IN ('sent', 'failed') AND finished_at > now() - interval '1 hour'
-               OR state = 'queued' AND answer LIKE '5%' AND claimed_at > now() - interval '1 hour')
+          AND (state = 'sent' OR state = 'failed' AND coalesce(answer, '5') LIKE '5%'
+               OR state = 'queued' AND answer LIKE '5%')
+          AND coalesce(finished_at, claimed_at) > now() - interval '1 hour'
         ORDER BY id DESC LIMIT 100
     ) AS latest
 $$;

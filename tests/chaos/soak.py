@@ -27,6 +27,7 @@ from activelog import jobs
 from activelog.base.settings import Settings
 from activelog.database.migrations import migrate
 from activelog.queue import App
+from activelog.queue.heartbeat import Heartbeat
 from activelog.queue.limits import Limits
 from tests.chaos import checks, monkey, people, relay
 from tests.chaos.checks import Found
@@ -463,6 +464,9 @@ def __getattr__(name: str) -> App:
         raise AttributeError(name)
     app = jobs.make_app(Settings.from_env(os.environ))
     app.limits = Limits(silence=SILENCE, stock_silence=SILENCE)
+    # A worker rescues when its own beats were regular for as long as that, by a clock that does not
+    # jump.
+    Heartbeat.is_regular = property(lambda beat: time.monotonic() - beat._beat_at < 2)  # type: ignore[method-assign, assignment]
     return app
 
 

@@ -140,7 +140,10 @@ async def test_when_most_are_refused_no_address_is_given_up(world: World) -> Non
     )  # fmt: skip
     async with world.pool.connection() as conn:
         assert await queries.most_are_refused(conn)
-    await world.rows("UPDATE mails SET state = 'sent' WHERE dedup_key > '3'")
+    await world.rows("UPDATE mails SET answer = 'TemplateError' WHERE dedup_key > '3'")
+    async with world.pool.connection() as conn:
+        assert not await queries.most_are_refused(conn), "that is no relay's refusal"
+    await world.rows("UPDATE mails SET state = 'sent', answer = NULL WHERE dedup_key > '3'")
     async with world.pool.connection() as conn:
         assert not await queries.most_are_refused(conn)
 

@@ -4,6 +4,7 @@ against the API, as nobody, as a user and as an admin. Ends with 1 when it finds
 import argparse
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,12 +16,12 @@ from pathlib import Path
 import psycopg
 
 from activelog.base import auth
+from activelog.base.processes import die_with_parent
 from activelog.database.migrations import migrate
 from activelog.local.embedded import EmbeddedPostgres
 from tests.conftest import SECRET, remove_data
-from tests.processes import PYTHON, until
+from tests.processes import PYTHON, free_port, until
 
-PORT = 17993
 USER = """
 INSERT INTO users (email, name, password_hash, verified_at, is_admin)
 VALUES (%s, 'Fuzz', %s, now(), %s) RETURNING id
@@ -31,31 +32,36 @@ LEFT_OUT = ("/api/v1/auth/logout", "/api/v1/auth/sessions")
 
 
 @contextmanager
-def running_api(url: str, folder: Path) -> Iterator[None]:
+def running_api(url: str, folder: Path) -> Iterator[str]:
+    """Its address. It ends with this process, however that ends."""
+    port, parent = free_port(), os.getpid()
     env = dict(os.environ) | {
         "ACTIVELOG_DATABASE_URL": url,
         "ACTIVELOG_SECRET": SECRET,
         "ACTIVELOG_STORAGE_URL": (folder / "objects").as_uri(),
         "ACTIVELOG_SMTP_URL": (folder / "mails").as_uri(),
-        "ACTIVELOG_BASE_URL": f"http://127.0.0.1:{PORT}",
+        "ACTIVELOG_BASE_URL": f"http://127.0.0.1:{port}",
         "ACTIVELOG_REGISTRATIONS_PER_HOUR": "1000000",
     }
-    command = [PYTHON, "-m", "activelog", "api", "--port", str(PORT)]
+    command = [PYTHON, "-m", "activelog", "api", "--port", str(port)]
     with (folder / "api.log").open("w") as log:
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, env=env, stdout=log, stderr=log,
+            preexec_fn=lambda: die_with_parent(parent, signal.SIGKILL),
+        )  # fmt: skip
     try:
         until(lambda: "running on" in (folder / "api.log").read_text(), "the API")
-        yield
+        yield env["ACTIVELOG_BASE_URL"]
     finally:
         process.kill()
         process.wait()
 
 
-def fuzz(visitor: str, token: str | None, examples: int) -> int:
+def fuzz(address: str, visitor: str, token: str | None, examples: int) -> int:
     """The exit code of schemathesis."""
     print(f"As {visitor}", flush=True)
     command = [
-        PYTHON, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{PORT}/openapi.json",
+        PYTHON, "-m", "schemathesis.cli", "run", f"{address}/openapi.json",
         "--checks", "all", "--exclude-checks", "positive_data_acceptance",
         "--phases", "examples,coverage,fuzzing",
         "--max-examples", str(examples), "--seed", "1",
@@ -78,7 +84,7 @@ def main() -> int:
     try:
         with EmbeddedPostgres(folder / "postgres", durable=False) as server:
             migrate(server.url())
-            with running_api(server.url(), folder):
+            with running_api(server.url(), folder) as address:
                 with psycopg.connect(server.url(), autocommit=True) as conn:
                     password = auth.hash_password(secrets.token_urlsafe())
                     people: dict[str, str | None] = {"nobody": None}
@@ -91,7 +97,7 @@ def main() -> int:
                             SECRET, "session", str(row[0]), datetime.now(UTC)
                         )[0]
                 codes = [
-                    fuzz(name, people[name], arguments.examples)
+                    fuzz(address, name, people[name], arguments.examples)
                     for name in arguments.visitors or VISITORS
                 ]
             log = (folder / "api.log").read_text()
