@@ -32,6 +32,8 @@ _SESSION = {
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
     "default_transaction_isolation": "read committed",
+    # One statement takes one core; and starting the others takes longer than most of ours.
+    "max_parallel_workers_per_gather": "0",
     # The same patience on the server's side: what a vanished client had locked is free.
     "idle_in_transaction_session_timeout": "30s",
     "tcp_keepalives_idle": "5",
