@@ -39,7 +39,10 @@ TARGETS = {
     ),
     "outbox": Target(
         ("activelog/mail/outbox.py", "activelog/mail/queries.py", "sql/mail/*.sql"),
-        ("tests/mail", "tests/friends", "tests/accounts", "tests/retention", "tests/statistics"),
+        (
+            *("tests/mail", "tests/friends", "tests/accounts", "tests/retention"),
+            *("tests/statistics", "tests/exports"),
+        ),
         QUICK,
     ),
     "tickets": Target(
