@@ -39,7 +39,7 @@ _WEEK_START = Meta(
 )
 
 
-MailFate = Literal["queued", "delayed", "sent", "refused"]
+MailFate = Literal["queued", "refused", "failed"]
 
 
 class Register(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,10 +62,10 @@ class Registration(msgspec.Struct):
     """How the mail with the verification link fares."""
 
     email: Email
-    mail: Annotated[MailFate, Meta(description="sent: a mail server took it", examples=["sent"])]
-    message: Annotated[
-        str, Meta(examples=["the mail server took the mail; look among the junk, too"])
+    mail: Annotated[
+        MailFate, Meta(description="queued: also when it has arrived", examples=["queued"])
     ]
+    message: Annotated[str, Meta(examples=["the mail is on its way; look among the junk, too"])]
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -200,18 +200,17 @@ class RegistrationMail:
     answer: str | None
 
     def fate(self) -> MailFate:
-        if self.state in ("failed", "suppressed"):
-            return "refused"
-        if self.state in ("sent", "skipped"):
-            return "sent"
-        return "delayed" if self.state == "queued" and self.answer else "queued"
+        """Only what is the same with and without an account: an owner gets one note a day, so
+        whether a mail waits or left would tell."""
+        if self.state == "failed":
+            return "refused" if (self.answer or "").startswith("5") else "failed"
+        return "refused" if self.state == "suppressed" else "queued"
 
 
 SAID_OF_MAILS: dict[MailFate, str] = {
-    "queued": "the mail is on its way",
-    "delayed": "the mail server does not take the mail yet; it is tried again for the next hour",
-    "sent": "the mail server took the mail; look among the junk, too",
+    "queued": "the mail is on its way; look among the junk, too",
     "refused": "the mail server did not take the mail: is the address right, and still in use?",
+    "failed": "the mail could not be delivered; try again later",
 }
 
 

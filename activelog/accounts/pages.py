@@ -62,13 +62,17 @@ async def register(request: Request, form: Form) -> Response:
 async def registered(request: Request, form: Form) -> Response:
     """What became of the mail."""
     token = form.get("registration", "")
-    found = await routes.find_registration(of_request(request), token)
+    try:
+        found = await routes.find_registration(of_request(request), token)
+    except AppError as error:  # the address is verified, or the registration is too old
+        return pages.back(request, "/sign-in", f"{error}.".capitalize())
     return pages.page(
         request,
         "accounts/registered.html",
         email=found.email,
         registration=token,
         state=found.mail,
+        is_asked=True,
     )
 
 

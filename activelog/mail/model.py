@@ -37,6 +37,7 @@ class Claim:
     units: Units
     language: LanguageCode
     was_refused: bool = False  # the address, some time ago
+    attempts: int = 0  # with this one
 
 
 @dataclass(frozen=True)

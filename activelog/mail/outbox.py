@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -26,6 +27,8 @@ from activelog.queue import Backoff, Context
 # Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
 PATIENT = Backoff(base=60, factor=8, cap=3600)
 TIMEOUT = 240.0  # seconds; longer than the relay may take for all of its answers
+# While the relay refuses most mails: a try each half an hour, for a day.
+_REFUSED_PAUSE, _REFUSED_TRIES = 1800.0, 48
 # Lanes under the rate limit, and the seconds that a mail of it waits in its slot for its turn.
 _LANES = {"critical": 2.0, "default": 0.5, "low": 0.5}
 
@@ -164,11 +167,13 @@ class Outbox:
 
     async def _judge(self, claim: Claim, refused: MailRefused) -> JobError:
         """The refusal; the address gets no more mails when its mailbox is dead by evidence. While
-        most mails are refused, the relay or we are the fault: then the mail only waits."""
+        most mails are refused, the relay or we are the fault: then the mail waits, for a day."""
         async with self.pool.connection() as conn:
             if await queries.most_are_refused(conn):
                 await queries.lift_latest(conn)
-                return MailDelayed(str(refused))
+                seconds = _REFUSED_PAUSE * random.uniform(0.5, 1.5)  # noqa: S311
+                is_over = claim.attempts >= _REFUSED_TRIES
+                return refused if is_over else Postponed(str(refused), seconds)
             if refused.dead_mailbox or (
                 refused.may_be_mailbox
                 and await queries.is_refused_again(conn, claim.id, claim.email, str(refused))
@@ -196,4 +201,6 @@ async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[st
 
 
 def _is_last(context: Context, error: Exception) -> bool:
+    if isinstance(error, Postponed):
+        return False
     return isinstance(error, Permanent) or context.job.attempts >= PATIENT.retries

@@ -268,8 +268,9 @@ TROUBLES = {
     ),
     "relay": (
         (
-            "The mail relay refuses most mails, so it or we are the fault: they wait, and no"
-            " address is given up. See what it answers, and ask “activelog doctor --mail”."
+            "The mail relay refuses most mails, so it or we are the fault: they wait, for a day at"
+            " most, and no address is given up. See what it answers, and ask “activelog doctor"
+            " --mail”."
         ),
         "/admin/mails?state=queued",
     ),

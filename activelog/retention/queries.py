@@ -40,10 +40,12 @@ def objects() -> Iterator[tuple[str, bytes]]:
     return ((name, found) for name, found in _of_objects() if not name.startswith("needed_"))
 
 
-def needed_objects() -> Iterator[bytes]:
-    """Statements that give a `page` of the keys of objects that rows need, in order, those behind
-    `after`."""
-    return (found for name, found in _of_objects() if name.startswith("needed_"))
+def needed_objects() -> Iterator[tuple[str, bytes]]:
+    """By the folder, statements that give a `page` of the keys of objects that rows need, in order,
+    those behind `after`."""
+    for name, found in _of_objects():
+        if name.startswith("needed_"):
+            yield name.removeprefix("needed_"), found
 
 
 def _of_objects() -> Iterator[tuple[str, bytes]]:

@@ -1,5 +1,5 @@
 """`activelog verify`: rows and stored objects held against each other, as after a restore. Memory
-is constant; a page of rows costs a list of the objects of each person in it."""
+is constant; the storage is asked for the list of each person's objects."""
 
 from collections.abc import AsyncIterator
 
@@ -34,13 +34,16 @@ async def verify(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
 
 async def missing(services: Services) -> AsyncIterator[str]:
     """Keys that rows need and the storage does not have."""
-    for statement in queries.needed_objects():
+    unneeded = dict(queries.objects())
+    for folder, statement in queries.needed_objects():
         after = ""
         while keys := await _needed(services, statement, after):
             after = keys[-1]
             stored = await _stored(services, keys)
-            for key in keys:
-                if key not in stored:
+            lost = [key for key in keys if key not in stored]
+            gone = await _unneeded(services, unneeded[folder], lost)  # meanwhile
+            for key in lost:
+                if key not in gone:
                     yield key
 
 
@@ -48,10 +51,13 @@ async def unneeded(services: Services) -> AsyncIterator[str]:
     """Keys that the storage has and no row needs."""
     for folder, statement in queries.objects():
         async for page in services.storage.walk(f"{folder}/", _PAGE):
-            async with services.pool.connection() as conn:
-                found = await queries.orphans(conn, statement, [stored.key for stored in page])
-            for key in found:
+            for key in await _unneeded(services, statement, [stored.key for stored in page]):
                 yield key
+
+
+async def _unneeded(services: Services, statement: bytes, keys: list[str]) -> list[str]:
+    async with services.pool.connection() as conn:
+        return await queries.orphans(conn, statement, keys)
 
 
 async def _needed(services: Services, statement: bytes, after: str) -> list[str]:

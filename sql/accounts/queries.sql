@@ -19,17 +19,19 @@ LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NU
 WHERE u.id = %(user_id)s
 
 -- name: registration
--- How the newest mail with a link fares, or, where the address has an account, the note to its owner, who
--- gets one a day. For the first seconds it is nowhere: how soon it is known would tell which of the two.
-SELECT u.email, u.verified_at, coalesce(note.state, link.state) AS state, coalesce(note.answer, link.answer) AS answer
+-- How the newest mail with a link ended, or, where the address has an account, the note to its owner, who
+-- gets one a day. For the first seconds it has no end: how soon it is known would tell which of the two.
+SELECT u.email, u.verified_at, ended.state, ended.answer
 FROM users u
+LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL AND o.id <> u.id
 LEFT JOIN LATERAL (
-    SELECT state, answer FROM mails WHERE user_id = u.id AND kind = %(link)s ORDER BY id DESC LIMIT 1
-) AS link ON u.created_at < now() - interval '5 seconds'
-LEFT JOIN users o ON lower(o.email) = lower(u.email) AND o.verified_at IS NOT NULL AND link.state = 'skipped'
+    SELECT created_at FROM mails WHERE user_id = u.id AND kind = %(link)s ORDER BY id DESC LIMIT 1
+) AS link ON true
 LEFT JOIN LATERAL (
-    SELECT state, answer FROM mails WHERE user_id = o.id AND kind = %(note)s ORDER BY id DESC LIMIT 1
-) AS note ON true
+    SELECT state, answer FROM mails
+    WHERE user_id = coalesce(o.id, u.id) AND kind = CASE WHEN o.id IS NULL THEN %(link)s ELSE %(note)s END
+    ORDER BY id DESC LIMIT 1
+) AS ended ON link.created_at < now() - interval '5 seconds'
 WHERE u.id = %(user_id)s
 
 -- name: add_verification

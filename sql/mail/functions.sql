@@ -27,15 +27,14 @@ CREATE OR REPLACE FUNCTION write_digests(
 $$;
 
 -- Whether the relay refuses most of the last mails: then it or we are the fault, and no address. Those that
--- wait for it count, too.
+-- wait for it count, too; those that failed for a reason of ours do not.
 CREATE OR REPLACE FUNCTION most_mails_are_refused() RETURNS boolean STABLE LANGUAGE sql AS $$
     SELECT count(*) FILTER (WHERE state <> 'sent') * 2 > count(*) AND count(*) >= 5 FROM (
         SELECT state FROM mails
-        WHERE id > (SELECT max(id) - 10000 FROM mails)
-          AND (state = 'sent' OR state = 'failed' AND coalesce(answer, '5') LIKE '5%'
-               OR state = 'queued' AND answer LIKE '5%')
+        WHERE (state = 'sent' OR state = 'failed' OR state = 'queued' AND answer LIKE '5%')
+          AND (state <> 'failed' OR coalesce(answer, '5') LIKE '5%')
           AND coalesce(finished_at, claimed_at) > now() - interval '1 hour'
-        ORDER BY id DESC LIMIT 100
+        ORDER BY coalesce(finished_at, claimed_at) DESC LIMIT 100
     ) AS latest
 $$;
 

@@ -39,7 +39,7 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 -- name: claim
 -- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone, the
 -- mail has its end already or another job is sending it; a state other than `sending` is its end now.
--- When a suppression is over, a mail that nobody subscribed to is the first to try the address again.
+-- When a suppression is over, a mail that nobody subscribed to tries the address first, for a week.
 WITH wanted AS (
     SELECT DISTINCT ON (user_id, kind, dedup_key) * FROM jsonb_to_recordset(%(wanted)s) AS w (
         kind text, user_id bigint, dedup_key text, job_id bigint, message_id text, list text,
@@ -50,7 +50,8 @@ recipient AS (
     -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
     SELECT w.*, u.units, u.language, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name,
            coalesce(m.address, u.email) AS email,
-           s.until > now() OR s.until IS NOT NULL AND w.list IS NOT NULL AS suppressed,
+           coalesce(s.until > now() - CASE WHEN w.list IS NULL THEN interval '0' ELSE '7 days' END,
+                    false) AS suppressed,
            s.until IS NOT NULL AS was_refused,
            u.verified_at IS NULL AND EXISTS (
                SELECT FROM users o
@@ -86,10 +87,10 @@ claimed AS (
         WHERE m.state = 'queued' OR m.state = 'sending' AND (
             m.job_id = excluded.job_id OR NOT EXISTS (
                 SELECT FROM procrastinate_jobs j WHERE j.id = m.job_id AND j.status = 'doing'))
-    RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.dedup_key, m.job_id
+    RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.dedup_key, m.job_id, m.attempts
 )
 SELECT c.id, c.message_id, c.state, r.name, r.email, c.kind, c.user_id, c.dedup_key, c.job_id, r.units,
-       r.language, r.was_refused
+       r.language, r.was_refused, c.attempts
 FROM claimed c JOIN recipient r USING (kind, user_id, dedup_key)
 
 -- name: finish
@@ -122,22 +123,26 @@ RETURNING m.id, m.kind, m.user_id, coalesce(m.address, u.email) AS address
 SELECT most_mails_are_refused()
 
 -- name: lift_latest
--- What the relay said of them when it began to refuse most mails was of no mailbox.
-DELETE FROM suppressed_addresses WHERE created_at > now() - interval '1 hour'
+-- What the relay said of them when it began to refuse most mails was of no mailbox. (What came back later,
+-- as a report, was.)
+DELETE FROM suppressed_addresses WHERE created_at > now() - interval '1 hour' AND answer LIKE '___ RCPT: %%'
 
 -- name: is_refused_again
--- Whether a mail to this address was refused with the same words before, while others arrived within the
--- hour: some of its domain, or, when nobody else hears the same, any.
-WITH others AS (
+-- Whether a mail to this address that was written at another time was refused with the same words before,
+-- while others arrived within the hour: some of its domain, or, when nobody else hears the same, any.
+WITH others AS MATERIALIZED (
     SELECT m.state, m.answer, lower(coalesce(m.address, u.email)) AS address
-    FROM mails m JOIN users u ON u.id = m.user_id
-    WHERE m.id > (SELECT max(id) - 10000 FROM mails)
-      AND m.state IN ('sent', 'failed') AND m.finished_at > now() - interval '1 hour'
-      AND lower(coalesce(m.address, u.email)) <> lower(%(address)s)
+    FROM (SELECT * FROM mails
+          WHERE (state = 'sent' OR state = 'failed' OR state = 'queued' AND answer LIKE '5%%')
+            AND coalesce(finished_at, claimed_at) > now() - interval '1 hour'
+          ORDER BY coalesce(finished_at, claimed_at) DESC LIMIT 1000) AS m
+    JOIN users u ON u.id = m.user_id
+    WHERE lower(coalesce(m.address, u.email)) <> lower(%(address)s)
 )
 SELECT EXISTS (
     SELECT FROM mails m JOIN mails before USING (user_id)
-    WHERE m.id = %(id)s AND before.id <> m.id AND before.state = 'failed' AND before.answer = %(answer)s
+    WHERE m.id = %(id)s AND before.created_at < m.created_at
+      AND before.state = 'failed' AND before.answer = %(answer)s
       AND before.address IS NOT DISTINCT FROM m.address
 ) AND (
     EXISTS (SELECT FROM others WHERE state = 'sent'

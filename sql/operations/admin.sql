@@ -198,9 +198,14 @@ WITH newest AS (
     SELECT least(%(last)s - 10000, (SELECT coalesce(max(block) + 1, 0) * 1000 FROM job_words)) AS first
 ),
 common AS MATERIALIZED (
-    -- The index would be read to its end: of 100,000 errors and more a tenth of the newest has the words.
-    SELECT count(*) >= 20 AND (SELECT reltuples > 100000 FROM pg_class WHERE oid = 'job_errors'::regclass) AS is_so
-    FROM (SELECT error FROM job_errors ORDER BY at DESC LIMIT 200) AS newest
+    -- The index would be read to its end: of 100,000 errors and more a tenth has the words, of the newest and
+    -- of older ones.
+    SELECT least(count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)) >= 20
+           AND (SELECT reltuples > 100000 FROM pg_class WHERE oid = 'job_errors'::regclass) AS is_so
+    FROM ((SELECT error, true AS is_new FROM job_errors ORDER BY at DESC LIMIT 200)
+          UNION ALL
+          (SELECT error, false FROM job_errors WHERE at < now() - interval '1 day'
+           ORDER BY at DESC LIMIT 200)) AS samples
     WHERE to_tsvector('simple', error) @@ words_query(%(text)s, %(prefixes)s)
 ),
 few AS MATERIALIZED (
@@ -560,7 +565,7 @@ WHERE r.outcome = 'failed'
 
 -- name: suppressed
 SELECT address, answer, created_at, until FROM suppressed_addresses
-WHERE until > now() ORDER BY created_at DESC LIMIT 100
+WHERE until > now() - interval '7 days' ORDER BY created_at DESC LIMIT 100
 
 -- name: audit
 SELECT a.id, a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id

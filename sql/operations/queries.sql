@@ -48,7 +48,7 @@ WHERE oid = ANY (ARRAY['procrastinate_jobs', 'procrastinate_events', 'job_errors
 -- as such.
 SELECT (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM mails
         WHERE state IN ('queued', 'sending') AND claimed_at IS NOT NULL) AS oldest,
-       (SELECT count(*) FROM suppressed_addresses WHERE until > now()) AS suppressed,
+       (SELECT count(*) FROM suppressed_addresses WHERE until > now() - interval '7 days') AS suppressed,
        most_mails_are_refused() AS most_refused
 
 -- name: ready
