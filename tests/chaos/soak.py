@@ -241,7 +241,9 @@ class Soak:
         until(lambda: checks.is_quiet(self.stand), "quiet", QUIET_SECONDS)
         tomorrow = self.clock.now().date() + timedelta(days=1)
         for hour in (0.5, 2.5):
-            self.clock.go_to(_midnight(tomorrow) + timedelta(hours=hour))
+            while self.clock.now() < _midnight(tomorrow) + timedelta(hours=hour):
+                self.clock.jump(self.jump)
+                time.sleep(PAUSE)
             until(lambda: not _missing(self), "the night's schedules", QUIET_SECONDS)
             until(lambda: checks.is_quiet(self.stand), "quiet", QUIET_SECONDS)
 

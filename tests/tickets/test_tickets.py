@@ -160,6 +160,26 @@ async def test_deleting_the_jobs_of_a_group_lets_the_next_ones_in(world: World) 
     assert (await ada.get(accepted[2]["status_url"])).json()["status"] == "completed"
 
 
+async def test_what_was_cancelled_while_it_waited_takes_nobodys_place(world: World) -> None:
+    ada = await world.user()
+    accepted = [(await ada.post(EXPORT, json={})).json() for _ in range(4)]
+    assert (await ada.call("DELETE", accepted[2]["status_url"])).status_code == 200
+    await world.rows(
+        "DELETE FROM procrastinate_jobs WHERE id = (SELECT min(id) FROM procrastinate_jobs)"
+    )
+    has_job = "SELECT job_id IS NOT NULL FROM job_tickets WHERE id = %s"
+    places = [await world.value(has_job, one["job_id"]) for one in accepted[2:]]
+    assert places == [False, True]
+
+
+async def test_what_has_ended_is_not_cancelled(world: World) -> None:
+    ada = await world.user()
+    job = await request(ada)
+    await world.rows("UPDATE job_tickets SET completed_at = now()")
+    assert (await ada.call("DELETE", job["status_url"])).status_code == 409
+    assert await world.value("SELECT cancelled_at FROM job_tickets") is None
+
+
 async def test_asking_together_tells_nobody_of_somebody_elses(world: World) -> None:
     ada, eve = await world.user(), await world.user("eve@example.com")
     job = await request(ada)
