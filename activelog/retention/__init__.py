@@ -14,7 +14,8 @@ sql/<part>/account_deletion.sql what goes with an account. What is here does it,
 | counters of rate limits | when their window ends |
 | jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
 | runs of schedules | after 400 days |
-| counts of jobs by the hour; how full queues were, and what failed | after a year; after 40 days |
+| counts of jobs by the hour | become those of the day after three days, and go after a year |
+| how full queues were, and what failed | after 40 days |
 | addresses that got no mails for a while | 90 days after they may be tried again |
 | from where people signed in; which sessions ended early | after 90 days; after two |
 | words of jobs, for searching | with the jobs |

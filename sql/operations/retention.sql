@@ -1,5 +1,29 @@
+-- name: job_count_days
+-- The hours of a day become one row when nobody looks at them by the hour any more.
+WITH hours AS (
+    DELETE FROM job_counts WHERE (hour, task_name, queue_name, event) IN (
+        SELECT hour, task_name, queue_name, event FROM job_counts
+        WHERE hour < date_trunc('day', %(now)s::timestamptz - interval '3 days')
+          AND hour <> date_trunc('day', hour)
+        ORDER BY hour LIMIT %(page)s)
+    RETURNING *
+),
+days AS (
+    INSERT INTO job_counts AS c (hour, task_name, queue_name, event, count, seconds, waited,
+                                 seconds_buckets, waited_buckets)
+    SELECT date_trunc('day', hour), task_name, queue_name, event, sum(count), sum(seconds), sum(waited),
+           sum_arrays(seconds_buckets), sum_arrays(waited_buckets)
+    FROM hours GROUP BY 1, 2, 3, 4
+    ON CONFLICT (hour, task_name, queue_name, event) DO UPDATE SET
+        count = c.count + excluded.count, seconds = c.seconds + excluded.seconds,
+        waited = c.waited + excluded.waited,
+        seconds_buckets = add_arrays(c.seconds_buckets, excluded.seconds_buckets),
+        waited_buckets = add_arrays(c.waited_buckets, excluded.waited_buckets)
+)
+SELECT FROM hours
+
 -- name: job_counts
--- Hours older than a year; the sum of all time has them.
+-- Those older than a year; the sum of all time has them.
 DELETE FROM job_counts WHERE (hour, task_name, queue_name, event) IN (
     SELECT hour, task_name, queue_name, event FROM job_counts
     WHERE hour < %(now)s::timestamptz - interval '1 year' ORDER BY hour LIMIT %(page)s)

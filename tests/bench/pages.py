@@ -13,6 +13,7 @@ from activelog import database
 from activelog.base import auth
 from activelog.http import SESSION_COOKIE
 from activelog.operations import queries
+from activelog.retention.queries import retention
 from tests.bench.data import USER, quietly
 from tests.bench.http import PORT, SECRET, api
 from tests.bench.measure import Place, Result, cpu_seconds, median, places
@@ -151,7 +152,7 @@ def _fill(place: Place) -> int:
 
 
 async def _do_chores(place: Place) -> None:
-    """What a worker does for these pages."""
+    """What workers do for these pages, also at night."""
     async with (
         database.make_pool(place.url, max_size=1, application="bench") as pool,
         pool.connection() as conn,
@@ -160,7 +161,12 @@ async def _do_chores(place: Place) -> None:
             await queries.fold_counts(conn)
         while await queries.note_words(conn, JOBS):
             pass
+        for name, statement in retention():
+            params = {"now": datetime.now(UTC), "page": JOBS}
+            if name == "job_count_days":
+                await conn.execute(statement, params)
     place.execute("VACUUM ANALYZE job_words")
+    place.execute("VACUUM ANALYZE job_counts")
 
 
 def _ask(path: str, user_id: int) -> float:

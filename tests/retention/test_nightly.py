@@ -211,3 +211,23 @@ async def test_a_deletion_that_was_cut_off_is_finished_the_next_night(
 
 async def _away(storage: FolderStorage, keys: list[str]) -> None:
     raise StorageError("the object store is away")
+
+
+async def test_hours_of_past_days_become_days(world: World) -> None:
+    """Nobody looks at them by the hour any more; what they say of the day stays."""
+    await world.rows(
+        "INSERT INTO job_counts (hour, task_name, queue_name, event, count, seconds, waited,"
+        "                        seconds_buckets, waited_buckets)"
+        " SELECT date_trunc('day', now()) - days * interval '1 day' + hours * interval '1 hour',"
+        "        'a', 'low', 'succeeded', 2, 0.5, 0.25, '{1,1}', '{0,2}'"
+        " FROM unnest(ARRAY[1, 5, 6]) AS days, generate_series(0, 23, 3) AS hours"
+    )
+    for _ in range(2):  # a second night finds nothing more to add up
+        await night(world)
+        days = await world.rows(
+            "SELECT count(*), sum(count), max(seconds), max(waited), max(seconds_buckets),"
+            " max(waited_buckets) FROM job_counts WHERE task_name = 'a'"
+            " GROUP BY date_trunc('day', hour) ORDER BY date_trunc('day', hour)"
+        )
+        one = (1, 16, 4.0, 2.0, [8, 8], [0, 16])
+        assert days == [one, one, (8, 16, 0.5, 0.25, [1, 1], [0, 2])]
