@@ -35,7 +35,8 @@ SELECT state, coalesce(substring(answer FROM '^[0-9]{3} ?[A-Za-z ]*'), '') AS an
        max(attempts)
 FROM mails WHERE kind = 'weekly_summary' GROUP BY 1, 2 ORDER BY 3 DESC"""
 ROWS = """
-SELECT m.message_id, m.state, lower(u.email) FROM mails m JOIN users u ON u.id = m.user_id
+SELECT m.message_id, m.state, lower(u.email), coalesce(m.answer, '')
+FROM mails m JOIN users u ON u.id = m.user_id
 WHERE m.kind = 'weekly_summary'"""
 WITHOUT_END = """
 SELECT count(*) FROM mails WHERE kind = 'weekly_summary' AND state IN ('queued', 'sending')"""
@@ -187,11 +188,11 @@ def _report(place: Place, relay: Relay, mails: int, seconds: float) -> None:
 
 def _mistakes(place: Place, relay: Relay, mails: int) -> Iterator[tuple[str, int]]:
     rows = _rows(place, ROWS)
-    sent = {message_id for message_id, state, _ in rows if state == "sent"}
-    failed = {address for _, state, address in rows if state == "failed"}
+    sent = {message_id for message_id, state, _, _ in rows if state == "sent"}
+    failed = {address for _, state, address, said in rows if state == "failed" and said[:1] == "5"}
     arrived = relay.taken + relay.taken_unanswered
     yield "mails are missing", mails - len(rows)
-    yield "people have two rows", len(rows) - len({address for _, _, address in rows})
+    yield "people have two rows", len(rows) - len({address for _, _, address, _ in rows})
     yield "were sent and did not arrive", len(sent - set(arrived))
     yield "arrived and are not said to be sent", len(set(arrived) - sent)
     yield "failed and were not refused", len(failed - relay.refused)
