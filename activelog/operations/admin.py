@@ -17,6 +17,7 @@ from activelog.mail import MailKind
 from activelog.operations.model import (
     WORKS,
     Action,
+    Depth,
     Event,
     Failure,
     GroupLimit,
@@ -51,9 +52,18 @@ _INDEXED = ("todo", "doing", "failed", "aborted", "cancelled")
 
 
 async def queues(conn: Conn) -> list[Queue]:
-    cursor = await conn.execute(_SQL["queue_names"])
-    names = [name for (name,) in await cursor.fetchall()]
+    names = await _queue_names(conn)
     return await database.many(conn, _SQL["queues"], {"names": names}, Queue)
+
+
+async def depths(conn: Conn) -> list[Depth]:
+    names = await _queue_names(conn)
+    return await database.many(conn, _SQL["depths"], {"names": names}, Depth)
+
+
+async def _queue_names(conn: Conn) -> list[str]:
+    cursor = await conn.execute(_SQL["queue_names"])
+    return [name for (name,) in await cursor.fetchall()]
 
 
 async def slots(conn: Conn, unit: Unit, since: datetime) -> list[Slot]:

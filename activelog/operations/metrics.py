@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from activelog.database import Conn, Pool
 from activelog.http import access_log
 from activelog.operations import admin, queries
-from activelog.operations.model import Queue
+from activelog.operations.model import Depth
 from activelog.operations.queries import (
     Bucket,
     Exports,
@@ -39,7 +39,7 @@ _ENDS = ("succeeded", "failed", "aborted", "retried", "handed_back", "died")
 
 @dataclass(frozen=True, eq=False)
 class Measured(Collector):
-    queues: list[Queue]
+    queues: list[Depth]
     workers: int
     runs: list[Runs]
     buckets: list[Bucket]
@@ -177,7 +177,7 @@ class Measured(Collector):
 
 async def measure(conn: Conn, pool: Pool) -> Measured:
     return Measured(
-        queues=await admin.queues(conn),
+        queues=await admin.depths(conn),
         workers=await queries.workers(conn),
         runs=await queries.runs(conn),
         buckets=await queries.buckets(conn),

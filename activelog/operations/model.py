@@ -216,6 +216,17 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Depth:
+    """Of a queue; `oldest`: since when the job that waits longest has waited."""
+
+    queue: str
+    waiting: int
+    oldest: datetime | None
+    running: int
+    paused: bool
+
+
+@dataclass(frozen=True)
 class Trouble:
     """Something that is wrong now; `kind` is a key of TROUBLES."""
 

@@ -40,6 +40,14 @@ LEFT JOIN (
 ) AS c ON c.queue_name = n.queue
 ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
 
+-- name: depths
+-- Of the same, only what /metrics tells.
+SELECT n.queue, d.waiting, d.oldest,
+       (SELECT count(*) FROM procrastinate_jobs j
+        WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
+       EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused
+FROM unnest(%(names)s::text[]) AS n (queue) CROSS JOIN LATERAL queue_depth(n.queue) AS d ORDER BY 1
+
 -- name: slots
 -- What happened in each of the last minutes, hours or days; from counts, not from jobs.
 WITH slots AS (
