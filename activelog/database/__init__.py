@@ -9,6 +9,7 @@ connection of their caller.
 from activelog.database.connections import Conn, connect, connect_here, is_away
 from activelog.database.pool import (
     Pool,
+    command_pool,
     make_pool,
     searching,
     snapshot,
@@ -38,6 +39,7 @@ __all__ = [
     "ReconnectingConnection",
     "array",
     "batches",
+    "command_pool",
     "connect",
     "connect_here",
     "execute",

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from psycopg_pool import AsyncConnectionPool
 
+from activelog.base.settings import Settings
 from activelog.database.connections import Conn, PooledConnection
 
 Pool = AsyncConnectionPool[Conn]
@@ -42,6 +43,16 @@ def make_pool(
         connection_class=connections,
         kwargs=options,
         check=_check,
+    )
+
+
+def command_pool(settings: Settings, application: str, *, max_size: int = 2) -> Pool:
+    """Of a command that looks or does something once."""
+    return make_pool(
+        settings.database_url,
+        max_size=max_size,
+        application=application,
+        is_pooled=settings.is_pooled,
     )
 
 

@@ -24,9 +24,7 @@ async def run(settings: Settings, email: str, path: Path) -> None:
     """Hands the file to the workers and waits for the result. Raises ImportFailed."""
     if not path.is_file():
         raise ImportFailed(f"{path} is not a file")
-    async with database.make_pool(
-        settings.database_url, max_size=2, application="activelog import"
-    ) as pool:
+    async with database.command_pool(settings, "activelog import") as pool:
         services = make_services(settings, pool)
         async with pool.connection() as conn:
             user_id = await queries.owner(conn, findable(email))

@@ -115,13 +115,7 @@ async def take_from(pool: Pool, settings: Settings, where: str) -> list[str]:
 
 async def run(settings: Settings, where: str | None) -> list[str]:
     """Of a mailbox, or of the message on standard input."""
-    pool = database.make_pool(
-        settings.database_url,
-        max_size=2,
-        application="activelog bounces",
-        is_pooled=settings.is_pooled,
-    )
-    async with pool:
+    async with database.command_pool(settings, "activelog bounces") as pool:
         if where is not None:
             with opened(where) as box:
                 return await take_all(pool, settings, box)

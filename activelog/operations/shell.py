@@ -84,9 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> Iterable[dict[str, Any]]:
     async with (
-        database.make_pool(
-            settings.database_url, max_size=1, application="activelog", is_pooled=settings.is_pooled
-        ) as pool,
+        database.command_pool(settings, "activelog", max_size=1) as pool,
         database.searching(pool, _SECONDS) as conn,
     ):
         found: list[dict[str, Any]] = await arguments.act(conn, arguments)

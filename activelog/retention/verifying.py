@@ -14,13 +14,7 @@ _PAGE = 1000
 async def verify(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
     """Lines for people, and whether each is good. An object that no row needs is: the nightly
     clean-up removes it when it is a day old."""
-    pool = database.make_pool(
-        settings.database_url,
-        max_size=2,
-        application="activelog verify",
-        is_pooled=settings.is_pooled,
-    )
-    async with pool:
+    async with database.command_pool(settings, "activelog verify") as pool:
         services = make_services(settings, pool)
         lost = left = 0
         async for key in missing(services):
@@ -34,14 +28,14 @@ async def verify(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
 
 async def missing(services: Services) -> AsyncIterator[str]:
     """Keys that rows need and the storage does not have."""
-    unneeded = dict(queries.objects())
+    sweeps = dict(queries.objects())
     for folder, statement in queries.needed_objects():
         after = ""
         while keys := await _needed(services, statement, after):
             after = keys[-1]
             stored = await _stored(services, keys)
             lost = [key for key in keys if key not in stored]
-            gone = await _unneeded(services, unneeded[folder], lost)  # meanwhile
+            gone = await _unneeded(services, sweeps[folder], lost)  # meanwhile
             for key in lost:
                 if key not in gone:
                     yield key

@@ -59,7 +59,8 @@ END;
 $$;
 
 -- Defers the jobs of the next tickets of a concurrency group, as many as its limit leaves room for: an
--- admin's, or the one that they were opened with. One that somebody is cancelling or deleting is passed over: waiting for it could be waiting for each other.
+-- admin's, or the one that they were opened with. One that somebody is cancelling or deleting is passed
+-- over: waiting for it could be waiting for each other.
 CREATE OR REPLACE FUNCTION admit_waiting(_group text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     ticket record;

@@ -104,9 +104,7 @@ def _show(found: list[Found], ledger: Ledger, *, as_json: bool) -> None:
                     "ratio": 0.0 if one.wrong else 1.0}  # fmt: skip
             print(json.dumps(line), flush=True)
             continue
-        _say(f"{'WRONG' if one.wrong else 'ok':6}{one.name:16}{one.checked:7}  {one.note}")
-        for text in one.wrong[:10]:
-            _say(f"        {text}")
+        checks.show([one])
         if one.at is not None:
             for act in ledger.around(one.at):
                 _say(f"        {checks.moment(act.at)} {act.what} {act.asked['to']}")

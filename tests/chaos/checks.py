@@ -31,6 +31,13 @@ class Found:
     at: float | None = None
 
 
+def show(found: list[Found]) -> None:
+    for one in found:
+        print(f"{'WRONG' if one.wrong else 'ok':6}{one.name:16}{one.checked:7}  {one.note}")
+        for text in one.wrong[:10]:
+            print(f"        {text}", flush=True)
+
+
 def _told(entries: list[Entry], *statuses: int) -> list[Entry]:
     return [one for one in entries if one.told and one.told["status"] in statuses]
 

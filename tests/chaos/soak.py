@@ -404,10 +404,7 @@ def main() -> None:
             thread.join(people.PATIENCE)
         soak.settle()
         found = [check(soak) for check in CHECKS]
-    for one in found:
-        print(f"{'WRONG' if one.wrong else 'ok':6}{one.name:16}{one.checked:7}  {one.note}")
-        for text in one.wrong[:10]:
-            print(f"        {text}")
+    checks.show(found)
     sys.exit(any(one.wrong for one in found))
 
 
