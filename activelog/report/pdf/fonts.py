@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from fontTools.ttLib import TTFont
-
 _FOLDER = Path(__file__).parent / "fonts"
 REGULAR = _FOLDER / "Inter-Latin-Regular.ttf"
 BOLD = _FOLDER / "Inter-Latin-SemiBold.ttf"
@@ -37,6 +35,8 @@ JOINERS = "\u200c\u200d"  # they make one sign of several emoji, and part Persia
 
 @cache
 def coverage(path: Path) -> frozenset[int]:
+    from fontTools.ttLib import TTFont  # loaded by those only that draw
+
     with TTFont(path, lazy=True) as font:
         return frozenset(font.getBestCmap())
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 
-from activelog.report.pdf import fonts
 from activelog.report.pdf.canvas import (
     ACCENT,
     BRAND,
@@ -34,21 +33,9 @@ _HEAD = 7.0
 _TOP, _BOTTOM = 18.0, PAGE_HEIGHT - 18.0
 _GAP = 7.0
 _PICTURE = 56.0
-_ROW_SECONDS, _FOREIGN_SECONDS = 50e-6, 24e-6  # measured: of a row, of a foreign letter
-
-
-def estimate(document: Document) -> float:
-    """Seconds that it takes to draw, before it is drawn: what counts is the table, and in it
-    letters of other fonts, which are shaped one by one."""
-    if document.table is None:
-        return 0
-    rows = document.table.rows
-    foreign = sum(len(text) for row in rows for text in row if not fonts.is_latin(text))
-    return len(rows) * _ROW_SECONDS + foreign * _FOREIGN_SECONDS
 
 
 def render(document: Document) -> bytes:
-    """The PDF. Raises nothing that its text could cause."""
     rows = [tuple(row) for row in document.table.rows] if document.table else []
     canvas = Canvas(list(_texts(document, rows)), document.fonts)
     canvas.set_title(document.title)
