@@ -156,6 +156,11 @@ class MailId(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[int, Meta(ge=0, le=2**63 - 1, examples=[4711])]
 
 
+_WAITED = "how many of those runs waited for at most " + (
+    ", ".join(f"{bound:g}" for bound in BUCKETS) + " seconds, and longer"
+)
+
+
 @dataclass(frozen=True)
 class Queue:
     queue: QueueName
@@ -166,8 +171,19 @@ class Queue:
     succeeded: Number  # within a day, like the two that follow
     failed: Number  # for good
     stopped: Number  # aborted
+    runs_per_minute: Annotated[float, Meta(description="of the last 15 minutes", examples=[12.5])]
+    waited_buckets: Annotated[
+        list[int], Meta(description=_WAITED, examples=[[8, 3, 1, 0, 0, 0, 0]])
+    ]
     paused: Yes
     limit: Annotated[int | None, Meta(description="of jobs that run at once", examples=[5])]
+
+    def waited(self) -> str:
+        """Before 95 of 100 runs; nothing when there were none."""
+        if not sum(self.waited_buckets):
+            return ""
+        bound = most_within(self.waited_buckets)
+        return f"{bound:g} s at most" if bound else f"over {BUCKETS[-1]:g} s"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ SELECT ARRAY(SELECT DISTINCT queue_name FROM job_counts WHERE hour = 'infinity' 
        ARRAY(SELECT DISTINCT task_name FROM job_counts WHERE hour = 'infinity' ORDER BY 1 LIMIT 500)
 
 -- name: queues
--- Counted up to 10,000 in each way of waiting: a page must not count millions.
+-- Counted up to 10,000 in each way of waiting: a page must not count millions. The pace is that of this
+-- minute and the fourteen before it.
 SELECT n.queue, d.waiting, d.oldest,
        (SELECT count(*) FROM (SELECT FROM procrastinate_jobs j WHERE j.queue_name = n.queue
             AND j.status = 'todo' AND j.scheduled_at > now()
@@ -29,6 +30,8 @@ SELECT n.queue, d.waiting, d.oldest,
         WHERE j.queue_name = n.queue AND j.status = 'doing') AS running,
        coalesce(c.succeeded, 0)::bigint AS succeeded, coalesce(c.failed, 0)::bigint AS failed,
        coalesce(c.stopped, 0)::bigint AS stopped,
+       (coalesce(p.runs, 0) / extract(epoch FROM now() - p.since) * 60)::double precision AS runs_per_minute,
+       coalesce(p.waited_buckets, '{}') AS waited_buckets,
        EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = n.queue) AS paused,
        (SELECT l.running FROM queue_limits l WHERE l.queue_name = n.queue) AS "limit"
 FROM unnest(%(names)s::text[]) AS n (queue) CROSS JOIN LATERAL queue_depth(n.queue) AS d
@@ -38,6 +41,11 @@ LEFT JOIN (
            sum(count) FILTER (WHERE event = 'aborted') AS stopped
     FROM job_activity WHERE hour > now() - interval '1 day' AND hour < 'infinity' GROUP BY 1
 ) AS c ON c.queue_name = n.queue
+LEFT JOIN LATERAL (
+    SELECT since, sum(runs) AS runs, sum_arrays(waited_buckets) AS waited_buckets
+    FROM (SELECT date_trunc('minute', now()) - interval '14 minutes' AS since) AS s
+    LEFT JOIN queue_depths d ON d.at >= since AND d.queue_name = n.queue GROUP BY 1
+) AS p ON true
 ORDER BY array_position(ARRAY['critical', 'default', 'low'], n.queue), n.queue
 
 -- name: depths

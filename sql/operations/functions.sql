@@ -83,6 +83,14 @@ CREATE OR REPLACE FUNCTION fold_job_counts() RETURNS void LANGUAGE sql AS $$
             waited = m.waited + excluded.waited,
             seconds_buckets = add_arrays(m.seconds_buckets, excluded.seconds_buckets),
             waited_buckets = add_arrays(m.waited_buckets, excluded.waited_buckets)
+    ),
+    paces AS (
+        INSERT INTO queue_depths AS d (at, queue_name, waiting, oldest_seconds, runs, waited_buckets)
+        SELECT date_trunc('minute', at), queue_name, 0, 0, sum(count), sum_arrays(waited_buckets)
+        FROM found WHERE event NOT IN ('enqueued', 'died') GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (at, queue_name) DO UPDATE SET
+            runs = d.runs + excluded.runs,
+            waited_buckets = add_arrays(d.waited_buckets, excluded.waited_buckets)
     )
     INSERT INTO job_counts AS c (hour, task_name, queue_name, event, count, seconds, waited,
                                  seconds_buckets, waited_buckets)

@@ -68,6 +68,7 @@ INSERT INTO queue_depths AS d (at, queue_name, waiting, oldest_seconds)
 SELECT date_trunc('minute', now()), q.name, now_waiting.waiting,
        coalesce(extract(epoch FROM now() - now_waiting.oldest), 0)
 FROM waiting_queues() AS q (name) CROSS JOIN LATERAL queue_depth(q.name) AS now_waiting
+ORDER BY q.name
 ON CONFLICT (at, queue_name) DO UPDATE SET
     waiting = greatest(d.waiting, excluded.waiting),
     oldest_seconds = greatest(d.oldest_seconds, excluded.oldest_seconds)

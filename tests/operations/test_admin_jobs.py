@@ -1,5 +1,8 @@
 """What the jobs page says of jobs, queues and workers, and does to them."""
 
+import re
+
+from activelog.operations.queries import fold_counts
 from tests.conftest import World
 from tests.http.test_pages import sign_in_admin
 
@@ -156,6 +159,27 @@ async def test_a_queue_shows_what_ended_in_it(world: World) -> None:
     text = await page(world, "/admin")
     assert 'data-label="Succeeded in 24 h">7</td>' in text
     assert 'status=failed&amp;queue=low">7</a>' in text
+
+
+async def test_a_queue_shows_its_pace_and_how_long_its_jobs_waited(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO job_outcomes (at, task_name, queue_name, event, count, waited_buckets) VALUES"
+        " (now() - interval '5 minutes', 'a', 'low', 'succeeded', 96, '{0,0,96,0,0,0,0}'),"
+        " (now() - interval '5 minutes', 'b', 'low', 'retried', 4, '{0,0,0,0,0,4,0}'),"
+        " (now() - interval '5 minutes', 'b', 'low', 'enqueued', 4000, '{}'),"
+        " (now() - interval '20 minutes', 'a', 'low', 'succeeded', 4000, '{4000,0,0,0,0,0,0}'),"
+        " (now(), 'a', 'default', 'succeeded', 1, '{0,0,0,0,0,0,1}')"
+    )
+    async with world.pool.connection() as conn:
+        await fold_counts(conn)
+    found = (await world.http.get("/api/v1/admin/queues")).json()["queues"]
+    paces = {one["queue"]: one["runs_per_minute"] for one in found}
+    assert 100 / 15 <= paces["low"] <= 100 / 14
+    assert paces["critical"] == 0
+    text = await page(world, "/admin")
+    waited = re.findall(r'"95 of 100 waited">([^<]*)<', text)
+    assert waited == ["over 600 s", "1 s at most"], "of critical nothing ran"
 
 
 async def test_ticked_jobs_alone_are_acted_on(world: World) -> None:
