@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.conftest import missing
 from tests.local.test_up import Up, place
@@ -56,6 +56,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser, up: Up) -> Iterator[Page]:
     context = chromium.new_context(base_url=up.url, viewport={"width": 1280, "height": 900})
     context.set_default_timeout(10_000)
+    bring_axe(context)
     found = context.new_page()
     problems: list[str] = []
     found.on("pageerror", lambda error: problems.append(str(error)))
@@ -79,13 +80,18 @@ def photograph(page: Page, name: str, looks: list[tuple[str, int]] = LOOKS) -> N
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def check_with_axe(page: Page, where: str) -> None:
+def bring_axe(context: BrowserContext) -> None:
+    """To each page, where axe is there."""
     script = os.environ.get("ACTIVELOG_AXE")
-    if script is None:
+    if script:
+        context.add_init_script(path=script)
+    else:
         assert not os.environ.get("CI"), "CI skips nothing, so it brings axe"
+
+
+def check_with_axe(page: Page, where: str) -> None:
+    if not os.environ.get("ACTIVELOG_AXE"):
         return
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(Path(script).read_text())
     found = page.evaluate(_AXE)
     wrong = [
         (one["id"], one["help"], [node["target"] for node in one["nodes"]][:3])

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import check_with_axe
+from tests.browser.conftest import bring_axe, check_with_axe
 from tests.browser.test_people import PASSWORD
 from tests.local.test_up import Up
 
@@ -64,6 +64,7 @@ def test_all_of_it_by_keyboard_over_a_slow_line_at_twice_the_size(
     context = chromium.new_context(
         base_url=up.url, viewport={"width": 640, "height": 450}, device_scale_factor=2
     )
+    bring_axe(context)
     page = context.new_page()
     slow = {"offline": False, "latency": 600, "downloadThroughput": -1, "uploadThroughput": -1}
     context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)

@@ -1,15 +1,16 @@
 """Every mail as a mailbox shows it: light on a desktop and dark on the narrowest phone; those in
 other languages the other way round."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from activelog.mail import LanguageCode, Templates
 from activelog.web import MAILS
-from tests.browser.conftest import photograph
+from tests.browser.conftest import bring_axe, photograph
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
@@ -39,22 +40,28 @@ def mails() -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def mailbox(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context()
+    bring_axe(context)
+    yield context.new_page()
+    context.close()
+
+
 @pytest.mark.parametrize("name", mails())
-def test_a_mail_fits_every_screen(chromium: Browser, name: str) -> None:
-    look_at(chromium, name, *mails()[name])
+def test_a_mail_fits_every_screen(mailbox: Page, name: str) -> None:
+    look_at(mailbox, name, *mails()[name])
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_a_mail_fits_every_screen_in_other_languages(
-    chromium: Browser, language: LanguageCode
-) -> None:
+def test_a_mail_fits_every_screen_in_other_languages(mailbox: Page, language: LanguageCode) -> None:
     for kind in ("weekly_summary", "export_ready", "new_sign_in"):
         data = {"name": "Ada"} | FIXTURES[kind]
-        look_at(chromium, f"mail-{kind}-{language}", kind, data, language, OTHER_LOOKS)
+        look_at(mailbox, f"mail-{kind}-{language}", kind, data, language, OTHER_LOOKS)
 
 
 def look_at(
-    chromium: Browser,
+    mailbox: Page,
     name: str,
     kind: str,
     data: dict[str, Any],
@@ -63,10 +70,6 @@ def look_at(
 ) -> None:
     data["unsubscribe_url"] = "https://activelog.example/unsubscribe?token=" + "x" * 60
     _, _, html = Templates(None, "https://activelog.example").render(kind, data, language)
-    page = chromium.new_page()
-    try:
-        page.set_content(html)
-        photograph(page, name, looks)
-        assert page.title() != "hacked"
-    finally:
-        page.close()
+    mailbox.set_content(html)
+    photograph(mailbox, name, looks)
+    assert mailbox.title() != "hacked"
