@@ -46,8 +46,8 @@ async def listen(
 
 
 async def _read(pgconn: PGconn, on_notify: Callable[[str], None]) -> None:
-    """For a while, what comes unasked. By libpq's own calls: each idle worker of a fleet reads each
-    notification, and psycopg's generator of them takes five times as long for one."""
+    """For a while, what comes unasked. (By libpq's own calls: psycopg's generator wakes ten times a
+    second.)"""
     loop = asyncio.get_running_loop()
     lost = loop.create_future()
 

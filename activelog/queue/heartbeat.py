@@ -1,24 +1,30 @@
-"""Tells the other workers that this process is alive.
+"""Tells the other workers that this process is alive, and hears of new jobs between its beats.
 
 A thread with a connection of its own, so neither a busy event loop nor a draining worker falls
 silent: stock procrastinate beats from the event loop and stops when it drains, and its jobs are
 then run a second time. Only when a job blocks the event loop for a minute it stops: nothing of
 what this worker has runs any more, no timeout either, and others had better take it.
+
+It hears on the connection that it beats on: each worker of an idle fleet hears of each job, and a
+thread that waits at the socket does so for less than the event loop.
 """
 
 import logging
+import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from activelog import database
 from activelog.queue.limits import Limits
 from activelog.queue.wake_ups import Peers
 
 INTERVAL = 1.0  # seconds
+_PAUSE = 0.5
 
 _BEAT = database.queries("queue")["beat"]
 logger = logging.getLogger(__name__)
@@ -26,7 +32,9 @@ logger = logging.getLogger(__name__)
 
 class Heartbeat:
     """Beats until `stop`; calls `on_lost` (from its thread) once if others took us for dead.
-    The event loop calls `tick` at least once a second.
+    The event loop calls `tick` at least once a second. `on_notify` is called (from its thread) with
+    the payload of each notification on `channels`, and with None whenever it begins to listen,
+    also after a break: something may have been missed.
 
     Each beat also learns whether this worker leads (it is ours and there longest: it does what one
     does for all) and whether it is needed: it is to rescue somebody's jobs; and who is alive."""
@@ -38,6 +46,8 @@ class Heartbeat:
         limits: Limits,
         *,
         on_lost: Callable[[], None],
+        channels: Collection[str] = (),
+        on_notify: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self.is_leader = False
         self.is_needed = False
@@ -50,6 +60,8 @@ class Heartbeat:
         }
         self._limits = limits
         self._on_lost = on_lost
+        self._channels = channels
+        self._on_notify = on_notify
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._ticked_at = self._beat_at = self._regular_since = time.monotonic()
@@ -77,15 +89,22 @@ class Heartbeat:
         while not self._stopped.is_set():
             try:
                 with database.connect_here(self._url, "activelog heartbeat") as conn:
+                    self._listen(conn)
                     if not self._beat(conn):
                         self._on_lost()
                         return
             except psycopg.Error as error:
                 logger.warning("No heartbeat: %s", str(error).strip())
-                self._stopped.wait(INTERVAL)
+                self._stopped.wait(_PAUSE)
             except Exception:  # a thread that died would leave a worker that nobody rescues
                 logger.exception("No heartbeat")
-                self._stopped.wait(INTERVAL)
+                self._stopped.wait(_PAUSE)
+
+    def _listen(self, conn: psycopg.Connection) -> None:
+        conn.add_notify_handler(lambda notify: self._on_notify(notify.payload))
+        for channel in self._channels:
+            conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        self._on_notify(None)
 
     def _beat(self, conn: psycopg.Connection) -> bool:
         """Returns when stopped (True) or when the worker's row is gone (False)."""
@@ -99,8 +118,19 @@ class Heartbeat:
                 self.is_leader, self.is_needed, peers = learned
                 self.peers = peers or []
                 self._note_beat()
-            self._stopped.wait(INTERVAL)
+            self._hear(conn, INTERVAL)
         return True
+
+    def _hear(self, conn: psycopg.Connection, seconds: float) -> None:
+        """For so long. (By libpq's own calls: psycopg's generator wakes ten times a second.)"""
+        socket = select.poll()
+        socket.register(conn.fileno(), select.POLLIN)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopped.is_set():
+            if socket.poll(1000 * left):
+                conn.pgconn.consume_input()
+                while notify := conn.pgconn.notifies():
+                    self._on_notify(notify.extra.decode())
 
     def _note_beat(self) -> None:
         now = time.monotonic()

@@ -2,40 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
-
-from procrastinate.manager import get_channel_for_queues
+from collections.abc import Callable, Collection
 
 from activelog.database import ReconnectingConnection
-from activelog.database.notifications import listen
 from activelog.queue import queries
-from activelog.queue.wake_ups import Notice, read_notification
 
 _UNKNOWN_INTERVAL = 60.0  # seconds
 
 logger = logging.getLogger(__name__)
-
-
-async def watch_notifications(
-    url: str,
-    queues: Iterable[str] | None,
-    on_job: Callable[[Notice | None], None],
-    on_abort: Callable[[int], None],
-) -> None:
-    """Calls back for each notification on the engine's channels, and `on_job` for those that it may
-    have missed."""
-
-    def on_notify(payload: str) -> None:
-        found = read_notification(payload)
-        on_abort(found) if isinstance(found, int) else on_job(found)
-
-    await listen(
-        url,
-        list(get_channel_for_queues(queues)),
-        application="activelog listener",
-        on_start=lambda: on_job(None),
-        on_notify=on_notify,
-    )
 
 
 async def watch_aborts(

@@ -8,11 +8,12 @@ a worker that is full, slow, stopped or dead delays a job by that tenth. Their o
 many jobs in a row, so at a steady rate it is always the same few who look in vain.
 """
 
-import json
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
+
+import msgspec
 
 _STEP, _LONGEST = 0.1, 1.0  # seconds
 _IN_A_ROW = 1024  # jobs
@@ -33,11 +34,11 @@ def read_notification(payload: str) -> Notice | int | None:
     """The id of a job that is to be aborted; or what to look for, None: for anything. (The engine
     names no queue, and anybody can send on its channels.)"""
     try:
-        found = json.loads(payload)
+        found = msgspec.json.decode(payload)
         if found["type"] == "abort_job_requested":
             return int(found["job_id"])
         return Notice(int(found["job_id"]), str(found["queue"]), int(found["jobs"]))
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return None
 
 

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from procrastinate import worker as stock
+from procrastinate.manager import get_channel_for_queues
 
 from activelog.base import traces
 from activelog.base.threads import ThreadHangs, TrackedThreadPool
@@ -27,7 +28,7 @@ from activelog.queue.limits import Limits
 from activelog.queue.outcome import Outcome
 from activelog.queue.rescuer import rescue
 from activelog.queue.running_jobs import RunningJobs
-from activelog.queue.wake_ups import Notice, seconds_to_wait
+from activelog.queue.wake_ups import read_notification, seconds_to_wait
 
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
@@ -212,6 +213,8 @@ class Worker(stock.Worker):
             worker_id,
             self._limits,
             on_lost=lambda: self._on_lost(worker_id),
+            channels=list(get_channel_for_queues(self.queues)) if self.listen_notify else (),
+            on_notify=self._on_notify,
         )
         self._heartbeat.start()
         self._become(State.WORKING)
@@ -251,7 +254,7 @@ class Worker(stock.Worker):
     def _sides(self) -> list[Coroutine[Any, Any, None]]:
         """What it does beside running jobs."""
         look, connection = self._look_now, self.side_connection
-        found = [
+        return [
             self._tick(),
             rescue(connection, self._limits, self._registered, look),
             maintenance.watch_aborts(
@@ -262,11 +265,6 @@ class Worker(stock.Worker):
             self._count(),
             *(side(self) for side in self._more_sides),
         ]
-        if self.listen_notify:
-            abort = self._running.abort
-            hear = self._on_notice
-            found.append(maintenance.watch_notifications(self._url, self.queues, hear, abort))
-        return found
 
     def _guarded(self, side: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """A side that fails ends the worker: better none than one that looks alive."""
@@ -348,9 +346,16 @@ class Worker(stock.Worker):
             return 0
         return max(0, self.concurrency - len(self._running))
 
-    def _on_notice(self, notice: Notice | None) -> None:
+    def _on_notify(self, payload: str | None) -> None:
+        """Called from the heartbeat's thread, with None when something may have been missed."""
+        found = read_notification(payload) if payload else None
+        if isinstance(found, int):
+            self._call_in_loop(self._running.abort, found)
+            return
         peers = self._heartbeat.peers
-        self._look_in(seconds_to_wait(self.worker_id or 0, peers, notice) if notice else 0.0)
+        seconds = seconds_to_wait(self.worker_id or 0, peers, found) if found else 0.0
+        if time.monotonic() + seconds < self._fetcher.look_at:
+            self._call_in_loop(self._look_in, seconds)
 
     def _look_now(self) -> None:
         """There may be a job to start."""

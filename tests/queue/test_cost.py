@@ -40,7 +40,12 @@ def test_an_idle_worker_asks_little(queue: Queue, statements: Statements) -> Non
         statements()
         time.sleep(10)
         asked = statements()
+        held = queue.all(
+            "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name LIKE 'activelog%%'"
+        )
     assert len(asked) <= 15, "\n".join(asked)
+    assert len(held) <= 4, held
 
 
 def test_a_lone_job_takes_three_statements(queue: Queue, statements: Statements) -> None:

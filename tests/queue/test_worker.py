@@ -404,7 +404,8 @@ def test_everybody_looks_within_a_second() -> None:
 async def test_a_notification_of_somebody_elses_harms_nobody(queue: Queue) -> None:
     async with working(queue):
         await until_status(queue, queue.defer("noop"), "succeeded")
-        for payload in ("hello", "[]", '{"type": "abort_job_requested"}', '{"type": 1}'):
+        no_number = '{"type": "abort_job_requested"}'
+        for payload in ("hello", "[]", no_number, '{"type": 1}', "[" * 7000):
             queue.all("SELECT pg_notify('procrastinate_any_queue_v1', %s)", payload)
         await asyncio.sleep(0.3)
         await until_status(queue, queue.defer("noop"), "succeeded")
