@@ -63,7 +63,7 @@ async def import_upload(request: Request, user_id: int, query: ImportQuery) -> R
 
     try:
         response = await http.once(request, user_id, [digest, query], start)
-    except Exception:
+    except AppError:  # after another error the job may be there: the night sweeps if it is not
         await services.storage.remove(key)
         raise
     if http.is_replay(response):

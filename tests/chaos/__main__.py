@@ -14,7 +14,7 @@ from statistics import median
 from tests.chaos import cases, checks, monkey, people, stand
 from tests.chaos.checks import Found
 from tests.chaos.ledger import Ledger
-from tests.chaos.stand import Stand
+from tests.chaos.stand import OwnStand, Stand
 from tests.processes import until
 
 QUIET_SECONDS = 240.0
@@ -61,13 +61,13 @@ def play(arguments: argparse.Namespace) -> bool:
             found = [check(world, ledger) for check in checks.CHECKS]
             if arguments.keep:
                 _show(found, ledger, as_json=arguments.json)
-                input(f"All stands: {world.server.url()}; Enter ends it. ")
+                input(f"All stands: {world.database_url}; Enter ends it. ")
         found.append(checks.scratch(world))
         _show(found, ledger, as_json=arguments.json)
         return not any(one.wrong for one in found)
 
 
-def _let_live(world: Stand, ledger: Ledger, arguments: argparse.Namespace) -> None:
+def _let_live(world: OwnStand, ledger: Ledger, arguments: argparse.Namespace) -> None:
     over = threading.Event()
     threads = [monkey.start(people.witnesses, world, ledger, over, arguments.seed)]
     for number in range(arguments.people):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos import relay
 from tests.chaos.ledger import Ledger
-from tests.chaos.stand import SCRATCH_BYTES, Child, Stand
+from tests.chaos.stand import SCRATCH_BYTES, Child, OwnStand
 
 QUICK, LONG = 12.0, 60.0  # seconds at most
 
@@ -19,7 +19,7 @@ QUICK, LONG = 12.0, 60.0  # seconds at most
 class Monkey:
     """Lives in the main thread: what it starts dies with the thread that started it."""
 
-    stand: Stand
+    stand: OwnStand
     ledger: Ledger
     seed: str
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)

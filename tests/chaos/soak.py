@@ -33,9 +33,9 @@ from tests.chaos import checks, monkey, people, relay
 from tests.chaos.checks import Found
 from tests.chaos.clock import Clock, ClockedPostgres, library
 from tests.chaos.ledger import Ledger
-from tests.chaos.stand import WORKERS, Child, Stand, add_children, environment, stop
+from tests.chaos.stand import WORKERS, Child, OwnStand, add_children, environment, start, stop
 from tests.conftest import PASSWORD, remove_data
-from tests.processes import answers, until
+from tests.processes import until
 
 PAUSE = 2.5  # seconds between two jumps
 SILENCE = 3600.0  # by the clock that jumps
@@ -144,7 +144,7 @@ class Runner(people.Person):
 
 @dataclass
 class Soak:
-    stand: Stand
+    stand: OwnStand
     clock: Clock
     began: datetime
     runners: list[Runner]
@@ -427,15 +427,10 @@ def _running(arguments: argparse.Namespace, jump: timedelta) -> Iterator[Soak]:
             "ACTIVELOG_KEEP_SUCCEEDED_DAYS": "1",
             "ACTIVELOG_WEEKLY_SPREAD_MINUTES": "60",
         }
-        world = Stand(folder, server, None, sink, None, env, scratch, is_small=False)
+        world = OwnStand(folder=folder, relay=sink, env=env, scratch=scratch, server=server)
         add_children(world)
-        for child in world.children.values():
-            child.env |= clock.environment()  # of one of them the stand sets another clock
         stack.callback(stop, world)
-        for child in world.children.values():
-            child.start()
-        for port in world.ports:
-            until(lambda port=port: answers(port), f"the API on port {port}")  # type: ignore[misc]
+        start(world)
         until(lambda: len(world.all("SELECT worker_id FROM our_workers")) >= WORKERS, "workers")
         over, ledger = threading.Event(), Ledger(folder / "ledger.jsonl")
         runners = []

@@ -64,26 +64,39 @@ class Child:
         return int(line.split()[1]) * 1024
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Stand:
+    """What people use, and what they are held against."""
+
     folder: Path
-    server: EmbeddedPostgres
-    standby: EmbeddedPostgres | None
     relay: relay.Relay
-    s3: "subprocess.Popen[bytes] | None"
     env: dict[str, str]
     scratch: Path
-    is_small: bool  # the folder for temporary files has a size of its own
     ports: list[int] = field(default_factory=list)
     children: dict[str, Child] = field(default_factory=dict)
 
+    @property
+    def database_url(self) -> str:
+        """Of the primary, whichever that is."""
+        return self.env["ACTIVELOG_DATABASE_URL"]
+
     def connect(self) -> psycopg.Connection:
-        return psycopg.connect(self.server.url(), autocommit=True)
+        return psycopg.connect(self.database_url, autocommit=True)
 
     def all(self, statement: str, *params: object) -> list[tuple[object, ...]]:
         with self.connect() as conn:
             cursor = conn.execute(statement.encode(), params)
             return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(kw_only=True)
+class OwnStand(Stand):
+    """One whose Postgres is ours to break."""
+
+    server: EmbeddedPostgres
+    standby: EmbeddedPostgres | None = None
+    s3: "subprocess.Popen[bytes] | None" = None
+    is_small: bool = False  # the folder for temporary files has a size of its own
 
     def promote(self) -> None:
         """The primary dies without a word; the standby takes over."""
@@ -91,13 +104,13 @@ class Stand:
         old, self.server, self.standby = self.server, self.standby, None
         assert old.pid is not None
         os.kill(old.pid, signal.SIGQUIT)
-        with self.connect() as conn:
+        with psycopg.connect(self.server.url(), autocommit=True) as conn:
             conn.execute("SELECT pg_promote()")
         old.stop()
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Stand]:
+def running(folder: Path) -> Iterator[OwnStand]:
     with ExitStack() as stack:
         server = _server(stack, folder / "postgres")
         migrate(server.url())
@@ -106,14 +119,15 @@ def running(folder: Path) -> Iterator[Stand]:
         storage, s3 = _storage(stack, folder)
         scratch, is_small = _scratch(stack, folder / "tmp")
         env = environment(_both(server, replica), smtp, storage, scratch)
-        stand = Stand(folder, server, replica, sink, s3, env, scratch, is_small)
+        stand = OwnStand(
+            folder=folder, relay=sink, env=env, scratch=scratch,
+            server=server, standby=replica, s3=s3, is_small=is_small,
+        )  # fmt: skip
         stand.all(witness.TABLE)
         add_children(stand)
+        stand.children[f"worker-{WORKERS}"].env |= _wrong_clock()
         stack.callback(stop, stand)
-        for child in stand.children.values():
-            child.start()
-        for port in stand.ports:
-            until(lambda port=port: answers(port), f"the API on port {port}")  # type: ignore[misc]
+        start(stand)
         yield stand
 
 
@@ -173,16 +187,23 @@ def environment(database: str, smtp: str, storage: str, scratch: Path) -> dict[s
     }
 
 
-def add_children(stand: Stand) -> None:
+def add_children(stand: Stand, workers: int = WORKERS) -> None:
     python = [sys.executable, "-m"]
     for number in range(1, APIS + 1):
         stand.ports.append(free_port())
         command = [*python, "activelog", "api", "--port", str(stand.ports[-1])]
         _add(stand, f"api-{number}", command)
-    for number in range(1, WORKERS + 1):
+    for number in range(1, workers + 1):
         command = [*python, "procrastinate", "worker", "--shutdown-graceful-timeout", "5"]
         _add(stand, f"worker-{number}", command)
-    stand.children[f"worker-{WORKERS}"].env |= _wrong_clock()
+
+
+def start(stand: Stand) -> None:
+    """All of them; the APIs answer then."""
+    for child in stand.children.values():
+        child.start()
+    for port in stand.ports:
+        until(lambda port=port: answers(port), f"the API on port {port}")  # type: ignore[misc]
 
 
 def _add(stand: Stand, name: str, command: list[str]) -> None:

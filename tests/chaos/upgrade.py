@@ -60,7 +60,7 @@ def _upgrade(world: Stand, before: list[Child], seconds: float) -> None:
     """Each step `seconds` after the one before."""
     time.sleep(seconds)
     began = time.monotonic()
-    print(f"migrated: {', '.join(migrate(world.server.url()))}", flush=True)
+    print(f"migrated: {', '.join(migrate(world.database_url))}", flush=True)
     print(f"under load it took {time.monotonic() - began:.1f} s", flush=True)
     _add(world, ROOT, "new")
     time.sleep(seconds)
@@ -110,7 +110,7 @@ def _running(revision: str) -> Iterator[tuple[Stand, Ledger, threading.Event, li
         env["PROCRASTINATE_APP"] = "activelog.jobs.app"
         command = [PYTHON, "-m", "activelog", "migrate"]
         subprocess.run(command, cwd=old, env=env | {"PYTHONPATH": str(old)}, check=True)
-        world = Stand(folder, server, None, sink, None, env, scratch, is_small=False)
+        world = Stand(folder=folder, relay=sink, env=env, scratch=scratch)
         stack.callback(stop, world)
         before = _add(world, old, "old")
         yield world, Ledger(folder / "ledger.jsonl"), threading.Event(), before

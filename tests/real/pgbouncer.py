@@ -27,6 +27,7 @@ default_pool_size = 30
 max_client_conn = 500
 logfile = {folder}/log
 pidfile = {folder}/pid
+{more}
 """
 
 
@@ -35,15 +36,15 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def pgbouncer(database_url: str, mode: str, port: int) -> Iterator[str]:
-    """The URL that leads through it to the same database."""
+def pgbouncer(database_url: str, mode: str, port: int, more: str = "") -> Iterator[str]:
+    """The URL that leads through it to the same database. `more`: lines of its configuration."""
     wanted = conninfo_to_dict(database_url)
     folder = Path(tempfile.mkdtemp(prefix="activelog-pgbouncer-"))
     folder.chmod(0o777)
     config = folder / "pgbouncer.ini"
     config.write_text(_CONFIG.format(
         sockets=wanted["host"], server_port=wanted.get("port", 5432), port=port, mode=mode,
-        folder=folder, user=wanted["user"],
+        folder=folder, user=wanted["user"], more=more,
     ))  # fmt: skip
     command = ["pgbouncer", "-q", str(config)]
     if os.geteuid() == 0:  # which it refuses
