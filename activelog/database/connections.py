@@ -8,10 +8,19 @@ statement and not by a start-up option, which poolers refuse.
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, OperationalError, errors
+from psycopg import (
+    AsyncConnection,
+    AsyncCursor,
+    AsyncTransaction,
+    InternalError,
+    OperationalError,
+    errors,
+)
 from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict
 
@@ -83,7 +92,7 @@ async def connect(
 ) -> Conn:
     """In autocommit mode, with settings of its own. Raises OperationalError."""
     options |= {"application_name": application, "autocommit": True, "cursor_factory": Cursor}
-    conn: Conn = await AsyncConnection.connect(**_parameters(url, **options))
+    conn: Conn = await Connection.connect(**_parameters(url, **options))
     await _prepare(conn, settings or {})
     return conn
 
@@ -133,7 +142,24 @@ class Cursor(AsyncCursor[tuple[Any, ...]]):
             raise ReadOnly("this node takes no writes any more") from error
 
 
-class PooledConnection(AsyncConnection[tuple[Any, ...]]):
+class Connection(AsyncConnection[tuple[Any, ...]]):
+    """Ours: what is lost at the end of a transaction is lost like any other."""
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[AsyncTransaction]:
+        try:
+            async with super().transaction(savepoint_name, force_rollback) as transaction:
+                yield transaction
+        except InternalError as error:
+            # The answer to COMMIT and the end of the connection came together.
+            if self.closed:
+                raise OperationalError(f"the connection was lost: {error}") from error
+            raise
+
+
+class PooledConnection(Connection):
     """As the pool makes them. While Postgres is away it tries four times a second: the pool's own
     pauses grow to half a minute, and would go on when Postgres is back."""
 
@@ -156,7 +182,7 @@ class PooledConnection(AsyncConnection[tuple[Any, ...]]):
                 return conn
 
 
-class ReplicaConnection(AsyncConnection[tuple[Any, ...]]):
+class ReplicaConnection(Connection):
     """To a node that takes no writes, tried once: the primary is there, too."""
 
     @classmethod

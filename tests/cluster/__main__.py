@@ -105,7 +105,7 @@ def _failover(
     ledger.write("monkey", what, to=f"postgres {old.name}")
     began, new = time.time(), cluster.other(old)
     act(old)
-    until(lambda: cluster.primary() is new, "a new primary", 3 * TTL)
+    until(lambda: cluster.primary() is new, "a new primary", 4 * TTL)
     elected = time.time()
     until(lambda: _logged_since(ledger, elected), "an activity", 60)
     until(lambda: _started_since(stand, elected), "a job", 60)

@@ -23,7 +23,7 @@ from tests.cluster.hosts import Host
 from tests.processes import free_port, until
 
 PACKAGES = "patroni etcd-server haproxy pgbouncer postgresql"
-TTL = 20  # seconds; the least that Patroni takes: for so long a leader that is silent is one
+TTL = 30  # seconds, Patroni's own: for so long a leader that is silent is one
 _PROXY = """
 defaults
     mode tcp
@@ -82,6 +82,9 @@ class Cluster:
             "--listen-client-urls", f"{at}:2379", "--advertise-client-urls", f"{at}:2379",
             "--listen-peer-urls", f"{at}:2380", "--initial-advertise-peer-urls", f"{at}:2380",
             "--initial-cluster", members, "--log-level", "error",
+            # Without it a member that comes back makes the others vote; Patroni 3.0 then gave the
+            # lock to the old primary, and what had been committed since was lost.
+            "--pre-vote",
         ], place / "etcd.log")  # fmt: skip
         if host in self.members:
             config = place / "patroni.yml"  # JSON is YAML
@@ -129,8 +132,8 @@ def _settings(cluster: Cluster, host: Host, place: Path) -> dict[str, Any]:
         "bootstrap": {
             "dcs": {
                 "ttl": TTL,
-                "loop_wait": 2,
-                "retry_timeout": 3,
+                "loop_wait": 5,
+                "retry_timeout": 10,
                 "synchronous_mode": True,
                 "postgresql": {"use_pg_rewind": True, "parameters": {"max_connections": 300}},
             },

@@ -1,9 +1,15 @@
 """What the server, the database or the role says reaches no connection of ours."""
 
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from activelog import database
 from activelog.database.connections import ReadOnly, is_away
@@ -123,3 +129,41 @@ async def test_who_stops_reading_in_the_middle_does_not_hold_the_snapshot(world:
     with anyio.fail_after(20), pytest.raises(OSError, match="disk"):
         await read_a_little()
     assert await world.value("SELECT 1") == 1
+
+
+@asynccontextmanager
+async def cut_behind_commit(database_url: str) -> AsyncIterator[str]:
+    """The URL of a way to Postgres on which the answer to COMMIT and the end of the connection come
+    together, as when a primary shuts down."""
+    wanted = conninfo_to_dict(database_url)
+    path = f"{wanted['host']}/.s.PGSQL.{wanted['port']}"
+    ended = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_unix_connection(path)
+        while data := await reader.read(65536):
+            ours.write(data)
+            answer = await theirs.read(65536)
+            if b"COMMIT" in data:
+                complete = answer[: answer.index(b"Z\0\0\0\5")]
+                writer.write(complete + b"E" + struct.pack("!i", 4 + len(ended)) + ended)
+                break
+            writer.write(answer)
+        writer.close()
+        ours.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        names = f"user={wanted['user']} dbname={wanted['dbname']}"
+        yield f"host={host} port={port} {names} sslmode=disable gssencmode=disable"
+
+
+async def test_a_connection_that_is_lost_behind_its_commit_is_lost(database_url: str) -> None:
+    async with cut_behind_commit(database_url) as url, await database.connect(url, "test") as conn:
+        with pytest.raises(psycopg.OperationalError) as lost:
+            async with conn.transaction():
+                await conn.execute("CREATE TABLE made ()")
+        assert is_away(lost.value)
+    with psycopg.connect(database_url) as here:
+        here.execute("SELECT FROM made")
