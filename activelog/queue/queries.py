@@ -46,9 +46,13 @@ async def unregister_worker(conn: Conn, worker_id: int) -> None:
     await database.execute(conn, _SQL["unregister_worker"], {"worker_id": worker_id})
 
 
-async def count(conn: Conn, counts: Sequence[Mapping[str, Any]]) -> None:
-    """Appends what job_counters.py added up."""
-    await database.execute(conn, _SQL["count"], {"counts": database.records(counts)})
+async def count(
+    conn: Conn, worker_id: int, number: int, counts: Sequence[Mapping[str, Any]]
+) -> None:
+    """Appends what job_counters.py added up. `number` grows with each call of a worker: the same
+    one again, since the answer was lost, changes nothing."""
+    params = {"worker_id": worker_id, "number": number, "counts": database.records(counts)}
+    await database.execute(conn, _SQL["count"], params)
 
 
 async def complete_and_claim(

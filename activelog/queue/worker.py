@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
+from itertools import count
 from typing import Any
 
 from procrastinate import worker as stock
@@ -113,6 +114,7 @@ class Worker(stock.Worker):
             running=self._running.ids,
         )
         self._connection = self._fetcher.connection
+        self._numbers = count(1)  # of what it counts
         self._hung: list[threading.Thread] = []
         self._guards: set[asyncio.Task[None]] = set()
 
@@ -301,10 +303,12 @@ class Worker(stock.Worker):
             await self._write_counts(self.side_connection)
 
     async def _write_counts(self, connection: ReconnectingConnection) -> None:
-        """A killed worker takes the counts of its last second with it."""
+        """A worker that was killed, or taken for dead, takes the counts of its last second with
+        it."""
         counted, self._fetcher.written = self._fetcher.written, []
-        if counted:
-            await connection(lambda conn: queries.count(conn, add_up(counted)))
+        if counted and self.worker_id is not None:
+            worker_id, number, counts = self.worker_id, next(self._numbers), add_up(counted)
+            await connection(lambda conn: queries.count(conn, worker_id, number, counts))
 
     async def _tick(self) -> None:
         while True:

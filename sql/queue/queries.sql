@@ -101,8 +101,13 @@ FROM (SELECT unnest(%(queues)s::text[]) AS name
 WHERE NOT first.task_name = ANY (%(tasks)s) LIMIT 1
 
 -- name: count
+-- Counts of a number that was written before change nothing.
+WITH fresh AS (
+    UPDATE our_workers SET counted = %(number)s
+    WHERE worker_id = %(worker_id)s AND counted < %(number)s RETURNING worker_id
+)
 INSERT INTO job_outcomes (task_name, queue_name, event, count, seconds, waited, seconds_buckets,
                           waited_buckets)
-SELECT c.* FROM jsonb_to_recordset(%(counts)s) AS c (
+SELECT c.* FROM fresh, jsonb_to_recordset(%(counts)s) AS c (
     task text, queue text, event text, count bigint, seconds double precision, waited double precision,
     seconds_buckets bigint[], waited_buckets bigint[])

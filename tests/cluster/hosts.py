@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,8 @@ class Host:
     def crash(self) -> None:
         """All that runs there, without a word."""
         for pid in _ip("netns", "pids", _space(self.name)).split():
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it went with its parent
+                os.kill(int(pid), signal.SIGKILL)
         for process in self.processes.values():
             process.wait()
 

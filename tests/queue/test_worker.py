@@ -713,3 +713,14 @@ async def test_a_plan_made_while_nothing_waited_is_good_for_a_burst(queue: Queue
         finished, read = rows_read(finish, claimed, *ends)
         assert sorted(finished) == sorted(claimed)
         assert read < 200
+
+
+async def test_counts_whose_answer_was_lost_are_counted_once(queue: Queue) -> None:
+    """The worker writes them again when the connection broke at their commit."""
+    row = {"task": "noop", "queue": "default", "event": "succeeded", "count": 7, "seconds": 1,
+           "waited": 1, "seconds_buckets": [7], "waited_buckets": [7]}  # fmt: skip
+    async with await database.connect(queue.url, "test") as conn:
+        worker_id = await queries.register_worker(conn, 1, None, ["noop"])
+        for number in (1, 1, 2):
+            await queries.count(conn, worker_id, number, [row])
+    assert queue.one("SELECT sum(count) FROM job_outcomes") == (14,)
