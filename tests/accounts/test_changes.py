@@ -168,3 +168,48 @@ async def test_mails_say_where_to_ask(with_settings: Any) -> None:
             assert "because this address was registered" in text
             assert "Questions: help@example.com" in text
             assert "mailto:help@example.com" in mail.get_body(("html",)).get_content()
+
+
+async def reset_link(world: World, address: str = ADA) -> str:
+    await world.http.post("/api/v1/auth/forgot-password", json={"email": address})
+    await world.work()
+    text = world.mails(address)[-1].get_body(("plain",)).get_content()
+    found = re.search(r"reset-password\?token=([\w-]+)", text)
+    assert found
+    return found[1]
+
+
+async def reset(world: World, token: str) -> int:
+    body = {"token": token, "password": "a third battery of owls"}
+    return (await world.http.post("/api/v1/auth/reset-password", json=body)).status_code
+
+
+async def test_a_new_password_ends_what_was_asked_for_with_the_old_one(world: World) -> None:
+    """Somebody who knew it and asked for another address would have the account for good."""
+    await registered(world)
+    await ask(world, "thief@example.com")
+    await world.work()
+    assert await reset(world, await reset_link(world)) == 200
+    assert await confirm(world, token_mailed_to(world, "thief@example.com")) == 400
+    assert await world.value("SELECT email FROM users") == ADA
+
+
+async def test_a_changed_password_ends_the_links_that_wait(world: World) -> None:
+    await registered(world)
+    await ask(world)
+    link = await reset_link(world)
+    body = {"current_password": PASSWORD, "password": OTHER}
+    headers = await signed_in(world)
+    path = "/api/v1/users/me/password"
+    assert (await world.http.post(path, json=body, headers=headers)).status_code == 200
+    assert await reset(world, link) == 400
+    assert await confirm(world, token_mailed_to(world, NEW)) == 400
+
+
+async def test_a_link_in_an_old_mailbox_resets_nothing(world: World) -> None:
+    await registered(world)
+    link = await reset_link(world)
+    await ask(world)
+    await world.work()
+    assert await confirm(world, token_mailed_to(world, NEW)) == 200
+    assert await reset(world, link) == 400
