@@ -11,17 +11,19 @@ from activelog.imports.words import plain
 
 _EMPTY = ("", "--", "-", "none", "null", "n/a")
 _GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
-_CLOCK = re.compile(r"\d+(?::\d{1,2}){1,2}(?:[.,]\d+)?")
-_ISO = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", re.IGNORECASE)
+LONGEST = 120  # characters of a date, a number or a duration
+_CLOCK = re.compile(r"\d+(?::[0-5]?\d){1,2}(?:[.,]\d+)?")
+_ISO = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IGNORECASE)
 _QUOTED = re.compile(r"(?:(\d+)\s*h\s*)?(\d+)\s*['′’]\s*(?:(\d+)\s*(?:[\"″”]|'')?)?")
 _FRENCH = re.compile(r"(\d{1,3})\s?[hH]\s?(\d\d)")  # 1h30
 _WORDS = re.compile(r"(?:(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?\s*)+")
 _WORD = re.compile(r"(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)")
-# The words of all languages for hours, minutes and seconds begin with these letters.
+# The words of all languages for hours, minutes and seconds begin with these letters. (A word of one
+# letter is a unit by itself; `miles` and `metres` are none.)
 _BEGINNINGS = {
     "h": 3600, "std": 3600, "st": 3600, "t": 3600, "u": 3600, "o": 3600, "g": 3600, "ч": 3600,
-    "時": 3600, "时": 3600, "小": 3600, "시": 3600, "m": 60, "д": 60, "dk": 60, "мин": 60,
-    "分": 60, "분": 60, "s": 1, "с": 1, "秒": 1, "초": 1,
+    "時": 3600, "时": 3600, "小": 3600, "시": 3600, "д": 60, "dk": 60, "мин": 60,
+    "分": 60, "분": 60, "min": 60, "mn": 60, "s": 1, "с": 1, "秒": 1, "초": 1,
 }  # fmt: skip
 
 
@@ -34,6 +36,8 @@ def number(text: str, *, comma: bool | None = None) -> float | None:
     thousands; when it is not known, three digits behind a comma are thousands. Raises AppError."""
     if is_empty(text):
         return None
+    if len(text) > LONGEST or "_" in text:
+        raise AppError.invalid("number", f"{text[:40]!r} is not a number")
     cleaned = re.sub(r"(?<=\d)[\s\u00a0\u202f'’](?=\d{3}(?!\d))", "", text.strip())
     if "," in cleaned and "." in cleaned:
         thousands = "," if cleaned.rindex(",") < cleaned.rindex(".") else "."
@@ -89,7 +93,7 @@ def is_clock(text: str) -> bool:
 def is_duration(text: str) -> bool:
     """Of texts that say their unit: `1:02:03`, `1h 6min`, `1h30`, `45'30"`, `PT1H`."""
     text = text.strip()
-    if not text:
+    if not 0 < len(text) <= LONGEST:
         return False
     forms = (_CLOCK, _QUOTED, _FRENCH, _ISO)
     return any(form.fullmatch(text) for form in forms) or bool(_words_of(text))
@@ -102,6 +106,13 @@ def seconds_of(text: str, unit: float = 60, *, comma: bool | None = None) -> flo
     text = text.strip('"') if text.startswith('"') else text
     if is_empty(text):
         return None
+    seconds = _seconds_of(text, unit, comma) if len(text) <= LONGEST else math.inf
+    if not math.isfinite(seconds):
+        raise AppError.invalid("time", f"{text[:40]!r} is not a duration")
+    return seconds
+
+
+def _seconds_of(text: str, unit: float, comma: bool | None) -> float:
     if _CLOCK.fullmatch(text):
         return _clock_seconds(text)
     if quoted := _QUOTED.fullmatch(text):
@@ -115,10 +126,9 @@ def seconds_of(text: str, unit: float = 60, *, comma: bool | None = None) -> flo
     if parts := _words_of(text):
         return sum(amount * size for amount, size in parts)
     try:
-        found_number = number(text, comma=comma)
+        return (number(text, comma=comma) or 0) * unit
     except AppError:
-        raise AppError.invalid("time", f"{text[:40]!r} is not a duration") from None
-    return None if found_number is None else found_number * unit
+        return math.inf
 
 
 def _clock_seconds(text: str) -> float:
@@ -134,6 +144,7 @@ def _words_of(text: str) -> list[tuple[float, int]]:
         return []
     found = []
     for amount, word in _WORD.findall(text):
+        word = "min" if plain(word) == "m" else word
         beginnings = [one for one in _BEGINNINGS if plain(word).startswith(plain(one))]
         if not beginnings:
             return []

@@ -9,11 +9,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
 from activelog.base.errors import AppError
+from activelog.imports.cells import LONGEST
 from activelog.imports.model import Question
 from activelog.imports.words import plain
 
@@ -33,13 +34,17 @@ _MONTH_FIRST = re.compile(
 _YEAR_FIRST = re.compile(
     r"(?P<year>\d{4})[.,]?\s+(?P<month>[^\W\d_]{3,})\.?\s+(?P<day>\d{1,2})(?!\d)\.?"
 )
-_TIME = re.compile(r"(?<!\d)(\d{1,2})[:.hH](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?(?!\d)")
-_HOUR = re.compile(r"(?<!\d)(\d{1,2})()()\s?(?=[ap]\.?m)", re.IGNORECASE)  # 7pm
-_OFFSET = re.compile(r"(?<![\d\w])(?:GMT|UTC)?\s?\(?([+\-])(\d\d):?(\d\d)?\)?")
+_TIME = re.compile(
+    r"(?<!\d)(\d{1,2})(?:[:.hH]| Uhr )([0-5]\d)(?:[:.]([0-5]\d)(?:[.,]\d+)?)?(?!\d)"
+)
+_HOUR = re.compile(r"(?<!\d)(\d{1,2})()()\s?(?=[ap]\.?m|uhr\b|h\b)", re.IGNORECASE)  # 7pm, 7h
+_OFFSET = re.compile(r"(?<![\d\w])(?:GMT|UTC)?\s?\(?([+\-])(\d\d?)(?::?(\d\d))?\)?(?![:\d])")
+_ZONE = re.compile(r"\b[A-Z]{2,4}T\b")  # of some land; IST is one of three
 _ZONES = {
     "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
     "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "BST": 1, "JST": 9,
-    "AEST": 10, "AEDT": 11,
+    "AEST": 10, "AEDT": 11, "MSK": 3, "SAST": 2, "HKT": 8, "SGT": 8, "AWST": 8, "KST": 9,
+    "NZST": 12, "NZDT": 13, "HST": -10, "AKST": -9, "AKDT": -8, "BRT": -3, "GMT": 0,
 }  # fmt: skip
 _EPOCH = re.compile(r"\d{10}(?:\d{3})?")
 
@@ -60,7 +65,7 @@ def _halves() -> dict[str, int]:
     }
 
 
-@cache
+@lru_cache(4096)  # a file may have any number of words
 def _month_in(language: str, word: str) -> int | None:
     """Also of the beginning of a name, where only one month begins so."""
     months = _languages()[language]["months"]
@@ -82,9 +87,12 @@ class _Parts:
     clock: tuple[int, int, int]
     has_half: bool
     offset: timedelta | None
+    unread: str  # of the time or its zone
 
 
 def _parts(text: str) -> _Parts | None:
+    if len(text) > LONGEST:
+        return None
     text = " ".join(text.replace("T", " ", 1).split()) if text[10:11] == "T" else _spaced(text)
     for pattern in (_DAY_FIRST, _MONTH_FIRST, _YEAR_FIRST):
         if (found := pattern.search(text)) and _is_month(plain(found["month"])):
@@ -101,7 +109,7 @@ def _parts(text: str) -> _Parts | None:
     clock, has_half = _clock(rest)
     digits = found[1] if order else (found["year"] if month else found[4])
     return _Parts(numbers, month, order == "ymd", not month and found[2] == ".", len(digits) < 4,
-                  clock, has_half, _offset(rest))  # fmt: skip
+                  clock, has_half, _offset(rest), _unread(rest))  # fmt: skip
 
 
 def _spaced(text: str) -> str:
@@ -125,13 +133,21 @@ def _clock(text: str) -> tuple[tuple[int, int, int], bool]:
     return (hour, minute, second), half is not None
 
 
+def _unread(text: str) -> str:
+    """What of a time, or of its zone, we would leave out."""
+    if re.search(r"\d", text) and not (_TIME.search(text) or _HOUR.search(text)):
+        return text
+    zones = _ZONE.findall(text)
+    return zones[0] if zones and not any(zone in _ZONES for zone in zones) else ""
+
+
 def _offset(text: str) -> timedelta | None:
     if text.endswith(("Z", "UTC", "GMT")):
         return timedelta(0)
     clock = _TIME.search(text) or _HOUR.search(text)
     found = _OFFSET.search(text, clock.end()) if clock else None
     if found is None:
-        words = re.findall(r"[A-Z]{3,4}", text)
+        words = re.findall(r"[A-Z]{3,4}", text)  # MSK ends in no T
         return next((timedelta(hours=_ZONES[word]) for word in words if word in _ZONES), None)
     offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
     return -offset if found[1] == "-" else offset
@@ -178,6 +194,9 @@ class DateReader:
         moment = _moment(parts, self.order, self.languages, self.zone) if parts else None
         if moment is None:
             raise AppError.invalid("date", f"{text[:40]!r} is not a date that we can read")
+        if parts and parts.unread:
+            message = f"{text[:40]!r} has a time that we cannot read: {parts.unread[:20]!r}"
+            raise AppError.invalid("date", message)
         return moment
 
 
@@ -186,7 +205,7 @@ def _iso(text: str, zone: tzinfo = UTC) -> datetime | None:
     text = text.strip()
     if _EPOCH.fullmatch(text):
         return datetime.fromtimestamp(int(text[:10]), UTC)
-    if text[4:5] != "-":
+    if text[4:5] != "-" or text[10:11] not in ("", "T", "t", " "):
         return None
     try:
         found = datetime.fromisoformat(text)
@@ -201,7 +220,9 @@ def looks_like_date(text: str) -> bool:
 
 def clock_time(text: str) -> tuple[int, int, int] | None:
     """Of a cell that holds a time of day only."""
-    return _clock(text)[0] if _TIME.search(text) or _HOUR.search(text) else None
+    if len(text) > LONGEST or not (_TIME.search(text) or _HOUR.search(text)):
+        return None
+    return _clock(text)[0]
 
 
 @dataclass

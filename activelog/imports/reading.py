@@ -29,6 +29,7 @@ _NUMBERS = ("distance", "duration", "moving", "calories", "speed", "stride", "ca
 _MOST_KILOMETRES = 300  # more than that in a column without a unit are metres
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _KEPT = 1000  # rows of which medians are taken
+_UNREADABLE = (AppError, ValueError, OverflowError)  # a row is
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class Reader:
         return cells.number(self.text(row, meaning), comma=self.commas.get(meaning))
 
     def moment(self, row: Row) -> datetime:
-        moment = self.dates.read(self.text(row, "date"))
-        at = clock_time(self.text(row, "start"))
-        if at is None or (moment.hour, moment.minute) != (0, 0):
+        moment, start = self.dates.read(self.text(row, "date")), self.text(row, "start")
+        at = clock_time(start)
+        if cells.is_empty(start) or (moment.hour, moment.minute) != (0, 0):
             return moment
+        if at is None:
+            raise AppError.invalid("start", f"{start[:40]!r} is not a time of day")
         return moment.replace(hour=at[0] % 24, minute=at[1], second=at[2])
 
     def kind(self, row: Row) -> str:
@@ -216,7 +219,7 @@ def _survey_durations(table: Table, reader: Reader) -> Reader:
         return replace(reader, clock_factor=60 if columns.are_hours_first else 1)
     found = _Durations()
     for row in _rows(table):
-        with suppress(AppError):
+        with suppress(*_UNREADABLE):
             _add_duration(found, reader, row)
     reader = _settle_short(reader, found)
     if found.long and not found.has_seconds and median(found.long) < 1.2:
@@ -312,7 +315,7 @@ def _surveyed(table: Table, reader: Reader, dates: DateSurvey) -> Units:
     for row in _rows(table):
         try:
             survey.add(reader.measured(row), row.line)
-        except AppError:
+        except _UNREADABLE:
             continue
     if reader.choices.units:
         survey.votes.clear()
@@ -331,7 +334,7 @@ def _unit_by_speed(table: Table, reader: Reader) -> Units | None:
     for row in _rows(table):
         try:
             found = reader.measured(row)
-        except AppError:
+        except _UNREADABLE:
             continue
         if found.speed and found.seconds and found.distance:
             votes[_unit_of(found.distance, found.speed * found.seconds, columns.speed_unit)] += 1
@@ -407,10 +410,13 @@ def _draft(reader: Reader, row: Row) -> Draft | Refused:
             photos=_media(row),
             moving=reader.moving(row),
         )
-    except AppError as error:
-        return Refused(row.line, str(error), row.says)
-    except (ValueError, OverflowError):
-        return Refused(row.line, "has a value that cannot be read", row.says)
+    except _UNREADABLE as error:
+        return _refused(row, error)
+
+
+def _refused(row: Row, error: Exception) -> Refused:
+    reason = str(error) if isinstance(error, AppError) else "has a value that cannot be read"
+    return Refused(row.line, reason, row.says)
 
 
 def _joined_seconds(workout: float | None, row: float | None) -> float | None:
@@ -458,8 +464,8 @@ def _workout_row(reader: Reader, row: Row) -> Draft | Refused:
             row.line, "strength", reader.moment(row), reader.seconds(row), reader.metres(row),
             title=reader.text(row, "title").strip(), notes=reader.text(row, "notes").strip(),
         )  # fmt: skip
-    except (AppError, ValueError, OverflowError) as error:
-        return Refused(row.line, str(error), row.says)
+    except _UNREADABLE as error:
+        return _refused(row, error)
 
 
 def _joined(workout: Draft, row: Draft) -> Draft:

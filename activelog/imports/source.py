@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import tempfile
 import zipfile
 import zlib
@@ -178,23 +179,27 @@ def _found(draft: Draft, choices: Choices, now: datetime) -> Found | Refused:
     kind = draft.kind or choices.type or "workout"
     draft = replace(draft, kind=kind)
     title, notes = _title_and_notes(draft)
+    fields = {
+        "activity_type": kind,
+        "activity_date": draft.moment,
+        "duration_minutes": _minutes(draft.seconds or 0),
+        "distance_km": (draft.metres or 0) / 1000,
+        "calories": draft.calories,
+        "title": title,
+        "notes": notes,
+        "tags": list(draft.tags),
+        "moving_minutes": None if draft.moving is None else _minutes(draft.moving),
+    }
     try:
-        values = _clean(
-            {
-                "activity_type": kind,
-                "activity_date": draft.moment,
-                "duration_minutes": round((draft.seconds or 0) / 60),
-                "distance_km": (draft.metres or 0) / 1000,
-                "calories": draft.calories,
-                "title": title,
-                "notes": notes,
-                "tags": list(draft.tags),
-                "moving_minutes": None if draft.moving is None else round(draft.moving / 60),
-            }
-        )
+        values = _clean(fields)
     except AppError as error:
         return Refused(draft.line, str(error), draft.title)
     return Found(draft.line, values, draft.doubts + tuple(_doubts(draft, now)), draft.photos)
+
+
+def _minutes(seconds: float) -> int | float:
+    """Whole ones; what is no number is refused like one that is too large."""
+    return round(seconds / 60) if math.isfinite(seconds) else seconds
 
 
 def _title_and_notes(draft: Draft) -> tuple[str, str]:
