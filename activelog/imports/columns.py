@@ -1,13 +1,13 @@
 """Which column is what: by its name, in the languages that trackers and people use."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from activelog.base.errors import AppError, Permanent
 from activelog.imports import words
-from activelog.imports.cells import is_clock, is_duration, is_empty, number, seconds_of
+from activelog.imports.cells import LONGEST, is_clock, is_duration, is_empty, number, seconds_of
 from activelog.imports.dates import clock_time, looks_like_date
 from activelog.imports.kinds import is_known
 from activelog.imports.words import plain
@@ -38,9 +38,7 @@ _TIME_UNITS: dict[str, float] = {
 METRES = {"km": 1000.0, "mi": 1609.344, "m": 1.0, "yd": 0.9144}
 _SPEED_UNITS = {"mph": "mi", "mih": "mi", "kmh": "km", "kph": "km", "ms": "m"}
 _PACE_UNITS = {"minkm": "km", "km": "km", "minmi": "mi", "minmile": "mi", "mi": "mi", "mile": "mi"}
-_CELL_UNIT = re.compile(
-    r"([\d.,\s'’]*\d)\s*(km|kms|k|mi|miles?|m|met(?:er|re)s?|yds?|yards?)\.?", re.IGNORECASE
-)
+_CELL_UNIT = re.compile(r"([\d.,\s'’]*\d)\s*([^\W\d_]+)\.?")
 _CLOCK_FORM = re.compile(r"\b(?:h{1,2}:mm|mm:ss|m:ss)\b", re.IGNORECASE)
 _IN_NAME = re.compile(r"[(\[]([^)\]]*)[)\]]")
 
@@ -73,9 +71,16 @@ class Columns:
     seconds: Mapping[str, float] = field(default_factory=dict)  # by meaning
     parts: Mapping[int, float] = field(default_factory=dict)  # seconds by place: hours, minutes, …
     are_hours_first: bool | None = None  # `Duration (h:mm)`
+    are_kilojoules: bool = False  # calories
+    unread: tuple[str, ...] = ()  # named like what we know, and left out: why
 
     def __contains__(self, meaning: str) -> bool:
         return meaning in self.places
+
+    @property
+    def calories_factor(self) -> float:
+        """By which calories are what the column says: it may say kilojoules."""
+        return 1 / 4.184 if self.are_kilojoules else 1
 
     @property
     def pace_factor(self) -> float:
@@ -106,7 +111,23 @@ def find_columns(header: Sequence[str], sample: Sequence[Sequence[str]]) -> Colu
             cells = [row[place] for row in sample if place < len(row) and not is_empty(row[place])]
             if _suits(meaning, cells):
                 places[meaning] = place
-    return _with_units(header, _settle_times(header, places, sample))
+    unread = tuple(_unread(header, options, places))
+    columns = _with_units(header, _settle_times(header, places, sample))
+    return replace(columns, unread=unread)
+
+
+def _unread(
+    header: Sequence[str], options: Sequence[tuple[int, str]], places: Mapping[str, int]
+) -> Iterator[str]:
+    """What is left of `options`, (place, meaning), and why."""
+    for place, meaning in options:
+        if place in places.values() or meaning not in ("distance", "duration", "calories"):
+            continue
+        if meaning not in places:
+            yield f"the column {header[place]!r} was not read: few of its cells look like that"
+        elif meaning == "distance":
+            taken = header[places[meaning]]
+            yield f"the column {header[place]!r} was not read, since {taken!r} was"
 
 
 def chosen_columns(header: Sequence[str], text: str) -> Columns:
@@ -159,10 +180,9 @@ def _is_number(text: str) -> bool:
 
 def split_unit(text: str) -> tuple[str, str]:
     """A cell like `6.2 mi`: its number, and km, mi, m, yd or nothing."""
-    found = _CELL_UNIT.fullmatch(text.strip())
-    if found is None:
-        return text.strip(), ""
-    return found[1], "km" if found[2].lower() == "k" else unit_named(found[2])
+    found = _CELL_UNIT.fullmatch(text.strip()) if len(text) <= LONGEST else None
+    unit = ("km" if found[2].lower() == "k" else unit_named(found[2])) if found else ""
+    return (found[1], unit) if found and unit else (text.strip(), "")
 
 
 def unit_named(text: str) -> str:
@@ -258,6 +278,7 @@ def _with_units(header: Sequence[str], places: dict[str, int]) -> Columns:
         seconds,
         parts if len(set(parts.values())) > 1 else {},
         clock[0].lower().startswith("h") if clock else None,
+        units.get("calories") == "kj",
     )
 
 

@@ -34,9 +34,7 @@ _MONTH_FIRST = re.compile(
 _YEAR_FIRST = re.compile(
     r"(?P<year>\d{4})[.,]?\s+(?P<month>[^\W\d_]{3,})\.?\s+(?P<day>\d{1,2})(?!\d)\.?"
 )
-_TIME = re.compile(
-    r"(?<!\d)(\d{1,2})(?:[:.hH]| Uhr )([0-5]\d)(?:[:.]([0-5]\d)(?:[.,]\d+)?)?(?!\d)"
-)
+_TIME = re.compile(r"(?<!\d)(\d{1,2})(?:[:.hH]| Uhr )([0-5]\d)(?:[:.]([0-5]\d)(?:[.,]\d+)?)?(?!\d)")
 _HOUR = re.compile(r"(?<!\d)(\d{1,2})()()\s?(?=[ap]\.?m|uhr\b|h\b)", re.IGNORECASE)  # 7pm, 7h
 _OFFSET = re.compile(r"(?<![\d\w])(?:GMT|UTC)?\s?\(?([+\-])(\d\d?)(?::?(\d\d))?\)?(?![:\d])")
 _ZONE = re.compile(r"\b[A-Z]{2,4}T\b")  # of some land; IST is one of three

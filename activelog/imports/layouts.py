@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from activelog.base.errors import Permanent
 from activelog.imports.cells import is_duration, is_empty
 from activelog.imports.columns import CHOICES, Columns, chosen_columns, find_columns, named
 from activelog.imports.dates import looks_like_date
 from activelog.imports.model import Choices
-from activelog.imports.table import Row, Table
+from activelog.imports.table import Table, sample
 from activelog.imports.words import plain
 
 OWN_REQUIRED = ("activity_type", "duration_minutes", "activity_date")
@@ -54,14 +53,14 @@ class Layout:
 def find_layout(table: Table, choices: Choices) -> Layout:
     """Raises Permanent for a file in which we find no dates, or no durations."""
     header = table.header
-    sample = [row.cells for row in islice((r for r in table.rows() if isinstance(r, Row)), _SAMPLE)]
     if choices.columns:
         return Layout("table", chosen_columns(header, choices.columns))
+    cells = sample(table, _SAMPLE)
     names = [" ".join(name.lower().split()) for name in header]
     for find in (_own, _strava, _garmin, _runkeeper):
-        if found := find(names, header, sample):
+        if found := find(names, header, cells):
             return found
-    return _any_table(header, sample)
+    return _any_table(header, cells)
 
 
 def _own(names: list[str], header: Sequence[str], sample: list[list[str]]) -> Layout | None:

@@ -14,7 +14,7 @@ from activelog.imports.columns import CHOICES, find_columns
 from activelog.imports.layouts import Layout, find_layout, missing_of
 from activelog.imports.model import Choices, Found, Refused
 from activelog.imports.source import kind_of, open_rows
-from activelog.imports.table import Row, Table, open_table, unpacked
+from activelog.imports.table import Table, beginning, open_table, sample
 
 BEGINNING = 1 << 20  # bytes of a file that are looked at
 _SAMPLE, _ROWS, _SHOWN = 200, 5, 3  # rows
@@ -53,12 +53,12 @@ def preview(file: BinaryIO, choices: Choices, now: datetime) -> Preview:
     """Of a table, or of the beginning of one. Raises Permanent for any other file."""
     if kind_of(file) != "table":
         raise Permanent("only tables have columns; import the file as it is")
-    table = open_table(unpacked(file), BEGINNING)
-    sample = [row.cells for row in islice(_rows(table), _SAMPLE)]
-    if not sample:
+    table = open_table(beginning(file, BEGINNING))
+    cells = sample(table, _SAMPLE)
+    if not cells:
         raise Permanent("it has no rows")
-    layout, missing = _layout(table, choices, sample)
-    columns = list(_columns(table, layout, sample[:_SHOWN]))
+    layout, missing = _layout(table, choices, cells)
+    columns = list(_columns(table, layout, cells[:_SHOWN]))
     found = Preview(layout.name, columns, [], missing, list(CHOICES), [])
     if not missing:
         source = open_rows(table, layout, choices, now)
@@ -67,7 +67,7 @@ def preview(file: BinaryIO, choices: Choices, now: datetime) -> Preview:
     return found
 
 
-def _layout(table: Table, choices: Choices, sample: list[list[str]]) -> tuple[Layout, str]:
+def _layout(table: Table, choices: Choices, cells: list[list[str]]) -> tuple[Layout, str]:
     """And what is missing. Raises Permanent for choices that do not fit the file."""
     try:
         layout = find_layout(table, choices)
@@ -76,11 +76,7 @@ def _layout(table: Table, choices: Choices, sample: list[list[str]]) -> tuple[La
     except Permanent as error:
         if choices.columns:
             raise
-        return Layout("table", find_columns(table.header, sample)), str(error)
-
-
-def _rows(table: Table) -> Iterator[Row]:
-    return (row for row in table.rows() if isinstance(row, Row))
+        return Layout("table", find_columns(table.header, cells)), str(error)
 
 
 def _columns(table: Table, layout: Layout, shown: list[list[str]]) -> Iterator[PreviewColumn]:

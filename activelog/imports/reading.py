@@ -428,7 +428,9 @@ def _joined_seconds(workout: float | None, row: float | None) -> float | None:
 
 def _calories(reader: Reader, row: Row) -> int | None:
     found = reader.number(row, "calories")
-    return None if found is None or found <= 0 else round(found)
+    if found is None or found <= 0:
+        return None
+    return round(found * reader.layout.columns.calories_factor)
 
 
 def _media(row: Row) -> tuple[str, ...]:

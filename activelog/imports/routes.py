@@ -82,7 +82,10 @@ async def find_preview(request: Request, user_id: int, query: Choices) -> Previe
     services = of_request(request)
     if query.zone:
         clean_zone(query.zone)
-    with tempfile.TemporaryDirectory(prefix="activelog-") as folder:
+    with (
+        services.uploads(user_id),
+        tempfile.TemporaryDirectory(prefix="activelog-") as folder,
+    ):
         path = Path(folder, "beginning.csv")
         await http.save_body(request, path, BEGINNING, check_beginning)
         header = await _readable(path, header_digest)

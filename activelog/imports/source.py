@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
@@ -41,6 +42,8 @@ from activelog.imports.units import fastest, is_too_fast, is_too_slow
 _LOOKED_AT = 1 << 20  # bytes of a table, before it is accepted
 LARGEST_PHOTO = 20 * 1024 * 1024  # bytes
 _MOST_ENTRIES = 100_000
+_MOST_PHOTOS, _MOST_DETAILS = 100_000, 100_000  # of our own archive, in memory
+_COLUMNS = {"photos.csv": {"activity_id", "file"}, "activity_details.csv": {"activity_id"}}
 _CHUNK = 1 << 18
 _TABLES = ("activities.csv", "cardioactivities.csv")  # in ZIPs: Strava's and ours, RunKeeper's
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,7 +128,7 @@ def kind_of(file: BinaryIO) -> str:
         return "zip"
     if start[8:12] == b".FIT":
         return "fit"
-    text = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf \t\r\n")
+    text = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     if not text.startswith(b"<"):
         return "table"
     for kind, mark in (("gpx", b"gpx"), ("tcx", b"TrainingCenterDatabase")):
@@ -153,6 +156,10 @@ def open_rows(table: Table, layout: Layout, choices: Choices, now: datetime) -> 
 
 
 def _remarks(reader: Reader, table: Table) -> Iterator[str]:
+    if reader.layout.name == "table":
+        yield from reader.layout.columns.unread
+    if reader.layout.columns.are_kilojoules:
+        yield "the column of calories says kilojoules: they were made kilocalories"
     if reader.choices.columns:
         places = reader.layout.columns.places.items()
         columns = ", ".join(f"{meaning} = {table.header[place]}" for meaning, place in places)
@@ -237,17 +244,19 @@ def _odd_time(moment: datetime, now: datetime) -> Iterator[str]:
 def _with_details(
     rows: Iterator[Found | Refused], archive: zipfile.ZipFile, stack: ExitStack
 ) -> Iterator[Found | Refused]:
-    """What our own archive has beside activities.csv, in the same order, and photos."""
+    """What our own archive has beside activities.csv, in nearly the same order, and photos."""
     photos: dict[str, list[str]] = {}
-    for row in _table_of(archive, "photos.csv", stack):
+    for row in islice(_table_of(archive, "photos.csv", stack), _MOST_PHOTOS):
         photos.setdefault(row["activity_id"], []).append(f"photos/{row['file']}")
-    details: dict[str, dict[str, str]] = {}
+    details: dict[str, dict[str, str]] = {}  # that were read and are not of a row so far
     by_id = _table_of(archive, "activity_details.csv", stack)
     for found in rows:
         if isinstance(found, Found) and found.own_id:
             while found.own_id not in details and (detail := next(by_id, None)):
-                details = {detail["activity_id"]: detail}
-            values = _detailed(found.values, details.get(found.own_id, {}))
+                details[detail["activity_id"]] = detail
+                if len(details) > _MOST_DETAILS:
+                    raise Permanent("activity_details.csv has another order than activities.csv")
+            values = _detailed(found.values, details.pop(found.own_id, {}))
             found = replace(found, values=values, photos=tuple(photos.get(found.own_id, ())))
         yield found
 
@@ -262,7 +271,7 @@ class _Details(msgspec.Struct):
 
 def _detailed(values: Values, detail: dict[str, str]) -> Values:
     """What the table itself said stays; what does not read like ours is left out."""
-    said = {name: unescape_formula(text) for name, text in detail.items() if text}
+    said = {name: one_line(unescape_formula(text)) for name, text in detail.items() if text}
     try:
         found = msgspec.to_builtins(msgspec.convert(said, _Details, strict=False))
     except msgspec.ValidationError:
@@ -275,8 +284,15 @@ def _table_of(archive: zipfile.ZipFile, name: str, stack: ExitStack) -> Iterator
         entry = _entry(archive, name)
     except KeyError:
         return
-    file = stack.enter_context(archive.open(entry))
-    yield from csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+    with _zip_errors():
+        file = stack.enter_context(archive.open(entry))
+        lines = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+        header = next(lines, [])
+        if not _COLUMNS[name] <= set(header):
+            raise Permanent(f"{name} has no columns {', '.join(sorted(_COLUMNS[name]))}")
+        for cells in lines:
+            if len(cells) == len(header):
+                yield dict(zip(header, cells, strict=True))
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
@@ -339,7 +355,7 @@ def _clean(fields: dict[str, Any]) -> Values:
 def _archive(file: BinaryIO) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OSError):
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
         raise Permanent("the ZIP is damaged") from None
     if len(archive.infolist()) > _MOST_ENTRIES:
         raise Permanent(f"the ZIP has more than {_MOST_ENTRIES:,} files")
@@ -418,5 +434,6 @@ def _numbered(found: Draft | Refused, number: int, name: str) -> Draft | Refused
 def _zip_errors() -> AbstractContextManager[None]:
     return refused(
         "a file of the ZIP is damaged or locked",
-        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+        zipfile.BadZipFile, zlib.error, csv.Error, EOFError, NotImplementedError, RuntimeError,
+        OSError, ValueError,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO, cast
 
 from activelog.base.errors import Permanent
@@ -18,9 +19,11 @@ from activelog.imports.model import Refused
 LONGEST_LINE = 200_000  # characters
 LONGEST_FILE = 1024**3  # bytes, unpacked
 MOST_LINES = 5_000_000
+MOST_COLUMNS = 1_000
 SHOWN = 200  # characters of a row in a report
 _LONGEST_HEADER = 1024**2  # bytes that are read for it
 _CHUNK = 1 << 18
+_MOST_SAMPLED = 1_000  # rows
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")  # in a header
 
@@ -141,7 +144,21 @@ def open_table(file: BinaryIO, looked_at: int | None = None) -> Table:
     names = [name.strip() for name in header]
     while names and not names[-1]:
         names.pop()
+    if len(names) > MOST_COLUMNS:
+        raise Permanent(f"the header has more than {MOST_COLUMNS:,} columns")
     return Table(file, encoding, delimiter, names, skipped + reader.line_num + 1, quoted)
+
+
+def sample(table: Table, most: int) -> list[list[str]]:
+    """The cells of the first good rows, among the first thousand of any."""
+    rows = islice(table.rows(), _MOST_SAMPLED)
+    return [row.cells for row in islice((row for row in rows if isinstance(row, Row)), most)]
+
+
+def beginning(file: BinaryIO, most: int) -> BinaryIO:
+    """The first bytes of a file, unpacked."""
+    with _packed_errors():
+        return io.BytesIO(unpacked(file).read(most))
 
 
 def is_no_text(cells: list[str]) -> bool:

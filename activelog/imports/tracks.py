@@ -17,6 +17,9 @@ from activelog.imports.kinds import activity_kind
 from activelog.imports.model import Draft, Refused
 
 LONGEST_TRACK = 200 * 1024**2  # bytes, unpacked
+_LONGEST_FIT = 20 * 1024**2  # it says in a byte what others say in ten
+_MOST = 1e9  # of anything: seconds, metres, calories
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what a file in it begins with
 _CHUNK = 1 << 16
 _LONGEST_TEXT = 20_000  # characters of an element
 _DEEPEST = 50
@@ -248,11 +251,12 @@ def _parse(
     parser.CharacterDataHandler = handler.text
     parser.EntityDeclHandler = _refuse_entities
     parser.buffer_text = True
-    is_first = True
+    is_first, is_wide = True, False
     try:
         for chunk in _chunks(file):
             # Strava writes ten spaces before the declaration, some watches NUL bytes.
-            cleaned = chunk.replace(b"\0", b"")
+            is_wide = is_wide or (is_first and chunk.startswith(UTF_16))
+            cleaned = chunk if is_wide else chunk.replace(b"\0", b"")
             if is_first:
                 cleaned = cleaned.lstrip()
                 is_first = not cleaned
@@ -314,8 +318,14 @@ def _moment(text: str) -> datetime | None:
 
 def _float(text: str) -> float | None:
     with suppress(ValueError):
-        value = float(text.strip().replace(",", "."))
-        return value if math.isfinite(value) else None
+        return _measure(float(text.strip().replace(",", ".")))
+    return None
+
+
+def _measure(value: object) -> float | None:
+    """A number of something, if it is one that can be."""
+    if isinstance(value, int | float) and math.isfinite(value) and abs(value) < _MOST:
+        return float(value)
     return None
 
 
@@ -328,8 +338,11 @@ def read_fit(file: BinaryIO) -> Iterator[Draft | Refused]:
             "FIT files need a package that is not installed here: pip install 'activelog[fit]'"
         ) from None
     count, is_activity = 0, True
+    data = file.read(_LONGEST_FIT + 1)
+    if len(data) > _LONGEST_FIT:
+        raise Permanent(f"the FIT file has more than {_LONGEST_FIT:,} bytes")
     try:
-        with fitdecode.FitReader(file, check_crc=fitdecode.CrcCheck.DISABLED) as frames:
+        with fitdecode.FitReader(data, check_crc=fitdecode.CrcCheck.DISABLED) as frames:
             for frame in frames:
                 if not isinstance(frame, fitdecode.FitDataMessage):
                     continue
@@ -338,7 +351,7 @@ def read_fit(file: BinaryIO) -> Iterator[Draft | Refused]:
                 if frame.name == "session" and is_activity:
                     count += 1
                     yield _fit_draft(count, frame)
-    except fitdecode.FitError:
+    except Exception:  # what a damaged file makes it raise is not documented
         if not count:
             raise Permanent("the file is no FIT file that we can read") from None
     if not count:
@@ -354,9 +367,12 @@ def _fit_draft(number: int, frame: Any) -> Draft | Refused:
     if not isinstance(start, datetime):
         return Refused(number, "the session has no start")
     sport = one_line(str(_fit(frame, "sport") or "")).replace("_", " ")
-    seconds = _fit(frame, "total_elapsed_time") or _fit(frame, "total_timer_time")
-    return Draft(number, activity_kind(sport), start, seconds, _fit(frame, "total_distance"),
-                 calories=_fit(frame, "total_calories"))  # fmt: skip
+    elapsed, timer, metres, calories = (
+        _measure(_fit(frame, f"total_{name}"))
+        for name in ("elapsed_time", "timer_time", "distance", "calories")
+    )
+    return Draft(number, activity_kind(sport), start, elapsed or timer, metres,
+                 calories=None if calories is None else round(calories))  # fmt: skip
 
 
 READERS: dict[str, Callable[[BinaryIO], Iterator[Draft | Refused]]] = {
