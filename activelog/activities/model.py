@@ -107,9 +107,15 @@ class Activity(msgspec.Struct):
         return self.activity_date + timedelta(minutes=self.utc_offset)
 
 
+_DAYS = (
+    "a day of the place where an activity happened, or a moment like 2024-01-01T00:00:00Z;"
+    " both ends count"
+)
+
+
 class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
-    start_date: Annotated[str | None, Meta(examples=["2024-01-01"])] = None
-    end_date: Annotated[str | None, Meta(examples=["2024-01-31"])] = None
+    start_date: Annotated[str | None, Meta(examples=["2024-01-01"], description=_DAYS)] = None
+    end_date: Annotated[str | None, Meta(examples=["2024-01-31"], description=_DAYS)] = None
     type: str | None = None
     tag: str | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,8 +32,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
     fields = pages.known_query(request, ListQuery)
     query = http.convert(fields | {"limit": _PAGE}, ListQuery)
-    asked = structs.replace(query, **_days(fields, visitor))
-    found = await routes.find_page(services, visitor.id, asked)
+    found = await routes.find_page(services, visitor.id, query)
     async with services.pool.connection() as conn:
         types = await queries.recent_types(conn, visitor.id)
     return pages.page(
@@ -146,16 +144,6 @@ def _place(activity: Activity, visitor: Visitor) -> tzinfo:
     at_home = visitor.clock(activity.activity_date).utcoffset()
     offset = timedelta(minutes=activity.utc_offset)
     return ZoneInfo(visitor.zone) if at_home == offset else timezone(offset)
-
-
-def _days(fields: dict[str, str], visitor: Visitor) -> dict[str, str]:
-    """Days of the person's calendar, as moments."""
-    zone, found = ZoneInfo(visitor.zone), {}
-    for name, time in (("start_date", "00:00:00"), ("end_date", "23:59:59")):
-        with suppress(ValueError):  # what is no day is refused as the API does it
-            day = datetime.fromisoformat(f"{fields.get(name, '')}T{time}")
-            found[name] = day.replace(tzinfo=zone).isoformat()
-    return found
 
 
 def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:

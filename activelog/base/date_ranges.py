@@ -1,5 +1,6 @@
 """Dates as clients write them: a day (`2024-01-31`), a moment (`2024-01-31T23:59:59Z`), a month
-(`2024-01`) or a year; and which activities they choose. All of it in UTC."""
+(`2024-01`) or a year; and which activities they choose. An activity's days are those of the place
+where it happened; all others are in UTC."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,14 +11,18 @@ from activelog.base.formatting import as_stored
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 LONGEST_YEARS = 100
+_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class TimeRange:
-    """From `start` on and before `until`; None is open."""
+    """From `start` on and before `until`; None is open. `from_day` and `until_day`: whether that is
+    where a day begins, on whatever clock, and no moment."""
 
     start: datetime | None
     until: datetime | None
+    from_day: bool = False
+    until_day: bool = False
 
     def params(self) -> dict[str, datetime | None]:
         return {"start": self.start, "until": self.until}
@@ -33,11 +38,19 @@ class Selection:
     tag: str | None = None
 
     def params(self) -> dict[str, Any]:
+        """Bounds of moments, for an index, and of days of the places: no clock is a day ahead or
+        behind."""
+        start, until = self.times.start, self.times.until
+        first_day = start if self.times.from_day else None
+        until_day = until if self.times.until_day else None
         return {
             "user_id": self.user_id,
             "type": None if self.type is None else as_stored(self.type),
             "tag": None if self.tag is None else as_stored(self.tag),
-            **self.times.params(),
+            "start": first_day - _A_DAY if first_day else start,
+            "until": until_day + _A_DAY if until_day else until,
+            "first_day": first_day and first_day.date(),
+            "until_day": until_day and until_day.date(),
         }
 
 
@@ -59,7 +72,7 @@ class DateRange:
 
     @property
     def times(self) -> TimeRange:
-        return TimeRange(midnight(self.first), midnight(self.until))
+        return TimeRange(midnight(self.first), midnight(self.until), True, True)
 
 
 def midnight(day: date) -> datetime:
@@ -96,10 +109,9 @@ def range_before(dates: DateRange) -> DateRange:
 
 def parse_time_range(start: str | None, end: str | None) -> TimeRange:
     """Both ends count: a last day with all of it, a last moment with its whole second."""
-    times = TimeRange(
-        start=_moment("start_date", start)[0] if start else None,
-        until=_after(*_moment("end_date", end)) if end else None,
-    )
+    first, from_day = _moment("start_date", start) if start else (None, False)
+    last, until_day = _moment("end_date", end) if end else (None, False)
+    times = TimeRange(first, last and _after(last, until_day), from_day, until_day)
     if times.start and times.until:
         if times.until <= times.start:
             raise AppError.invalid("end_date", "is before start_date")
@@ -125,10 +137,8 @@ def parse_year(year: int) -> DateRange:
 
 
 def parse_days(start: str, end: str) -> DateRange:
-    """Whole days, in UTC; the times of moments do not count."""
-    first, last = (
-        _moment(field, text)[0].date() for field, text in (("start_date", start), ("end_date", end))
-    )
+    """Whole days; of moments those that are written there."""
+    first, last = (_day("start_date", start), _day("end_date", end))
     times = parse_time_range(first.isoformat(), last.isoformat())
     assert times.start is not None
     assert times.until is not None
@@ -137,6 +147,11 @@ def parse_days(start: str, end: str) -> DateRange:
 
 def _next_month(first: date) -> date:
     return (first + timedelta(days=31)).replace(day=1)
+
+
+def _day(field: str, text: str) -> date:
+    moment, whole_day = _moment(field, text)
+    return moment.date() if whole_day else datetime.fromisoformat(text).date()
 
 
 def _moment(field: str, text: str) -> tuple[datetime, bool]:

@@ -24,7 +24,8 @@ AnyFormat = Literal["csv", "pdf", "zip"]
 ReportType = Literal["monthly", "yearly", "range"]
 
 _DAY = Meta(
-    description="a day, or a moment like 2024-01-01T00:00:00Z; both ends count",
+    description="a day of the place where an activity happened, or a moment like"
+    " 2024-01-01T00:00:00Z; both ends count",
     examples=["2024-01-01"],
 )
 _MONTH = Meta(description="of a monthly report", examples=["2024-01"])

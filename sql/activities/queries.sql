@@ -43,6 +43,8 @@ FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
   AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
+  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
   AND (%(before_id)s::bigint IS NULL

@@ -38,6 +38,8 @@ SELECT count(*) FROM activities
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
   AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
+  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 
@@ -47,6 +49,8 @@ SELECT count(*) > %(most)s FROM (
     WHERE user_id = %(user_id)s AND deleted_at IS NULL
       AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
       AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+      AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
+      AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
       AND (%(type)s::text IS NULL OR activity_type = %(type)s)
       AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
     LIMIT %(most)s + 1
@@ -78,6 +82,8 @@ FROM activities AS a
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
   AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
+  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 ORDER BY a.activity_date DESC, a.id DESC
@@ -95,6 +101,8 @@ FROM activities AS a
 WHERE user_id = %(user_id)s AND deleted_at IS NULL
   AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
   AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
+  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
+  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
   AND (%(type)s::text IS NULL OR activity_type = %(type)s)
   AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
 ORDER BY a.activity_date DESC, a.id DESC

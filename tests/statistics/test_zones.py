@@ -165,3 +165,47 @@ async def test_pages_show_and_take_the_persons_clock(world: World) -> None:
     await world.http.post(f"/activities/{newest['id']}", data=form, headers=ours)
     same = (await ada.get(f"/api/v1/activities/{newest['id']}")).json()
     assert (same["activity_date"], same["notes"]) == ("2024-02-03T01:15:00Z", "felt good")
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles", "UTC"])
+async def test_the_same_days_choose_the_same_activities_everywhere(world: World, zone: str) -> None:
+    """List, CSV at once and as a job, PDF, statistics, the page."""
+    ada = await world.user()
+    await move(ada, zone)
+    start = datetime(2014, 10, 30, tzinfo=UTC)
+    for hours in range(0, 34 * 24, 7):
+        await ada.log(activity_date=(start + timedelta(hours=hours)).isoformat())
+    expected = await world.value(
+        "SELECT count(*) FROM activities"
+        " WHERE local_time >= '2014-11-01' AND local_time < '2014-12-01'"
+    )
+    days = {"start_date": "2014-11-01", "end_date": "2014-11-30"}
+    query = "start_date=2014-11-01&end_date=2014-11-30"
+    listed = (await ada.get(f"/api/v1/activities?{query}&limit=200")).json()["activities"]
+    assert len(listed) == expected
+    at_once = (await ada.get(f"/api/v1/activities/export/csv/download?{query}")).text
+    assert at_once.count("\r\n") == expected + 1
+    counts = []
+    for path, body in (("csv", days), ("pdf", {"report_type": "range"} | days)):
+        job = (await ada.post(f"/api/v1/activities/export/{path}", json=body)).json()
+        counts.append((await finish(ada, job))["result"]["record_count"])
+    assert counts == [expected, expected]
+    months = await stats(ada, "monthly", **days)
+    assert sum(month["activities"] for month in months) == expected
+    browse(world, ada)
+    page = (await world.http.get("/activities?start_date=2014-11-01&end_date=2014-11-01")).text
+    first = (await ada.get("/api/v1/activities?start_date=2014-11-01&end_date=2014-11-01")).json()
+    assert page.count('href="/activities/') >= len(first["activities"]) > 2
+
+
+async def test_moments_choose_by_moments_and_a_report_by_the_days_that_are_written(
+    world: World,
+) -> None:
+    ada = await world.user()
+    await move(ada, "Pacific/Auckland")
+    await ada.log(activity_date="2014-11-01T11:30:00Z")  # the second of November there
+    asked = "start_date=2014-11-02T00:00:00%2B13:00&end_date=2014-11-02T23:59:59%2B13:00"
+    assert len((await ada.get(f"/api/v1/activities?{asked}")).json()["activities"]) == 1
+    days = {"start_date": "2014-11-02T00:00:00+13:00", "end_date": "2014-11-02T23:59:59+13:00"}
+    [day] = await stats(ada, "daily", **days)
+    assert (day["start_date"], day["activities"]) == ("2014-11-02", 1)
