@@ -46,6 +46,7 @@ from activelog.http.sessions import (
     current_session,
     current_user,
     end_session,
+    may,
     open_sessions,
 )
 
@@ -79,6 +80,7 @@ __all__ = [
     "form",
     "is_replay",
     "json",
+    "may",
     "once",
     "open_sessions",
     "parameters_of",

@@ -38,7 +38,10 @@ def is_api_token(token: str) -> bool:
     return token.startswith(_PREFIX)
 
 
-async def user_of_token(services: Services, token: str, scope: Scope | Literal["any"]) -> int:
+async def owner_of_token(
+    services: Services, token: str, scope: Scope | Literal["any"]
+) -> tuple[int, list[Scope]]:
+    """Whose it is, and what it may do."""
     params = {"token_hash": auth.hash_token(token)}
     async with services.pool.connection() as conn:
         found = await database.one(conn, _SQL["token"], params, _Found)
@@ -46,7 +49,7 @@ async def user_of_token(services: Services, token: str, scope: Scope | Literal["
         raise auth.unauthorized("the API token is not valid, revoked or expired")
     if scope != "any" and scope not in found.scopes:
         raise AppError("forbidden", f"the API token lacks the scope {scope}", 403)
-    return found.user_id
+    return found.user_id, found.scopes
 
 
 async def api_tokens(conn: Conn, user_id: int) -> list[ApiToken]:

@@ -18,7 +18,7 @@ from activelog.base import auth
 from activelog.base.endings import SessionId
 from activelog.base.errors import AppError
 from activelog.database import Conn
-from activelog.http.api_tokens import Scope, is_api_token, user_of_token
+from activelog.http.api_tokens import Scope, is_api_token, owner_of_token
 from activelog.http.clients import client_agent, client_host, client_network
 from activelog.services import Services, of_request
 
@@ -35,8 +35,15 @@ async def current_user(request: Request, scope: Scope | Literal["any"]) -> int:
     browser's cookie, for downloads and events. (Another site can have a browser send cookies, but
     not read the answer.)"""
     if is_api_token(token := bearer(request)):
-        return await user_of_token(of_request(request), token, scope)
+        user_id, request.state.scopes = await owner_of_token(of_request(request), token, scope)
+        return user_id
     return (await _session_of(request, token)).user_id
+
+
+def may(request: Request, scope: Scope) -> bool:
+    """Whether who asks may do that, too: an API token has scopes, a session all of them."""
+    scopes = getattr(request.state, "scopes", None)
+    return scopes is None or scope in scopes
 
 
 async def current_admin(request: Request) -> int:

@@ -31,7 +31,7 @@ async def show(request: Request, user_id: int, job_id: UUID) -> Response:
         ticket = await queries.get(conn, job_id, user_id)
     if ticket is None:
         raise AppError.not_found("job")
-    return http.with_etag(request, _show(services, ticket))
+    return http.with_etag(request, _show(request, ticket))
 
 
 async def events(request: Request, user_id: int, job_id: UUID) -> Response:
@@ -43,18 +43,19 @@ async def events(request: Request, user_id: int, job_id: UUID) -> Response:
     if ticket is None:
         raise AppError.not_found("job")
     seen = request.headers.get("last-event-id", "")
-    if _is_over(ticket) and _event(services, ticket)[0] == seen:
+    has_link = http.may(request, "export")
+    if _is_over(ticket) and _event(services, ticket, has_link)[0] == seen:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(None, 200, headers, "text/event-stream")
     services.followers.check(user_id)
-    stream = _events(services, job_id, user_id, seen)
+    stream = _events(services, job_id, user_id, seen, has_link)
     return StreamingResponse(stream, 200, headers, "text/event-stream")
 
 
 async def _events(
-    services: Services, ticket_id: UUID, user_id: int, seen: str
+    services: Services, ticket_id: UUID, user_id: int, seen: str, has_link: bool
 ) -> AsyncIterator[str]:
     with (
         services.followers(user_id),
@@ -66,7 +67,7 @@ async def _events(
             ticket = await services.batch(queries.find, queries.Wanted(ticket_id, user_id))
             if ticket is None:
                 return
-            number, event = _event(services, ticket)
+            number, event = _event(services, ticket, has_link)
             if number != seen:
                 yield event
             if _is_over(ticket):
@@ -86,9 +87,9 @@ async def _changes(changed: asyncio.Event) -> bool:
     return True
 
 
-def _event(services: Services, ticket: Ticket) -> tuple[str, str]:
+def _event(services: Services, ticket: Ticket, has_link: bool) -> tuple[str, str]:
     """Its id and its text. The id stands for the state, so whoever has it has missed nothing."""
-    data = msgspec.json.encode(status_of(services, ticket)).decode()
+    data = msgspec.json.encode(status_of(services, ticket, has_link=has_link)).decode()
     number = sha256(data.encode()).hexdigest()[:16]
     return number, f"id: {number}\nevent: status\ndata: {data}\n\n"
 
@@ -107,7 +108,7 @@ async def cancel(request: Request, user_id: int, job_id: UUID) -> Response:
         raise AppError.not_found("job")
     if not cancelled and ticket.status != "cancelled":
         raise AppError("conflict", f"the job is {ticket.status} already", 409)
-    return _show(services, ticket)
+    return _show(request, ticket)
 
 
 async def accept(
@@ -142,12 +143,14 @@ def download_url(services: Services, ticket: Ticket) -> str:
     )
 
 
-def status_of(services: Services, ticket: Ticket) -> JobStatus:
-    return ticket.body(download_url(services, ticket))
+def status_of(services: Services, ticket: Ticket, *, has_link: bool = True) -> JobStatus:
+    """`has_link`: to the file, for those who may export."""
+    return ticket.body(download_url(services, ticket) if has_link else "")
 
 
-def _show(services: Services, ticket: Ticket) -> Response:
-    response = http.json(status_of(services, ticket))
+def _show(request: Request, ticket: Ticket) -> Response:
+    has_link = http.may(request, "export")
+    response = http.json(status_of(of_request(request), ticket, has_link=has_link))
     if not _is_over(ticket):
         response.headers["Retry-After"] = "1"
     return response

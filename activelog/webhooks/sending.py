@@ -18,6 +18,9 @@ from activelog.base.errors import AppError, JobError
 PATIENCE = 10.0  # seconds for all of it
 _PREFIX = "whsec_"
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+# All that is not of it is somebody's own, or of the wires: site-local, local NAT64, translated.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class NotDelivered(JobError):
@@ -161,13 +164,16 @@ def _address_of(host: str, port: int, *, may_be_private: bool) -> str:
 def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or _inside(address) or address
+        inside = address.ipv4_mapped or _inside(address)
+        if inside is None and address not in _GLOBAL_UNICAST:
+            return False
+        address = inside or address
     return address.is_global and not address.is_multicast
 
 
 def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """The IPv4 address that one of NAT64 or 6to4 leads to."""
-    if address in ipaddress.ip_network("64:ff9b::/96"):
+    if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.sixtofour
 

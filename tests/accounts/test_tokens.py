@@ -41,6 +41,19 @@ async def test_a_scope_opens_what_it_names(world: World) -> None:
                 assert "lacks the scope" in answer.text
 
 
+async def test_a_job_links_to_its_file_for_those_who_may_export(world: World) -> None:
+    ada = await world.user()
+    await ada.log()
+    read, write, export = [await make(ada, one, name=one) for one in ("read", "write", "export")]
+    asked = await ask(world, export, "POST", "/api/v1/activities/export/csv", json={})
+    await world.work()
+    for path in (f"/api/v1/jobs/{asked.json()['job_id']}", asked.json()["status_url"] + "/events"):
+        for token in (read, write, export):
+            answer = await ask(world, token, "GET", path)
+            assert answer.status_code == 200
+            assert ("signature=" in answer.text) == (token == export)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -218,7 +218,8 @@ async def test_no_request_goes_to_a_private_address(listener: Listener, world: W
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",
      "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1",
-     "64:ff9b::7f00:1", "2002:7f00:1::", "255.255.255.255"],
+     "64:ff9b::7f00:1", "2002:7f00:1::", "255.255.255.255", "fec0::1",
+     "64:ff9b:1::7f00:1", "::7f00:1", "::ffff:0:7f00:1"],
 )  # fmt: skip
 def test_private_addresses_are_known_in_every_form(address: str) -> None:
     assert not _is_public(address)
