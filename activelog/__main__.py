@@ -15,6 +15,14 @@ from typing import NoReturn
 from activelog import __version__
 from activelog.base.errors import CommandError
 
+# What somebody may say of a file that is to be imported.
+_CHOICES = {
+    "units": "km or mi, of distances that name none",
+    "dates": "dmy, mdy or ymd: the order of day, month and year",
+    "type": "of rows that name none",
+    "zone": "of times that name none, like Europe/Berlin; else the user's",
+    "columns": "which column is what: date=Datum,distance=Km",
+}
 _interrupted = False  # for what goes on for ever: an exception in the middle of a fork is swallowed
 
 
@@ -69,9 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     api.add_argument("--port", type=int, default=8000)
     api.set_defaults(run=_api)
 
-    importing = commands.add_parser("import", help="import a CSV file for a user")
+    importing = commands.add_parser("import", help="import a file of activities for a user")
     importing.add_argument("email")
-    importing.add_argument("file", type=Path)
+    importing.add_argument("file", type=Path, help="whatever POST /api/v1/activities/import takes")
+    for name, about in _CHOICES.items():
+        importing.add_argument(f"--{name}", help=about)
     importing.set_defaults(run=_import)
 
     doctor = commands.add_parser("doctor", help="look whether everything is there")
@@ -157,7 +167,8 @@ def _import(arguments: argparse.Namespace) -> None:
     from activelog.local import import_command
 
     settings = Settings.from_env(os.environ)
-    asyncio.run(import_command.run(settings, arguments.email, arguments.file))
+    said = {name: value for name in _CHOICES if (value := getattr(arguments, name))}
+    asyncio.run(import_command.run(settings, arguments.email, arguments.file, said))
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

@@ -231,6 +231,7 @@ class DateSurvey:
     dates: int = 0
     ambiguous: int = 0
     wrong: Counter[Order] = field(default_factory=Counter)
+    refuting: dict[Order, str] = field(default_factory=dict)  # the first that is wrong so
     turns: dict[Order, Counter[bool]] = field(
         default_factory=lambda: {o: Counter() for o in ORDERS}
     )
@@ -261,6 +262,7 @@ class DateSurvey:
             moment = _moment(parts, order, self.languages)
             if moment is None or moment > self.now + timedelta(days=1):
                 self.wrong[order] += 1
+                self.refuting.setdefault(order, text)
             elif (last := self.last.get(order)) and moment != last:
                 self.turns[order][moment > last] += 1
             if moment:
@@ -269,9 +271,6 @@ class DateSurvey:
     def reader(self, wanted: Order | None, zone: tzinfo) -> DateReader:
         """Raises Question when the dates may be read in two ways."""
         return DateReader(wanted or self._order(), self.languages, zone)
-
-    def has_american_dates(self) -> bool:
-        return self.ambiguous > 0 and self._order() == "mdy"
 
     def _order(self) -> Order:
         if not self.ambiguous:
@@ -286,6 +285,12 @@ class DateSurvey:
             return "dmy"
         if self.halves and "mdy" in orders:
             return "mdy"
+        if all(self.wrong[order] for order in orders):
+            texts = " and ".join(repr(self.refuting[order][:20]) for order in orders)
+            raise Question(
+                f"no order of day and month suits all dates, see {texts}: say dates=dmy or"
+                " dates=mdy, and rows that it does not suit are refused"
+            )
         raise Question(
             f"dates like {self.example[:20]!r} may be read in two ways: say dates=dmy when the day"
             " stands first, dates=mdy when the month does"

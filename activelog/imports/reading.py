@@ -373,7 +373,8 @@ def _hints(
         yield "mi", f"{shown} of miles"
     if pace and pace < 300:
         yield "km", f"{shown} of kilometres"
-    if reader.layout.name == "table" and dates.has_american_dates():
+    is_american = dates.ambiguous > 0 and reader.dates.order == "mdy"
+    if reader.layout.name == "table" and is_american:
         yield "mi", "the month stands before the day, as in countries that count in miles"
     if pace:
         yield "km", f"{shown} of kilometres"

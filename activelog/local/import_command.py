@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from activelog import database, tickets
+import msgspec
+
+from activelog import database, http, tickets
 from activelog.accounts import queries
 from activelog.base.addresses import findable
 from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
-from activelog.imports.model import Import
+from activelog.imports.model import Choices, Import
 from activelog.imports.routes import import_key, open_import
 from activelog.services import make_services
 from activelog.tickets import Ticket
@@ -20,10 +22,15 @@ class ImportFailed(CommandError):
     """In one line."""
 
 
-async def run(settings: Settings, email: str, path: Path) -> None:
-    """Hands the file to the workers and waits for the result. Raises ImportFailed."""
+async def run(settings: Settings, email: str, path: Path, said: dict[str, str]) -> None:
+    """Hands the file to the workers and waits for the result. `said` are Choices. Raises
+    ImportFailed."""
     if not path.is_file():
         raise ImportFailed(f"{path} is not a file")
+    try:
+        choices = msgspec.convert(said, Choices).made()
+    except msgspec.ValidationError as error:
+        raise ImportFailed(http.explain(error, Choices).message) from None
     async with database.command_pool(settings, "activelog import") as pool:
         services = make_services(settings, pool)
         async with pool.connection() as conn:
@@ -34,7 +41,7 @@ async def run(settings: Settings, email: str, path: Path) -> None:
         await services.storage.put(import_key(user_id, ticket_id), path, "text/csv")
         try:
             async with database.transaction(pool) as conn:
-                wanted = Import(import_key(user_id, ticket_id), dry_run=False, choices={})
+                wanted = Import(import_key(user_id, ticket_id), dry_run=False, choices=choices)
                 await open_import(conn, ticket_id, user_id, wanted)
         except AppError as error:
             await services.storage.remove(import_key(user_id, ticket_id))
@@ -45,14 +52,19 @@ async def run(settings: Settings, email: str, path: Path) -> None:
             assert ticket is not None
             if ticket.status not in ("pending", "processing"):
                 return _report(ticket)
-            print(f"\r{ticket.status}: {ticket.message}", end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(f"\r\033[K{ticket.message}", end="", file=sys.stderr, flush=True)
             await asyncio.sleep(0.3)
 
 
 def _report(ticket: Ticket) -> None:
-    print(file=sys.stderr)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     if ticket.status != "completed":
         raise ImportFailed(ticket.error or f"the import is {ticket.status}")
     print(ticket.message)
-    for error in (ticket.result or {})["errors"]:
-        print(f"line {error['line']}: {error['reason']}")
+    result = ticket.result or {}
+    for remark in result["remarks"]:
+        print(remark)
+    for row in sorted(result["errors"] + result["doubts"], key=lambda row: row["line"]):
+        print(f"line {row['line']}: {row['reason']}")

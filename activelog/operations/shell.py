@@ -7,17 +7,18 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from activelog import database
+from activelog import database, http
 from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
 from activelog.database import Conn
 from activelog.operations import admin
 from activelog.operations.model import STATES, WORKS, Action, GroupLimit, JobFilter, Limit
 
+T = TypeVar("T")
 _SECONDS = 30  # that a search may take
 _MOST = 1000  # jobs in a list
 _FILTERS = ("status", "queue", "task", "text")
@@ -76,7 +77,7 @@ def complete(jobs: argparse.ArgumentParser, queues: argparse.ArgumentParser) -> 
 def run(arguments: argparse.Namespace) -> None:
     try:
         rows = asyncio.run(_run(arguments, Settings.from_env(os.environ)))
-    except (AppError, msgspec.ValidationError) as error:
+    except AppError as error:
         raise CommandError(str(error)) from None
     for row in rows:
         print(json.dumps(row, default=str) if arguments.json else _line(row))
@@ -97,7 +98,7 @@ async def _list(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any
     if not 1 <= arguments.limit <= _MOST:
         raise CommandError(f"--limit must be from 1 to {_MOST}")
     fields = {name: value for name in _FILTERS if (value := getattr(arguments, name))}
-    wanted = msgspec.convert(fields, JobFilter)
+    wanted = _as(JobFilter, fields)
     return [asdict(job) for job in await admin.jobs(conn, wanted, arguments.limit)]
 
 
@@ -132,7 +133,7 @@ async def _switch(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, A
 
 async def _limit(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     fields = {"queue": arguments.queue, "running": arguments.running}
-    wanted = msgspec.convert(fields, Limit)
+    wanted = _as(Limit, fields)
     await admin.limit(conn, wanted.queue, wanted.running)
     subject = f"queue {wanted.queue}: {wanted.running or 'none'}, from the shell"
     await admin.note(conn, None, "limit", subject)
@@ -141,11 +142,18 @@ async def _limit(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, An
 
 async def _limit_group(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     fields = {"work": arguments.work, "running": arguments.running}
-    wanted = msgspec.convert(fields, GroupLimit)
+    wanted = _as(GroupLimit, fields)
     await admin.limit_group(conn, wanted.work, wanted.running)
     subject = f"{wanted.work} of one person: {wanted.running or 'as usual'}, from the shell"
     await admin.note(conn, None, "limit", subject)
     return [fields]
+
+
+def _as(kind: type[T], fields: dict[str, Any]) -> T:
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise CommandError(http.explain(error, kind).message) from None
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -33,6 +33,24 @@ async def test_an_operator_imports_for_a_user(
     assert len((await ada.get("/api/v1/activities")).json()["activities"]) == 1
 
 
+async def test_what_is_said_of_a_file_counts_and_what_was_guessed_is_shown(
+    world: World, environment: dict[str, str], tmp_path: Path
+) -> None:
+    ada = await world.user()
+    file = tmp_path / "mine.csv"
+    file.write_text("date,duration,distance\n03/04/2024,30,5\n05/06/2024,30,5\n")
+    with processes.worker(environment):
+        done = await run(environment, "ada@example.com", str(file), "--dates", "mdy")
+        assert done.returncode == 0, done.stderr
+        asked = await run(environment, "ada@example.com", str(file))
+        assert (asked.returncode, "dates=dmy" in asked.stderr) == (1, True)
+    assert "import again with type=running" in done.stdout
+    listed = (await ada.get("/api/v1/activities")).json()["activities"]
+    assert {one["activity_date"][:10] for one in listed} == {"2024-03-04", "2024-05-06"}
+    wrong = await run(environment, "ada@example.com", str(file), "--units", "feet")
+    assert (wrong.returncode, "units" in wrong.stderr) == (1, True)
+
+
 async def test_what_cannot_be_imported_is_one_line(
     world: World, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -72,6 +72,11 @@ def test_hours_and_zones_are_read_as_they_are_written(
     assert good[0].values.utc_offset == offset
 
 
+def test_dates_that_contradict_each_other_are_named() -> None:
+    with pytest.raises(Permanent, match="'05/26/2024' and '13/04/2024'"):
+        read("date,duration,type\n13/04/2024,45,run\n05/26/2024,45,run\n")
+
+
 def test_a_column_that_is_left_out_is_said() -> None:
     rows = "".join(f"2024-01-1{n},45,{n} parasangs,run\n" for n in range(5))
     _, _, source = read("date,duration,distance,type\n" + rows)

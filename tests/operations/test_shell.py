@@ -85,6 +85,7 @@ async def test_queues_are_paused_and_limited(world: World, shell: Shell) -> None
     limited = await shell.run("queues", "--json", "limit", "low", "3")
     assert limited == [{"queue": "low", "running": 3}]
     await shell.refuses("queues", "limit", "low", "0")
+    assert "exports" in await shell.refuses("queues", "limit-person", "foo", "3")
     assert await world.rows("SELECT queue_name, running FROM queue_limits") == [("low", 3)]
     assert await world.rows("SELECT action FROM audit ORDER BY id") == [("pause",), ("limit",)]
     for action in ("pause", "resume"):
