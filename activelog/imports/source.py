@@ -200,7 +200,8 @@ def _found(draft: Draft, choices: Choices, now: datetime) -> Found | Refused:
     try:
         values = _clean(fields)
     except AppError as error:
-        return Refused(draft.line, str(error), draft.title)
+        says = draft.title or f"{draft.moment:%Y-%m-%d %H:%M}, {kind}"
+        return Refused(draft.line, str(error), says)
     return Found(draft.line, values, draft.doubts + tuple(_doubts(draft, now)), draft.photos)
 
 

@@ -186,7 +186,7 @@ SELECT open_ticket_later(
 
 -- name: all_time
 SELECT count(*)::integer AS activities, coalesce(sum(duration_minutes), 0)::bigint AS minutes,
-       coalesce(sum(distance_km), 0)::double precision AS kilometres,
+       round(coalesce(sum(distance_km), 0)::numeric, 3)::double precision AS kilometres,
        coalesce(sum(calories), 0)::bigint AS calories,
        count(DISTINCT local_time::date)::integer AS days, min(local_time)::date AS first
 FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL

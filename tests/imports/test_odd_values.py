@@ -72,6 +72,11 @@ def test_hours_and_zones_are_read_as_they_are_written(
     assert good[0].values.utc_offset == offset
 
 
+def test_a_refused_row_says_something() -> None:
+    _, [refused], _ = read("date,duration,type\n2024-01-15,-5,run\n2024-01-16,45,run\n")
+    assert refused.says.startswith("2024-01-15 00:00")
+
+
 def test_dates_that_contradict_each_other_are_named() -> None:
     with pytest.raises(Permanent, match="'05/26/2024' and '13/04/2024'"):
         read("date,duration,type\n13/04/2024,45,run\n05/26/2024,45,run\n")

@@ -44,6 +44,8 @@ async def test_figures_records_and_streaks_are_those_of_a_plain_computation(worl
         months[one["day"].month] += one["duration_minutes"]
     assert stats["minutes_by_month"] == [months[month] for month in range(1, 13)]
     assert stats["all_time"]["activities"] == 120
+    total = sum(one["distance_km"] for one in logged)
+    assert stats["all_time"]["kilometres"] == round(total, 3)
     longest = max(one["duration_minutes"] for one in logged)
     assert stats["records"][0]["minutes"] == longest
     for record in stats["records"][1:]:
