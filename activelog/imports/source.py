@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from itertools import islice
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
@@ -247,7 +246,9 @@ def _with_details(
 ) -> Iterator[Found | Refused]:
     """What our own archive has beside activities.csv, in nearly the same order, and photos."""
     photos: dict[str, list[str]] = {}
-    for row in islice(_table_of(archive, "photos.csv", stack), _MOST_PHOTOS):
+    for count, row in enumerate(_table_of(archive, "photos.csv", stack)):
+        if count == _MOST_PHOTOS:
+            raise Permanent(f"photos.csv has more than {_MOST_PHOTOS:,} rows")
         photos.setdefault(row["activity_id"], []).append(f"photos/{row['file']}")
     details: dict[str, dict[str, str]] = {}  # that were read and are not of a row so far
     by_id = _table_of(archive, "activity_details.csv", stack)

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from activelog.base.errors import Permanent
+from activelog.imports import source
 from activelog.imports.model import Choices
 from activelog.imports.preview import preview
 from activelog.imports.source import detect
@@ -170,6 +171,16 @@ def test_tables_of_our_archive_without_their_columns_are_refused() -> None:
     for name in ("photos", "activity_details"):
         with pytest.raises(Permanent, match="has no columns activity_id"):
             read(own_zip(**{name: "a,b\n1,2\n"}))
+
+
+def test_more_photos_than_anybody_has_are_refused_and_not_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "_MOST_PHOTOS", 2)
+    rows = "activity_id,file\n1,a.jpg\n1,b.jpg\n"
+    assert len(read(own_zip(photos=rows))[0][0].photos) == 2
+    with pytest.raises(Permanent, match="more than 2 rows"):
+        read(own_zip(photos=rows + "2,c.jpg\n"))
 
 
 async def test_a_zip_of_an_unknown_version_is_damaged(world: World) -> None:
