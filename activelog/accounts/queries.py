@@ -113,10 +113,17 @@ async def reset_token_is_open(conn: Conn, token_hash: str) -> bool:
 
 
 async def reset_password(conn: Conn, token_hash: str, password_hash: str) -> int | None:
-    """Whose it is now; None for a token that is unknown, used or too old."""
+    """Whose it is now; None for a token that is unknown, used or too old. All links that wait are
+    used up."""
     params = {"token_hash": token_hash, "password_hash": password_hash}
     user_id: int | None = await database.value(conn, _SQL["reset_password"], params)
+    if user_id is not None:
+        await _use_up_links(conn, user_id)
     return user_id
+
+
+async def _use_up_links(conn: Conn, user_id: int) -> None:
+    await database.execute(conn, _SQL["use_up_links"], {"user_id": user_id})
 
 
 async def credentials(conn: Conn, email: str) -> Credentials | None:
@@ -167,9 +174,10 @@ async def owner(conn: Conn, email: str) -> int | None:
 
 
 async def change_password(conn: Conn, user_id: int, password_hash: str) -> None:
-    """Ends all sessions, too."""
+    """Ends all sessions, too, and uses up the links that wait."""
     params = {"user_id": user_id, "password_hash": password_hash}
     await database.execute(conn, _SQL["change_password"], params)
+    await _use_up_links(conn, user_id)
 
 
 async def add_address_change(
@@ -184,7 +192,10 @@ async def address_change_is_open(conn: Conn, change_id: UUID) -> bool:
 
 
 async def confirm_address(conn: Conn, token_hash: str) -> ChangedAddress | None:
-    """None for a token that is unknown, used or too old. Raises UniqueViolation when the address
-    has another account."""
+    """None for a token that is unknown, used or too old; else all links that wait are used up.
+    Raises UniqueViolation when the address has another account."""
     params = {"token_hash": token_hash}
-    return await database.one(conn, _SQL["confirm_address"], params, ChangedAddress)
+    changed = await database.one(conn, _SQL["confirm_address"], params, ChangedAddress)
+    if changed is not None:
+        await _use_up_links(conn, changed.user_id)
+    return changed

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from activelog.base.date_ranges import FIRST_YEAR, LAST_YEAR
+from activelog.base.date_ranges import ENDS, FIRST_YEAR, LAST_YEAR
 from activelog.base.errors import AppError
 from activelog.base.formatting import as_stored
 from activelog.base.zones import offset_minutes
@@ -107,15 +107,9 @@ class Activity(msgspec.Struct):
         return self.activity_date + timedelta(minutes=self.utc_offset)
 
 
-_DAYS = (
-    "a day of the place where an activity happened, or a moment like 2024-01-01T00:00:00Z;"
-    " both ends count"
-)
-
-
 class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
-    start_date: Annotated[str | None, Meta(examples=["2024-01-01"], description=_DAYS)] = None
-    end_date: Annotated[str | None, Meta(examples=["2024-01-31"], description=_DAYS)] = None
+    start_date: Annotated[str | None, Meta(examples=["2024-01-01"], description=ENDS)] = None
+    end_date: Annotated[str | None, Meta(examples=["2024-01-31"], description=ENDS)] = None
     type: str | None = None
     tag: str | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50

@@ -11,18 +11,23 @@ from activelog.base.formatting import as_stored
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 LONGEST_YEARS = 100
+# What a start_date and an end_date are, for people.
+ENDS = (
+    "a day of the place where an activity happened, or a moment like 2024-01-01T00:00:00Z;"
+    " both ends count"
+)
 _A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class TimeRange:
-    """From `start` on and before `until`; None is open. `from_day` and `until_day`: whether that is
-    where a day begins, on whatever clock, and no moment."""
+    """From `start` on and before `until`; None is open. `starts_day`, `ends_day`: whether that is
+    where a day begins or ends, on whatever clock, and no moment."""
 
     start: datetime | None
     until: datetime | None
-    from_day: bool = False
-    until_day: bool = False
+    starts_day: bool = False
+    ends_day: bool = False
 
     def params(self) -> dict[str, datetime | None]:
         return {"start": self.start, "until": self.until}
@@ -41,8 +46,8 @@ class Selection:
         """Bounds of moments, for an index, and of days of the places: no clock is a day ahead or
         behind."""
         start, until = self.times.start, self.times.until
-        first_day = start if self.times.from_day else None
-        until_day = until if self.times.until_day else None
+        first_day = start if self.times.starts_day else None
+        until_day = until if self.times.ends_day else None
         return {
             "user_id": self.user_id,
             "type": None if self.type is None else as_stored(self.type),
@@ -72,7 +77,7 @@ class DateRange:
 
     @property
     def times(self) -> TimeRange:
-        return TimeRange(midnight(self.first), midnight(self.until), True, True)
+        return TimeRange(midnight(self.first), midnight(self.until), starts_day=True, ends_day=True)
 
 
 def midnight(day: date) -> datetime:
@@ -109,9 +114,9 @@ def range_before(dates: DateRange) -> DateRange:
 
 def parse_time_range(start: str | None, end: str | None) -> TimeRange:
     """Both ends count: a last day with all of it, a last moment with its whole second."""
-    first, from_day = _moment("start_date", start) if start else (None, False)
-    last, until_day = _moment("end_date", end) if end else (None, False)
-    times = TimeRange(first, last and _after(last, until_day), from_day, until_day)
+    first, starts_day = _moment("start_date", start) if start else (None, False)
+    last, ends_day = _moment("end_date", end) if end else (None, False)
+    times = TimeRange(first, last and _after(last, ends_day), starts_day, ends_day)
     if times.start and times.until:
         if times.until <= times.start:
             raise AppError.invalid("end_date", "is before start_date")

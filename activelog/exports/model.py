@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from activelog.base.date_ranges import (
+    ENDS,
     DateRange,
     Selection,
     parse_days,
@@ -23,11 +24,7 @@ Format = Literal["csv", "pdf"]
 AnyFormat = Literal["csv", "pdf", "zip"]
 ReportType = Literal["monthly", "yearly", "range"]
 
-_DAY = Meta(
-    description="a day of the place where an activity happened, or a moment like"
-    " 2024-01-01T00:00:00Z; both ends count",
-    examples=["2024-01-01"],
-)
+_DAY = Meta(description=ENDS, examples=["2024-01-01"])
 _MONTH = Meta(description="of a monthly report", examples=["2024-01"])
 _YEAR = Meta(description="of a yearly report", examples=[2024])
 _TYPE = Meta(description="only activities of this type", examples=["running"])

@@ -104,10 +104,11 @@ def _parts(text: str) -> _Parts | None:
         numbers, month = (int(found[1]), int(found[3]), int(found[4])), ""
         order = "ymd" if len(found[1]) == 4 else ""
     rest = f"{text[: found.start()]} {text[found.end() :]}".strip()
-    clock, has_half = _clock(rest)
+    time = _time_in(rest)
+    clock, has_half = _clock(rest, time)
     digits = found[1] if order else (found["year"] if month else found[4])
     return _Parts(numbers, month, order == "ymd", not month and found[2] == ".", len(digits) < 4,
-                  clock, has_half, _offset(rest), _unread(rest))  # fmt: skip
+                  clock, has_half, _offset(rest, time), _unread(rest, time))  # fmt: skip
 
 
 def _spaced(text: str) -> str:
@@ -118,8 +119,12 @@ def _is_month(word: str) -> bool:
     return any(_month_in(language, word) for language in _languages())
 
 
-def _clock(text: str) -> tuple[tuple[int, int, int], bool]:
-    found = _TIME.search(text) or _HOUR.search(text)
+def _time_in(text: str) -> re.Match[str] | None:
+    return _TIME.search(text) or _HOUR.search(text)
+
+
+def _clock(text: str, found: re.Match[str] | None) -> tuple[tuple[int, int, int], bool]:
+    """Of the time that was found there, and whether it says which half of the day."""
     if found is None:
         return (0, 0, 0), False
     hour, minute, second = (int(part or 0) for part in found.groups())
@@ -131,21 +136,20 @@ def _clock(text: str) -> tuple[tuple[int, int, int], bool]:
     return (hour, minute, second), half is not None
 
 
-def _unread(text: str) -> str:
+def _unread(text: str, time: re.Match[str] | None) -> str:
     """What of a time, or of its zone, we would leave out."""
-    if re.search(r"\d", text) and not (_TIME.search(text) or _HOUR.search(text)):
+    if time is None and re.search(r"\d", text):
         return text
     zones = _ZONE.findall(text)
     return zones[0] if zones and not any(zone in _ZONES for zone in zones) else ""
 
 
-def _offset(text: str) -> timedelta | None:
+def _offset(text: str, time: re.Match[str] | None) -> timedelta | None:
     if text.endswith(("Z", "UTC", "GMT")):
         return timedelta(0)
-    clock = _TIME.search(text) or _HOUR.search(text)
-    found = _OFFSET.search(text, clock.end()) if clock else None
+    found = _OFFSET.search(text, time.end()) if time else None
     if found is None:
-        words = re.findall(r"[A-Z]{3,4}", text)  # MSK ends in no T
+        words = re.findall(r"[A-Z]{3,4}", text)
         return next((timedelta(hours=_ZONES[word]) for word in words if word in _ZONES), None)
     offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
     return -offset if found[1] == "-" else offset
@@ -218,9 +222,8 @@ def looks_like_date(text: str) -> bool:
 
 def clock_time(text: str) -> tuple[int, int, int] | None:
     """Of a cell that holds a time of day only."""
-    if len(text) > LONGEST or not (_TIME.search(text) or _HOUR.search(text)):
-        return None
-    return _clock(text)[0]
+    time = _time_in(text) if len(text) <= LONGEST else None
+    return _clock(text, time)[0] if time else None
 
 
 @dataclass

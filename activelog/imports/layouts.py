@@ -17,7 +17,6 @@ _OWN_MEANINGS = {
     "activity_date": "date", "tags": "tags", "notes": "notes", "calories": "calories",
     "title": "title", "start_local": "start", "moving_minutes": "moving", "source": "source",
 }  # fmt: skip
-_SAMPLE = 200  # rows
 # Garmin's third column, also as spreadsheets translate it.
 _BOOLEANS = {
     *("true", "false", "wahr", "falsch", "vrai", "faux", "verdadero", "falso", "vero"),
@@ -55,7 +54,7 @@ def find_layout(table: Table, choices: Choices) -> Layout:
     header = table.header
     if choices.columns:
         return Layout("table", chosen_columns(header, choices.columns))
-    cells = sample(table, _SAMPLE)
+    cells = sample(table)
     names = [" ".join(name.lower().split()) for name in header]
     for find in (_own, _strava, _garmin, _runkeeper):
         if found := find(names, header, cells):

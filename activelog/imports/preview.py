@@ -17,7 +17,7 @@ from activelog.imports.source import kind_of, open_rows
 from activelog.imports.table import Table, beginning, open_table, sample
 
 BEGINNING = 1 << 20  # bytes of a file that are looked at
-_SAMPLE, _ROWS, _SHOWN = 200, 5, 3  # rows
+_ROWS, _SHOWN = 5, 3  # rows
 
 
 class PreviewColumn(msgspec.Struct):
@@ -54,7 +54,7 @@ def preview(file: BinaryIO, choices: Choices, now: datetime) -> Preview:
     if kind_of(file) != "table":
         raise Permanent("only tables have columns; import the file as it is")
     table = open_table(beginning(file, BEGINNING))
-    cells = sample(table, _SAMPLE)
+    cells = sample(table)
     if not cells:
         raise Permanent("it has no rows")
     layout, missing = _layout(table, choices, cells)

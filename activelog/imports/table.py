@@ -23,7 +23,7 @@ MOST_COLUMNS = 1_000
 SHOWN = 200  # characters of a row in a report
 _LONGEST_HEADER = 1024**2  # bytes that are read for it
 _CHUNK = 1 << 18
-_MOST_SAMPLED = 1_000  # rows
+_SAMPLE, _MOST_SAMPLED = 200, 1_000  # rows: good ones, and any
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")  # in a header
 
@@ -149,10 +149,10 @@ def open_table(file: BinaryIO, looked_at: int | None = None) -> Table:
     return Table(file, encoding, delimiter, names, skipped + reader.line_num + 1, quoted)
 
 
-def sample(table: Table, most: int) -> list[list[str]]:
+def sample(table: Table) -> list[list[str]]:
     """The cells of the first good rows, among the first thousand of any."""
     rows = islice(table.rows(), _MOST_SAMPLED)
-    return [row.cells for row in islice((row for row in rows if isinstance(row, Row)), most)]
+    return [row.cells for row in islice((row for row in rows if isinstance(row, Row)), _SAMPLE)]
 
 
 def beginning(file: BinaryIO, most: int) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Recorded tracks: GPX and TCX by expat, which is told to refuse entities; FIT by fitdecode, an
 extra. All of them as streams, however long a track is."""
 
+import codecs
 import gzip
 import math
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from activelog.imports.model import Draft, Refused
 LONGEST_TRACK = 200 * 1024**2  # bytes, unpacked
 _LONGEST_FIT = 20 * 1024**2  # it says in a byte what others say in ten
 _MOST = 1e9  # of anything: seconds, metres, calories
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what a file in it begins with
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHUNK = 1 << 16
 _LONGEST_TEXT = 20_000  # characters of an element
 _DEEPEST = 50
@@ -255,7 +256,7 @@ def _parse(
     try:
         for chunk in _chunks(file):
             # Strava writes ten spaces before the declaration, some watches NUL bytes.
-            is_wide = is_wide or (is_first and chunk.startswith(UTF_16))
+            is_wide = is_wide or (is_first and chunk.startswith(_UTF_16))
             cleaned = chunk if is_wide else chunk.replace(b"\0", b"")
             if is_first:
                 cleaned = cleaned.lstrip()

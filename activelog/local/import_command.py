@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
-
 from activelog import database, http, tickets
 from activelog.accounts import queries
 from activelog.base.addresses import findable
@@ -28,9 +26,9 @@ async def run(settings: Settings, email: str, path: Path, said: dict[str, str]) 
     if not path.is_file():
         raise ImportFailed(f"{path} is not a file")
     try:
-        choices = msgspec.convert(said, Choices).made()
-    except msgspec.ValidationError as error:
-        raise ImportFailed(http.explain(error, Choices).message) from None
+        choices = http.convert(said, Choices).made()
+    except AppError as error:
+        raise ImportFailed(str(error)) from None
     async with database.command_pool(settings, "activelog import") as pool:
         services = make_services(settings, pool)
         async with pool.connection() as conn:

@@ -7,9 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from activelog import database, http
 from activelog.base.errors import AppError, CommandError
@@ -18,7 +16,6 @@ from activelog.database import Conn
 from activelog.operations import admin
 from activelog.operations.model import STATES, WORKS, Action, GroupLimit, JobFilter, Limit
 
-T = TypeVar("T")
 _SECONDS = 30  # that a search may take
 _MOST = 1000  # jobs in a list
 _FILTERS = ("status", "queue", "task", "text")
@@ -98,7 +95,7 @@ async def _list(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any
     if not 1 <= arguments.limit <= _MOST:
         raise CommandError(f"--limit must be from 1 to {_MOST}")
     fields = {name: value for name in _FILTERS if (value := getattr(arguments, name))}
-    wanted = _as(JobFilter, fields)
+    wanted = http.convert(fields, JobFilter)
     return [asdict(job) for job in await admin.jobs(conn, wanted, arguments.limit)]
 
 
@@ -133,7 +130,7 @@ async def _switch(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, A
 
 async def _limit(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     fields = {"queue": arguments.queue, "running": arguments.running}
-    wanted = _as(Limit, fields)
+    wanted = http.convert(fields, Limit)
     await admin.limit(conn, wanted.queue, wanted.running)
     subject = f"queue {wanted.queue}: {wanted.running or 'none'}, from the shell"
     await admin.note(conn, None, "limit", subject)
@@ -142,18 +139,11 @@ async def _limit(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, An
 
 async def _limit_group(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     fields = {"work": arguments.work, "running": arguments.running}
-    wanted = _as(GroupLimit, fields)
+    wanted = http.convert(fields, GroupLimit)
     await admin.limit_group(conn, wanted.work, wanted.running)
     subject = f"{wanted.work} of one person: {wanted.running or 'as usual'}, from the shell"
     await admin.note(conn, None, "limit", subject)
     return [fields]
-
-
-def _as(kind: type[T], fields: dict[str, Any]) -> T:
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise CommandError(http.explain(error, kind).message) from None
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -127,8 +127,7 @@ SELECT true FROM password_resets
 WHERE token_hash = %(token_hash)s AND used_at IS NULL AND expires_at > now()
 
 -- name: reset_password
--- No row for a token that is unknown, used or too old. The other links that wait are used up, too: to
--- reset the password, and to another address, which somebody may have asked for with the old password.
+-- No row for a token that is unknown, used or too old. The other links that wait are used up, too.
 WITH used AS (
     UPDATE password_resets r SET used_at = now()
     FROM (SELECT user_id FROM password_resets
@@ -139,12 +138,16 @@ WITH used AS (
 changed AS (
     UPDATE users SET password_hash = %(password_hash)s
     WHERE id IN (SELECT user_id FROM used) AND verified_at IS NOT NULL RETURNING id
-),
-addresses AS (
-    UPDATE address_changes c SET used_at = now() FROM changed
-    WHERE c.user_id = changed.id AND c.used_at IS NULL
 )
 INSERT INTO session_endings (user_id) SELECT id FROM changed RETURNING user_id
+
+-- name: use_up_links
+-- To reset the password, and to another address: somebody may have asked for them with the password of
+-- before, and they may lie in the mailbox of before.
+WITH resets AS (
+    UPDATE password_resets SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
+)
+UPDATE address_changes SET used_at = now() WHERE user_id = %(user_id)s AND used_at IS NULL
 
 -- name: end_sessions
 INSERT INTO session_endings (user_id) VALUES (%(user_id)s)
@@ -153,18 +156,9 @@ INSERT INTO session_endings (user_id) VALUES (%(user_id)s)
 SELECT id FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
 
 -- name: change_password
--- The links that wait are used up: to reset the password, and to another address.
 WITH changed AS (
     UPDATE users SET password_hash = %(password_hash)s
     WHERE id = %(user_id)s AND verified_at IS NOT NULL RETURNING id
-),
-resets AS (
-    UPDATE password_resets r SET used_at = now() FROM changed
-    WHERE r.user_id = changed.id AND r.used_at IS NULL
-),
-addresses AS (
-    UPDATE address_changes c SET used_at = now() FROM changed
-    WHERE c.user_id = changed.id AND c.used_at IS NULL
 )
 INSERT INTO session_endings (user_id) SELECT id FROM changed
 
@@ -180,8 +174,7 @@ VALUES (%(id)s, %(user_id)s, %(email)s, %(token_hash)s, now() + interval '24 hou
 SELECT true FROM address_changes WHERE id = %(id)s AND used_at IS NULL AND expires_at > now()
 
 -- name: confirm_address
--- No row for a token that is unknown, used or too old. The other links that wait are used up, too, also
--- those that lie in the old mailbox and reset the password.
+-- No row for a token that is unknown, used or too old. The other links that wait are used up, too.
 WITH mine AS (
     SELECT c.id, c.user_id, c.email, u.email AS old_email
     FROM address_changes c JOIN users u ON u.id = c.user_id AND u.verified_at IS NOT NULL
@@ -191,10 +184,6 @@ WITH mine AS (
 used AS (
     UPDATE address_changes c SET used_at = now() FROM mine
     WHERE c.user_id = mine.user_id AND c.used_at IS NULL
-),
-resets AS (
-    UPDATE password_resets r SET used_at = now() FROM mine
-    WHERE r.user_id = mine.user_id AND r.used_at IS NULL
 )
 UPDATE users SET email = mine.email FROM mine WHERE users.id = mine.user_id
 RETURNING users.id AS user_id, mine.old_email
