@@ -157,7 +157,7 @@ def sample(table: Table) -> list[list[str]]:
 
 def beginning(file: BinaryIO, most: int) -> BinaryIO:
     """The first bytes of a file, unpacked."""
-    with _packed_errors():
+    with packed_errors():
         return io.BytesIO(unpacked(file).read(most))
 
 
@@ -211,7 +211,7 @@ def _encoding(file: BinaryIO, looked_at: int) -> str:
 
 
 def _chunks(file: BinaryIO, most: int) -> Iterator[bytes]:
-    with _packed_errors():
+    with packed_errors():
         while file.tell() < most and (chunk := file.read(_CHUNK)):
             yield chunk
 
@@ -225,7 +225,7 @@ def refused(reason: str, *errors: type[Exception]) -> Iterator[None]:
         raise Permanent(reason) from None
 
 
-def _packed_errors() -> AbstractContextManager[None]:
+def packed_errors() -> AbstractContextManager[None]:
     """What damaged gzip raises becomes Permanent."""
     return refused("the packed file is damaged", EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -254,7 +254,7 @@ class _Lines:
         text = io.TextIOWrapper(file, encoding, errors=errors, newline="")
         lines = 0
         try:
-            with _packed_errors():
+            with packed_errors():
                 while line := text.readline(LONGEST_LINE):
                     _check_place(file, most)
                     lines += 1

@@ -16,6 +16,7 @@ from activelog.imports.cells import one_line
 from activelog.imports.dates import DateReader
 from activelog.imports.kinds import activity_kind
 from activelog.imports.model import Draft, Refused
+from activelog.imports.table import packed_errors
 
 LONGEST_TRACK = 200 * 1024**2  # bytes, unpacked
 _LONGEST_FIT = 20 * 1024**2  # it says in a byte what others say in ten
@@ -281,11 +282,16 @@ def _parse(
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     size = 0
-    while chunk := file.read(_CHUNK):
+    while chunk := _read(file, _CHUNK):
         size += len(chunk)
         if size > LONGEST_TRACK:
             raise Permanent("the track is too long")
         yield chunk
+
+
+def _read(file: BinaryIO, most: int) -> bytes:
+    with packed_errors():
+        return file.read(most)
 
 
 def _refuse_entities(*_: object) -> None:
@@ -339,7 +345,7 @@ def read_fit(file: BinaryIO) -> Iterator[Draft | Refused]:
             "FIT files need a package that is not installed here: pip install 'activelog[fit]'"
         ) from None
     count, is_activity = 0, True
-    data = file.read(_LONGEST_FIT + 1)
+    data = _read(file, _LONGEST_FIT + 1)
     if len(data) > _LONGEST_FIT:
         raise Permanent(f"the FIT file has more than {_LONGEST_FIT:,} bytes")
     try:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import random
 import zipfile
 
 import pytest
@@ -143,6 +144,13 @@ def test_a_fit_file_has_a_size() -> None:
     packed = gzip.compress(b"\x0e\x10\x00\x00\x00\x00\x00\x00.FIT" + bytes(30 * 2**20))
     with pytest.raises(Permanent, match="FIT file has more than"):
         read(packed)
+
+
+@pytest.mark.parametrize("start", [b"\x0e\x10\0\0\0\0\0\0.FIT", b"<gpx><trk>"])
+def test_a_packed_track_that_is_cut_off_is_damaged(start: bytes) -> None:
+    packed = gzip.compress(start + random.Random(1).randbytes(20_000).hex().encode())
+    with pytest.raises(Permanent, match="the packed file is damaged"):
+        read(packed[:-300])
 
 
 def own_zip(**more: str) -> bytes:
