@@ -14,6 +14,7 @@ from activelog.database.pool import (
     searching,
     snapshot,
     transaction,
+    until_written,
 )
 from activelog.database.reconnecting import DatabaseGone, ReconnectingConnection
 from activelog.database.replica import Reader
@@ -53,5 +54,6 @@ __all__ = [
     "searching",
     "snapshot",
     "transaction",
+    "until_written",
     "value",
 ]

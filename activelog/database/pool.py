@@ -1,20 +1,29 @@
 """Connections to Postgres, and transactions on them."""
 
+import asyncio
+import logging
 import select
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from activelog.base.settings import Settings
 from activelog.database.connections import Conn, PooledConnection
 
 Pool = AsyncConnectionPool[Conn]
+T = TypeVar("T")
 
 _IDLE_SECONDS = 30.0  # then a connection that nobody needs is closed
 
 _CONNECTIONS = 20  # unless a setting says so
+_WRITING_SECONDS = 300.0
+_WRITING_PAUSE = 0.25
+
+logger = logging.getLogger(__name__)
 
 
 def make_pool(
@@ -63,6 +72,30 @@ async def _check(conn: Conn) -> None:
     poll.register(conn.fileno(), select.POLLIN)
     if poll.poll(0):
         await AsyncConnectionPool.check_connection(conn)
+
+
+async def until_written(write: Callable[[], Awaitable[T]]) -> T:
+    """For what has happened outside and would happen again if nobody wrote it down: a relay took a
+    mail. `write` is called until Postgres does it, for five minutes; who is cancelled meanwhile
+    waits for it all the same. Raises what it failed with at last."""
+    writing = asyncio.ensure_future(_try_to_write(write))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        raise
+
+
+async def _try_to_write(write: Callable[[], Awaitable[T]]) -> T:
+    began = time.monotonic()
+    while True:
+        try:
+            return await write()
+        except psycopg.Error as error:
+            if time.monotonic() - began > _WRITING_SECONDS:
+                raise
+            logger.warning("Postgres does not take what has happened: %s", str(error).strip())
+            await asyncio.sleep(_WRITING_PAUSE)
 
 
 class Connections(Protocol):

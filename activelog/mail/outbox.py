@@ -11,7 +11,7 @@ from typing import Any
 from activelog.base import traces
 from activelog.base.errors import JobError, Permanent, Postponed
 from activelog.base.settings import Settings
-from activelog.database import Conn, Pool
+from activelog.database import Conn, Pool, until_written
 from activelog.database.batching import Batcher
 from activelog.mail import queries
 from activelog.mail.bounces import return_path
@@ -98,7 +98,7 @@ class Outbox:
             content = await _content(context, kind, claim)
             if content is None:
                 skipped = Outcome(claim.id, "skipped", "nothing to tell")
-                await self.batch(queries.finish, skipped)
+                await self._finish(skipped)
                 return False
             message = await self._signed(self._compose(kind, claim, content))
             await self._await_turn(kind, claim)
@@ -114,7 +114,7 @@ class Outbox:
                 error = await self._judge(claim, error)
             await self._give_back(claim, error, is_last=_is_last(context, error))
             raise error from error.__cause__
-        await self.batch(queries.finish, Outcome(claim.id, "sent", answer, len(message.data)))
+        await self._finish(Outcome(claim.id, "sent", answer, len(message.data)))
         await self._note_taken(claim)
         logger.info(
             "Mail %d (%s) to user %d sent, %s", claim.id, kind.name, user_id, claim.message_id
@@ -181,6 +181,9 @@ class Outbox:
                 await queries.suppress(conn, claim.email, str(refused))
         return refused
 
+    async def _finish(self, outcome: Outcome) -> None:
+        await until_written(lambda: self.batch(queries.finish, outcome))
+
     async def _note_taken(self, claim: Claim) -> None:
         await self.domains.note_taken(self.pool, claim.email)
         if claim.was_refused:
@@ -189,7 +192,7 @@ class Outbox:
 
     async def _give_back(self, claim: Claim, error: Exception, *, is_last: bool) -> None:
         state = "failed" if is_last else "queued"
-        await self.batch(queries.finish, Outcome(claim.id, state, str(error)))
+        await self._finish(Outcome(claim.id, state, str(error)))
         if isinstance(error, MailDelayed) and error.is_throttled:
             await self.domains.note_throttled(self.pool, claim.email, str(error))
 

@@ -1,5 +1,6 @@
 import asyncio
 import time
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +8,7 @@ import msgspec
 
 from activelog import database, tickets
 from activelog.activities import queries as activities
-from activelog.database import Conn
+from activelog.database import Conn, until_written
 from activelog.mail import add_mail_jobs
 from activelog.queue import Backoff, Blueprint, Context
 from activelog.services import Services, of_job
@@ -34,19 +35,17 @@ async def deliver(context: Context, delivery_id: str) -> None:
     if due is None:
         return
     if data is None:  # what it is about is deleted
-        async with services.pool.connection() as conn:
-            await queries.succeeded(conn, due.id, "nothing to tell: it is deleted")
+        await _note_success(services, due, "nothing to tell: it is deleted")
         return
     try:
         answer = await _post(services, due, data)
     except NotDelivered as error:
         is_last = context.job.attempts >= _PATIENT.retries
-        await _note_failure(services, due, error, is_last=is_last)
+        await until_written(partial(_note_failure, services, due, error, is_last=is_last))
         if error.is_gone:
             return
         raise
-    async with services.pool.connection() as conn:
-        await queries.succeeded(conn, due.id, answer)
+    await until_written(lambda: _note_success(services, due, answer))
 
 
 async def _post(services: Services, due: Due, data: dict[str, Any]) -> str:
@@ -69,6 +68,11 @@ async def _data(services: Services, conn: Conn, due: Due) -> dict[str, Any] | No
         link = f"{services.settings.base_url}/api/v1/reports/{due.subject}/download"
         found = {"month": due.subject, "download_url": link}
     return None if found is None else msgspec.to_builtins(found)
+
+
+async def _note_success(services: Services, due: Due, answer: str) -> None:
+    async with services.pool.connection() as conn:
+        await queries.succeeded(conn, due.id, answer)
 
 
 async def _note_failure(

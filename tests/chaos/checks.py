@@ -135,31 +135,42 @@ def _csv(key: str, content: bytes, count: int, owner: str) -> Iterator[str]:
 
 def mails(stand: Stand, ledger: Ledger) -> Found:
     """Each has its end and is at the relay; twice only where nobody could know."""
-    rows = stand.all("SELECT message_id, kind, state, attempts, answer FROM mails")
+    rows = stand.all("SELECT message_id, kind, state, attempts, answer, job_id FROM mails")
     arrived, wrong, twice = stand.relay.by_message(), [], Counter[str]()
-    for message_id, kind, state, attempts, answer in rows:
+    for message_id, kind, state, attempts, answer, job_id in rows:
         deliveries = arrived.pop(str(message_id), [])
         if state in ("queued", "sending"):
             wrong.append(f"{kind} {message_id} is still {state} after {attempts}: {answer}")
         if state == "sent" and not deliveries:
             wrong.append(f"{kind} {message_id} was sent, and never came")
         if len(deliveries) > 1:
-            twice[_why_twice(ledger, deliveries)] += 1
+            cause = _why_twice(ledger, deliveries)
+            twice[cause or "unexplained"] += 1
+            if cause is None:
+                at = ", ".join(moment(delivery.at) for delivery in deliveries)
+                wrong.append(f"{kind} came twice without a cause, {at}: {_story(stand, job_id)}")
     wrong += [f"{message_id} came and is no mail of ours" for message_id in arrived]
-    if twice["unexplained"]:
-        wrong.append(f"{twice['unexplained']} came twice without a cause")
-    states = _by(f"{state}" for _, _, state, _, _ in rows)
+    states = _by(f"{row[2]}" for row in rows)
     return Found("mails", len(rows), wrong, f"{states}; twice: {dict(twice) or 'none'}")
 
 
-def _why_twice(ledger: Ledger, deliveries: list[Any]) -> str:
+def _story(stand: Stand, job_id: object) -> str:
+    """What happened to a job."""
+    events = stand.all(
+        "SELECT to_char(at AT TIME ZONE 'UTC', 'HH24:MI:SS'), type::text FROM procrastinate_events"
+        " WHERE job_id = %s ORDER BY id", job_id)  # fmt: skip
+    errors = stand.all("SELECT error FROM job_errors WHERE job_id = %s ORDER BY id", job_id)
+    return f"{events}, {errors}"
+
+
+def _why_twice(ledger: Ledger, deliveries: list[Any]) -> str | None:
     first = deliveries[0]
     if not first.was_answered:
         return "the relay did not say that it took it"
     for act in reversed(ledger.around(first.at, seconds=REACH)):
         if act.asked["to"].startswith(("worker", "postgres", "backends")):
             return f"{act.what} {act.asked['to'].partition('-')[0]}"
-    return "unexplained"
+    return None
 
 
 def unsubscribed(stand: Stand, ledger: Ledger) -> Found:

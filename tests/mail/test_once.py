@@ -5,11 +5,12 @@ import asyncio
 from dataclasses import replace
 
 from activelog import database
+from activelog.accounts.mails import WELCOME
 from activelog.base.settings import Settings
 from activelog.friends import mails, routes
 from activelog.friends import queries as friends
 from activelog.mail import queries
-from activelog.mail.model import Outcome
+from activelog.mail.model import MailWanted, Outcome
 from tests.conftest import World, running
 from tests.friends.test_friends import ask
 from tests.mail.test_smtp import ADA, run_due, sink
@@ -23,6 +24,49 @@ async def test_two_jobs_that_send_one_mail_at_once_send_it_once(settings: Settin
         await world.work()
         assert len(server.mails) == 1
         assert await world.rows("SELECT state, attempts FROM mails") == [("sent", 1)]
+
+
+FULL_ONCE = (
+    "CREATE SEQUENCE tries;"
+    "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    "  IF nextval('tries') = 1 THEN RAISE disk_full; END IF; RETURN NEW; END $$;"
+    "CREATE TRIGGER fail_once BEFORE UPDATE ON mails FOR EACH ROW WHEN (NEW.state = 'sent')"
+    " EXECUTE FUNCTION fail_once()"
+)
+
+
+async def test_a_mail_that_the_relay_took_leaves_once_though_postgres_failed_to_note_it(
+    settings: Settings,
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        await world.rows(FULL_ONCE)
+        ada = await world.user(ADA)
+        await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+        await run_due(world)
+        await run_due(world)
+        assert await world.rows("SELECT state, attempts FROM mails") == [("sent", 1)]
+        assert len(server.mails) == 1
+
+
+async def test_a_mail_that_the_relay_took_leaves_once_though_its_worker_ends(
+    settings: Settings,
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        await world.rows(FULL_ONCE)
+        ada = await world.user(ADA)
+        await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+        async with world.jobs.open_async():
+            working = asyncio.create_task(
+                world.jobs.run_worker_async(
+                    wait=False, install_signal_handlers=False, shutdown_graceful_timeout=0
+                )
+            )
+            await world.until("SELECT is_called FROM tries")
+            working.cancel()
+            await asyncio.wait([working])
+        await run_due(world)
+        assert await world.rows("SELECT state, attempts FROM mails") == [("sent", 1)]
+        assert len(server.mails) == 1
 
 
 async def test_an_owner_is_told_once_a_day_that_somebody_registered_again(
@@ -69,6 +113,29 @@ async def test_a_mail_that_another_process_is_sending_is_not_sent_beside_it(worl
     await world.work()
     assert world.mails(ada.address) == []
     assert await world.rows("SELECT state, job_id FROM mails") == [("sending", job)]
+
+
+async def test_a_mail_whose_other_job_began_behind_the_snapshot_is_not_taken_from_it(
+    world: World,
+) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    jobs = [await world.jobs_defer("activelog.accounts.welcome", user_id=bob.id) for _ in range(2)]
+    for number, user in enumerate((ada, bob)):
+        await world.rows(
+            "INSERT INTO mails (kind, user_id, dedup_key, message_id)"
+            " VALUES ('welcome', %s, '', '<' || %s || '@x.test>')", user.id, number)  # fmt: skip
+    wanted = [MailWanted(WELCOME, user.id, "", jobs[1], "<2@x.test>") for user in (ada, bob)]
+    async with world.pool.connection() as late, database.transaction(world.pool) as conn:
+        await conn.execute("SELECT FROM mails WHERE user_id = %s FOR UPDATE", [ada.id])
+        claiming = asyncio.create_task(queries.claim(late, wanted))
+        await world.until("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        await world.rows("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", jobs[0])
+        await world.rows(
+            "UPDATE mails SET state = 'sending', job_id = %s, claimed_at = now()"
+            " WHERE user_id = %s", jobs[0], bob.id)  # fmt: skip
+    ours, anothers = await claiming
+    assert ours is not None
+    assert anothers is None
 
 
 async def test_a_mail_that_was_sent_meanwhile_is_not_put_back(world: World) -> None:

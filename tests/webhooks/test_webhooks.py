@@ -131,6 +131,28 @@ async def test_what_fails_is_tried_again_under_the_same_id(
     assert len(listener.heard) == 3, "no redirect was followed"
 
 
+async def test_what_was_delivered_is_not_sent_again_though_postgres_failed_to_note_it(
+    listener: Listener, inside: Settings
+) -> None:
+    async with running(inside) as world:
+        await world.rows("CREATE SEQUENCE tries")
+        await world.rows(
+            "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            "  IF nextval('tries') = 1 THEN RAISE disk_full; END IF; RETURN NEW; END $$;"
+            "CREATE TRIGGER fail_once BEFORE UPDATE ON webhook_deliveries FOR EACH ROW"
+            " EXECUTE FUNCTION fail_once()"
+        )
+        ada = await world.user()
+        await add(ada, listener.url, "activity.created")
+        await ada.log()
+        for _ in range(2):
+            await world.make_due()
+            await world.work()
+        [delivery] = await deliveries(ada)
+    assert (delivery["state"], delivery["attempts"]) == ("delivered", 1)
+    assert len(listener.heard) == 1
+
+
 async def test_a_webhook_that_fails_for_days_is_disabled_and_told_of(
     listener: Listener, inside: Settings
 ) -> None:
