@@ -11,6 +11,7 @@ from typing import Any
 
 from activelog import database
 from activelog.base.settings import Settings
+from activelog.queue.rescuer import DEATHS
 from activelog.retention import queries as retention
 from activelog.services import make_services
 from tests.chaos.ledger import Entry, Ledger
@@ -157,10 +158,12 @@ def mails(stand: Stand, ledger: Ledger) -> Found:
 def _story(stand: Stand, job_id: object) -> str:
     """What happened to a job."""
     events = stand.all(
-        "SELECT to_char(at AT TIME ZONE 'UTC', 'HH24:MI:SS'), type::text FROM procrastinate_events"
-        " WHERE job_id = %s ORDER BY id", job_id)  # fmt: skip
-    errors = stand.all("SELECT error FROM job_errors WHERE job_id = %s ORDER BY id", job_id)
-    return f"{events}, {errors}"
+        "SELECT to_char(at AT TIME ZONE 'UTC', 'HH24:MI:SS '), type::text"
+        " FROM procrastinate_events WHERE job_id = %s ORDER BY id", job_id)  # fmt: skip
+    errors = stand.all(
+        "SELECT to_char(at AT TIME ZONE 'UTC', 'HH24:MI:SS '), error"
+        " FROM job_errors WHERE job_id = %s ORDER BY id", job_id)  # fmt: skip
+    return ", ".join(f"{at}{what}" for at, what in events + errors)
 
 
 def _why_twice(ledger: Ledger, deliveries: list[Any]) -> str | None:
@@ -210,17 +213,33 @@ def jobs(stand: Stand, ledger: Ledger) -> Found:
         f"job {number} ({task}) is {state} after {attempts} attempts"
         for number, task, state, attempts in rows if state in ("todo", "doing")
     ]  # fmt: skip
-    told = ledger.of("deferred")
+    told, given_up = ledger.of("deferred"), 0
     for entry in told:
         number = (entry.told or {})["id"]
-        if status.get(number) != "succeeded":
-            wrong.append(f"witness {number} is {status.get(number)}")
+        if status.get(number) == "failed" and _is_taken_for_the_cause(stand, ledger, number):
+            given_up += 1
+        elif status.get(number) != "succeeded":
+            wrong.append(f"witness {number} is {status.get(number)}: {_story(stand, number)}")
     ended = stand.all("SELECT count(DISTINCT job_id) FROM witness_runs WHERE ended_at IS NOT NULL")
-    if int(str(ended[0][0])) < len(told):
-        wrong.append(f"{len(told)} witnesses succeeded, {ended[0][0]} ran to their end")
+    if int(str(ended[0][0])) < len(told) - given_up:
+        wrong.append(f"{len(told)} witnesses were told of, {ended[0][0]} ran to their end")
     failed = [f"{task}" for _, task, state, _ in rows if state == "failed"]
-    return Found("jobs", len(rows), wrong, f"{_by(str(row[2]) for row in rows)}; failed: "
-                 f"{dict(Counter(failed)) or 'none'}")  # fmt: skip
+    note = f"{_by(str(row[2]) for row in rows)}; failed: {dict(Counter(failed)) or 'none'}"
+    if given_up:
+        note += f"; {given_up} of them in {DEATHS} workers that the monkey ended"
+    return Found("jobs", len(rows), wrong, note)
+
+
+def _is_taken_for_the_cause(stand: Stand, ledger: Ledger, job_id: int) -> bool:
+    """Of the deaths of its workers, which were the monkey's."""
+    deaths = stand.all(
+        "SELECT extract(epoch FROM at)::float FROM job_errors"
+        " WHERE job_id = %s AND kind = 'death'", job_id)  # fmt: skip
+    return len(deaths) == DEATHS and all(
+        any(act.what in ("kill -9", "SIGSTOP") and act.asked["to"].startswith("worker")
+            for act in ledger.around(float(str(at)), seconds=REACH))
+        for (at,) in deaths
+    )  # fmt: skip
 
 
 def beside(stand: Stand, ledger: Ledger) -> Found:
