@@ -30,20 +30,23 @@ SUITES = (
     "snapshot",
     "peers",
     "trickle",
+    "redis",
 )
+ON_DEMAND = ("redis",)  # no part of --all
 EXTRAS = {"reportlab": "bench", "psycopg": "embedded,test"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.bench")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
-    parser.add_argument("--all", action="store_true", help="every suite")
+    parser.add_argument("--all", action="store_true", help="every suite but redis")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one object a line")
     form.add_argument("--markdown", action="store_true", help="a table, and where it was measured")
     parser.add_argument("--peers", action="store_true", help="the queue's peers too, if installed")
     arguments = parser.parse_args()
-    suites = list(SUITES) if arguments.all else arguments.suites + ["peers"] * arguments.peers
+    every = [suite for suite in SUITES if suite not in ON_DEMAND]
+    suites = every if arguments.all else arguments.suites + ["peers"] * arguments.peers
     if not suites or not set(suites) <= set(SUITES):
         parser.error(f"say some of {', '.join(SUITES)}, or --all")
     shown = _row

@@ -1,6 +1,6 @@
 """The queue against others that keep their jobs in Postgres, fsync and all: those that are
-installed (`pip install -e '.[peers]'`; graphile-worker, of Node, when it is on the PATH). Queues on
-Redis lose what its last second held."""
+installed (`pip install -e '.[peers]'`; graphile-worker, of Node, when it is on the PATH). Those on
+Redis are in redis.py."""
 
 import shutil
 import subprocess
@@ -78,7 +78,7 @@ def _drain(name: str, url: str) -> float:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")
     with running(name, url, SLOTS) as one, running(name, url, SLOTS) as two:
-        return _rate(jobs, one, two)
+        return rate(jobs, one, two)
 
 
 def _against_graphile(ours: Place) -> Result:
@@ -97,40 +97,41 @@ def _against_graphile(ours: Place) -> Result:
             with psycopg.connect(url, autocommit=True) as conn:
                 conn.execute(GRAPHILE_ENQUEUE.encode(), [jobs])
                 conn.execute("ANALYZE")
-            with _process(command, folder) as one, _process(command, folder) as two:
-                slow.append(_rate(jobs, one, two))
+            with process(command, folder) as one, process(command, folder) as two:
+                slow.append(rate(jobs, one, two))
     note = f"2 workers each, {SLOTS} slots; graphile-worker fetches 500 jobs at a time"
     return Result("queue.drain_vs_graphile", median(fast), "jobs/s", median(slow), True, note)
 
 
-def _rate(jobs: int, *workers: "subprocess.Popen[str]") -> float:
+def rate(jobs: int, *workers: "subprocess.Popen[str]") -> float:
+    """Jobs per second, by what workers print."""
     while True:
-        seen = [_next_line(process) for process in workers]
+        seen = [_next_line(worker) for worker in workers]
         if sum(count for _, _, count in seen) >= jobs:
             first = min(first for first, _, count in seen if count)
             return jobs / (max(latest for _, latest, _ in seen) - first)
 
 
 def running(name: str, url: str, slots: int) -> AbstractContextManager["subprocess.Popen[str]"]:
-    return _process(_command(name, "work", url, slots), ROOT)
+    return process(_command(name, "work", url, slots), ROOT)
 
 
 @contextmanager
-def _process(command: list[str], folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
+def process(command: list[str], folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    started = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder
     )
     try:
-        yield process
+        yield started
     finally:
-        process.kill()
-        process.wait()
+        started.kill()
+        started.wait()
 
 
-def _next_line(process: "subprocess.Popen[str]") -> tuple[float, float, int]:
-    assert process.stdout is not None
+def _next_line(worker: "subprocess.Popen[str]") -> tuple[float, float, int]:
+    assert worker.stdout is not None
     while True:
-        words = process.stdout.readline().split()
+        words = worker.stdout.readline().split()
         if len(words) == 3 and words[0][:1].isdigit():  # others are of a log
             return float(words[0]), float(words[1]), int(words[2])
 
