@@ -17,11 +17,11 @@ from activelog.base import auth
 from activelog.base.settings import Settings
 from activelog.database import Conn
 from activelog.mail import queries
-from activelog.mail.model import LISTS, Bounce, BounceKind
+from activelog.mail.model import DEAD_MAILBOX, LISTS, Bounce, BounceKind
 from activelog.mail.smtp import without_private_words
 
 LARGEST = 10 * 1024 * 1024  # bytes of a report
-_DEAD = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"}
+_DEAD = ("5.1.0", *DEAD_MAILBOX)  # a relay that says 5.1.0 at once may mean the sender
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _CODE = re.compile(r"(?<!\d)(4[0-9]{2}|5[0-9]{2})(?=[ -])")
 # In plain text, where no code says it: qmail, old Exim, Exchange, Lotus, in their words.
@@ -225,19 +225,12 @@ def _signature(secret: str, mail_id: int) -> str:
 def _message_id(message: EmailMessage) -> str:
     """Of the mail that a report quotes."""
     for part in message.walk():
-        if part.get_content_type() in (
-            "message/rfc822",
-            "text/rfc822-headers",
-            "message/rfc822-headers",
-        ):
+        if part.get_content_type() in _QUOTED:
             payload = part.get_payload()
             quoted = payload[0] if isinstance(payload, list) and payload else None
             if isinstance(quoted, Message):
                 return str(quoted.get("message-id", "")).strip()
-            found = re.search(
-                r"^message-id:\s*(<[^>\s]+>)", str(payload), re.IGNORECASE | re.MULTILINE
-            )
-            if found:
+            if found := _ID_LINE.search(str(payload)):
                 return found[1]
     return ""
 

@@ -7,6 +7,9 @@ from activelog.mail.languages import LanguageCode
 
 BounceKind = Literal["hard", "full", "soft", "refused", "complaint", "reply"]
 
+# Codes that are about the mailbox, not about the mail or us (RFC 3463).
+DEAD_MAILBOX = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
+
 # What people can decide about, by list, with what their settings page calls it.
 LISTS = {
     "weekly_summary": "Weekly summary",

@@ -9,6 +9,7 @@ from typing import Protocol
 from activelog.base.errors import JobError, Permanent
 from activelog.base.settings import Folder, Settings, Smtp
 from activelog.mail.message import Message
+from activelog.mail.model import DEAD_MAILBOX
 from activelog.mail.smtp import Answer, Connection, Lost, Refused
 
 _IDLE_SECONDS = 20.0
@@ -17,8 +18,6 @@ _MAILS_PER_CONNECTION = 100
 
 _TOO_MUCH = re.compile(r"too many|too fast|rate limit|throttl|unusual(?:ly)? rate", re.IGNORECASE)
 _ENHANCED = re.compile(r"^(5\.\d{1,3}\.\d{1,3})\b|\(#(5\.\d{1,3}\.\d{1,3})\)")
-# Codes that are about the mailbox, not about the mail or us (RFC 3463).
-_DEAD_MAILBOX = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
 class MailDelayed(JobError):
@@ -195,7 +194,7 @@ def _sorted_out(refused: Refused) -> JobError:
         return MailDelayed(str(refused), is_throttled=is_throttled)
     return MailRefused(
         str(refused),
-        dead_mailbox=_enhanced(refused) in _DEAD_MAILBOX,
+        dead_mailbox=_enhanced(refused) in DEAD_MAILBOX,
         may_be_mailbox=refused.step == "RCPT" and _enhanced(refused) is None,
     )
 

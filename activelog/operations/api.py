@@ -56,7 +56,7 @@ class JobPage(msgspec.Struct):
 
 
 class JobDetails(msgspec.Struct):
-    """`events` and `errors` oldest first."""
+    """`events` oldest first, `errors` newest first."""
 
     job: Job
     events: list[Event]

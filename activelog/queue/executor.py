@@ -16,7 +16,7 @@ from activelog.base import logs, traces
 from activelog.base.errors import Permanent, Postponed
 from activelog.base.threads import TimedOut, run_in_thread
 from activelog.queue.blueprint import AnyTask
-from activelog.queue.outcome import Outcome, message_of
+from activelog.queue.outcome import Outcome, message_of, name_of
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +94,12 @@ def _failed(context: JobContext, task: AnyTask, error: BaseException) -> Outcome
     job, retry_at = context.job, _retry_at(task, context.job, error)
     if retry_at is None:
         shown = None if isinstance(error, Permanent) else error
-        logger.error("Job %s failed: %s", job.call_string, message_of(error), exc_info=shown)
+        logger.error("Job %s failed: %s", name_of(job), message_of(error), exc_info=shown)
         return Outcome(job, "failed", error=error)
     cause = error.__cause__ or error
-    name = type(cause).__name__
-    logger.warning("Job %s will be retried: %s: %s", job.call_string, name, message_of(cause))
+    logger.warning(
+        "Job %s will be retried: %s: %s", name_of(job), type(cause).__name__, message_of(cause)
+    )
     return Outcome(job, "todo", retry_at=retry_at, error=error)
 
 

@@ -35,6 +35,11 @@ class Outcome(msgspec.Struct, frozen=True):
         return "retried" if self.spent else "handed_back"
 
 
+def name_of(job: Job) -> str:
+    """For the log. (The engine's `call_string` shows arguments.)"""
+    return f"{job.task_name}[{job.id}]"
+
+
 def message_of(error: BaseException) -> str:
     """What it says; anybody's exception may fail at that, too."""
     try:

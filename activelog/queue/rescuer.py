@@ -46,5 +46,5 @@ async def rescue(
             continue
         for job in rescued:
             outcome = "failed" if job.failed else "put back"
-            logger.warning("Job %s[%s] of a dead worker: %s", job.task_name, job.job_id, outcome)
+            logger.warning("Job %s[%d] of a dead worker: %s", job.task_name, job.job_id, outcome)
             on_rescued()

@@ -13,7 +13,7 @@ from procrastinate.jobs import Job
 
 from activelog.queue.blueprint import DEFAULT_TIMEOUT
 from activelog.queue.executor import execute
-from activelog.queue.outcome import Claimed, Outcome
+from activelog.queue.outcome import Claimed, Outcome, name_of
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class RunningJobs:
         self._on_outcome(msgspec.structs.replace(outcome, seconds=seconds, waited=waited))
         if logger.isEnabledFor(logging.INFO):
             logger.info(
-                "Job %s: %s after %.3f s", job.call_string, outcome.status, seconds,
+                "Job %s: %s after %.3f s", name_of(job), outcome.status, seconds,
                 extra={"request_id": job.task_kwargs.get("request_id"), "job_id": job.id,
                        "task": job.task_name, "status": outcome.status},
             )  # fmt: skip

@@ -38,6 +38,8 @@ _COUNT_INTERVAL = 1.0  # seconds
 _LONGEST_SLEEP = 60.0  # seconds
 
 _UNHEEDED = {
+    "task_middleware": "wrap the task's function instead",
+    "worker_middleware": "wrap the task's function instead",
     "delete_jobs": "finished jobs go by their age, set ACTIVELOG_KEEP_SUCCEEDED_DAYS",
     "update_heartbeat_interval": f"workers beat every {INTERVAL:g} s",
     "stalled_worker_timeout": "workers are dead after 6 s without a heartbeat",

@@ -521,11 +521,11 @@ SELECT coalesce((SELECT id FROM users WHERE id = %(id)s
 WITH again AS (
     UPDATE mails SET state = 'queued', finished_at = NULL, answer = NULL, turn_at = NULL
     WHERE id = %(id)s AND kind = %(kind)s AND state NOT IN ('queued', 'sending')
-    RETURNING user_id, dedup_key
+    RETURNING user_id, dedup_key, address
 ),
 lifted AS (
     DELETE FROM suppressed_addresses s USING again, users u
-    WHERE u.id = again.user_id AND s.address = lower(u.email)
+    WHERE u.id = again.user_id AND s.address = lower(coalesce(again.address, u.email))
 )
 SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
     %(queue)s, %(task)s, 0, NULL, NULL,
