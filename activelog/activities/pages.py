@@ -3,7 +3,7 @@
 import asyncio
 import re
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from activelog.activities.model import Activity, Change, ListQuery, NewActivity
 from activelog.base.errors import AppError
 from activelog.base.formatting import exact
 from activelog.base.units import in_kilometres, in_units, pace, speed
+from activelog.base.zones import clocks_of
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.services import of_request
@@ -142,8 +143,8 @@ def _form_time(moment: datetime) -> str:
 def _place(activity: Activity, visitor: Visitor) -> tzinfo:
     """Of its clocks: the person's zone, or of a place away from it the offset."""
     at_home = visitor.clock(activity.activity_date).utcoffset()
-    offset = timedelta(minutes=activity.utc_offset)
-    return ZoneInfo(visitor.zone) if at_home == offset else timezone(offset)
+    is_at_home = at_home == timedelta(minutes=activity.utc_offset)
+    return ZoneInfo(visitor.zone) if is_at_home else clocks_of(activity.utc_offset)
 
 
 def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def _fields(form: Form, zone: tzinfo) -> dict[str, Any]:
         at = datetime.fromisoformat(fields["activity_date"])
         if at.tzinfo is None:  # an hour that clocks leave out is moved, as they are
             at = at.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
-        fields["activity_date"] = at.isoformat()
+        fields["activity_date"] = at
     if (miles := form.get("distance_mi")) is not None:
         fields.pop("distance_mi", None)
         fields["distance_km"] = _kilometres(miles)

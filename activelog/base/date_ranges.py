@@ -2,7 +2,7 @@
 (`2024-01`) or a year; and which activities they choose. An activity's days are those of the place
 where it happened; all others are in UTC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -110,6 +110,23 @@ def range_before(dates: DateRange) -> DateRange:
     if dates == year_of(dates.first.year):
         return year_of(before.year)
     return days_from(dates.first - timedelta(days=dates.days), dates.first)
+
+
+def so_far(dates: DateRange, today: date) -> DateRange:
+    """As much of it as has been, today included; all of it when it is over, or to come."""
+    until = min(dates.until, today + _A_DAY)
+    return dates if until <= dates.first else replace(dates, until=until)
+
+
+def as_much_before(dates: DateRange, seen: DateRange) -> DateRange:
+    """As much of the range before as is `seen` of this one: of a year to the same day."""
+    before = range_before(dates)
+    if seen.until == dates.until:
+        return before
+    if dates == year_of(dates.first.year):
+        last = seen.last if (seen.last.month, seen.last.day) != (2, 29) else seen.last - _A_DAY
+        return replace(before, until=last.replace(year=before.first.year) + _A_DAY)
+    return replace(before, until=min(before.until, before.first + timedelta(days=seen.days)))
 
 
 def parse_time_range(start: str | None, end: str | None) -> TimeRange:

@@ -1,12 +1,13 @@
 """Time zones, by their IANA names."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from activelog.base.errors import AppError
 
+_LEVEL = ZoneInfo("Etc/GMT")
 _OF_A_MACHINE = ("localtime", "Factory", "posixrules")
 _PLACE = re.compile(r"(Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific)/")
 
@@ -42,7 +43,14 @@ def at_place(moment: datetime, zone: str) -> datetime:
     return moment.astimezone(ZoneInfo(zone))
 
 
+def clocks_of(minutes: int) -> tzinfo:
+    """The clocks of a place that are so far ahead of UTC. Where they are level with it, the place
+    is named all the same."""
+    return timezone(timedelta(minutes=minutes)) if minutes else _LEVEL
+
+
 def offset_minutes(moment: datetime) -> int | None:
     """By how much its clock is ahead of UTC; None for UTC itself, which names no place."""
     offset = moment.utcoffset()
-    return round(offset.total_seconds() / 60) if offset else None
+    is_of_a_place = bool(offset) or isinstance(moment.tzinfo, ZoneInfo)
+    return round((offset or timedelta()).total_seconds() / 60) if is_of_a_place else None

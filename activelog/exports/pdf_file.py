@@ -29,23 +29,29 @@ async def write_pdf(services: Services, user_id: int, wanted: PdfRequest, path: 
     async with database.snapshot(services.reader) as conn:
         if await queries.has_more_than(conn, selection, report.MOST_ROWS):
             raise Permanent(TOO_MANY)
-        found = await report.read(conn, selection, dates)
+        today = await accounts.local_day(conn, user_id, services.clock())
+        found = await report.read(conn, selection, dates, today)
         rows = await report.rows(conn, selection, dates)
         photos = await report.photos(conn, selection, dates, most_photos)
-        today = await accounts.local_day(conn, user_id, services.clock())
     pictures = [small async for small in _pictures(services, user_id, photos[:MOST_PHOTOS])]
     document = report.make_document(
         found,
         rows,
         kind=_KINDS[wanted.report_type],
         charts=wanted.include_charts,
-        today=today,
+        only=_only(wanted),
         pictures=pictures,
         left_out=len(photos) > MOST_PHOTOS,
         fonts=services.settings.font_files(),
     )
     path.write_bytes(await report.draw(services, user_id, document))
     return len(rows)
+
+
+def _only(wanted: PdfRequest) -> str:
+    """Which activities are in it, for people."""
+    tag = f"tagged {wanted.tag}" if wanted.tag else ""
+    return f"only {' '.join(filter(None, (wanted.type, tag)))}" if wanted.type or tag else ""
 
 
 async def _pictures(

@@ -21,6 +21,7 @@ from activelog.tickets import TrackedJob
 
 KEPT_ERRORS = 1000
 _BATCH = 1000
+_SHOWN_LINES = 20
 _MEND = "mend the row and import the file again: what is there already is skipped"
 _LOOK = "look at the activity; change it, or delete it, if the file was wrong"
 
@@ -38,6 +39,7 @@ class Report:
     skipped: int = 0  # for being similar
     photos: int = 0
     problems: list[str] = field(default_factory=list)  # with photos
+    repeated: list[int] = field(default_factory=list)  # lines
     errors: list[dict[str, Any]] = field(default_factory=list)
     doubts: list[dict[str, Any]] = field(default_factory=list)
     similar: list[Similar] = field(default_factory=list)
@@ -69,6 +71,12 @@ class Report:
         )
         return f"{message}, {self.doubtful:,} doubtful" if self.doubtful else message
 
+    def _repeated(self) -> Iterator[str]:
+        if self.repeated:
+            lines = ", ".join(map(str, self.repeated[:_SHOWN_LINES]))
+            more = ", …" if len(self.repeated) > _SHOWN_LINES else ""
+            yield f"rows that repeat one before them were left out: line {lines}{more}"
+
     def result(self) -> dict[str, Any]:
         return {
             "format": self.source.name,
@@ -83,7 +91,7 @@ class Report:
             "similar": [msgspec.to_builtins(one) for one in self.similar],
             "units": self.source.units,
             "photos": self.photos,
-            "remarks": [*self.source.remarks, *self.problems[:KEPT_ERRORS]],
+            "remarks": [*self.source.remarks, *self._repeated(), *self.problems[:KEPT_ERRORS]],
         }
 
 
@@ -144,7 +152,9 @@ async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices
     report.duplicates = await queries.drop_duplicates(conn, user_id)
     if report.source.name == "activelog":  # rows that look the same are different activities
         return
-    report.duplicates += await queries.drop_repeated(conn)
+    repeated = await queries.drop_repeated(conn)
+    report.duplicates += len(repeated)
+    report.repeated = repeated
     report.similar = await queries.find_similar(conn, user_id, KEPT_ERRORS)
     if choices.similar == "skip":
         report.skipped = await queries.drop_similar(conn)

@@ -36,14 +36,15 @@ def copy_in(conn: Conn) -> AbstractAsyncContextManager[AsyncCopy]:
 
 
 async def drop_duplicates(conn: Conn, user_id: int) -> int:
-    """Drops what the user has already: the same type at the same time for as long."""
+    """Drops what the user has already: the same type at the same time for as long and as far."""
     await database.execute(conn, _SQL["analyze_incoming"], {})
     return await database.execute(conn, _SQL["drop_duplicates"], {"user_id": user_id})
 
 
-async def drop_repeated(conn: Conn) -> int:
-    """Drops what the file itself has more than once."""
-    return await database.execute(conn, _SQL["drop_repeated"], {})
+async def drop_repeated(conn: Conn) -> list[int]:
+    """Drops what the file itself has more than once; the lines."""
+    cursor = await conn.execute(_SQL["drop_repeated"])
+    return [line for (line,) in await cursor.fetchall()]
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ def _survey_forms(
     fallback = _file_comma(table, layout, decimals)
     commas = {name: one.comma if one.comma is not None else fallback
               for name, one in decimals.items()}  # fmt: skip
-    zone = UTC if layout.is_utc else ZoneInfo(choices.zone or "UTC")
+    zone = UTC if layout.is_utc or not choices.zone else ZoneInfo(choices.zone)
     return Reader(layout, choices, dates.reader(choices.dates, zone), commas), dates
 
 

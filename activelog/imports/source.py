@@ -30,6 +30,7 @@ from activelog.activities.model import (
 )
 from activelog.base.errors import AppError, Permanent
 from activelog.base.formatting import unescape_formula
+from activelog.base.zones import clocks_of
 from activelog.imports import tracks
 from activelog.imports.cells import one_line
 from activelog.imports.layouts import Layout, find_layout
@@ -339,10 +340,19 @@ def _own_fields(reader: Reader, row: Row) -> dict[str, Any]:
     if text.get("moving"):
         fields["moving_minutes"] = text["moving"]
     if text.get("start"):  # the same moment, with the offset of its place
-        fields["activity_date"] = text["start"]
+        fields["activity_date"] = _at_place(text["start"])
     if text.get("tags"):
         fields["tags"] = text["tags"].split(",")
     return fields
+
+
+def _at_place(text: str) -> str | datetime:
+    """`+00:00` is of a place here, as any other offset. What cannot be read is left as it is."""
+    with suppress(ValueError):
+        start = datetime.fromisoformat(text)
+        if start.utcoffset() == timedelta(0):
+            return start.replace(tzinfo=clocks_of(0))
+    return text
 
 
 def _clean(fields: dict[str, Any]) -> Values:

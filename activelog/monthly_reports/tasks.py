@@ -58,7 +58,7 @@ async def render(context: Context, user_id: int, month: str) -> None:
 async def _draw(services: Services, user_id: int, dates: DateRange) -> bytes:
     selection = Selection(user_id, dates.times)
     async with database.snapshot(services.reader) as conn:
-        found = await report.read(conn, selection, dates)
+        found = await report.read(conn, selection, dates, services.clock().date())
         rows = await report.rows(conn, selection, dates)
     if not found.name:
         raise Permanent("the account is gone")
@@ -67,7 +67,6 @@ async def _draw(services: Services, user_id: int, dates: DateRange) -> bytes:
         rows,
         kind="Monthly report",
         charts=True,
-        today=services.clock().date(),
         fonts=services.settings.font_files(),
     )
     return await report.draw(services, user_id, document)

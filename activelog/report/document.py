@@ -22,21 +22,25 @@ def make_document(
     *,
     kind: str,
     charts: bool,
-    today: date,
+    only: str = "",
     pictures: Sequence[Picture] = (),
     left_out: bool = False,
     fonts: Sequence[str] = (),
 ) -> Document:
-    """`kind` is what the cover calls it: Monthly report. Lines end `today`: what is to come is not
-    drawn. `left_out`: there are more pictures."""
+    """`kind` is what the cover calls it: Monthly report; `only` which activities it is of, when not
+    of all. Lines end where the dates are `seen`: what is to come is not drawn. `left_out`: there
+    are more pictures."""
     has_any = report.totals.activities > 0
+    seen = report.seen
+    under_way = f"until {_day(seen.last)}" if seen != report.dates else ""
+    parts = (kind, report.name, only, under_way, "not all photos" if left_out else "")
     return Document(
         title=report.dates.name,
-        subtitle=f"{kind} · {report.name}" + (" · not all photos" if left_out else ""),
+        subtitle=" · ".join(filter(None, parts)),
         author=report.name,
         created=midnight(report.dates.until),
         cards=_cards(report),
-        charts=list(_charts(report, today)) if charts and has_any else (),
+        charts=list(_charts(report)) if charts and has_any else (),
         table=_table(report, rows) if has_any else None,
         pictures=pictures,
         empty="" if has_any else f"No activities in {report.dates.name}. The next one counts.",
@@ -46,13 +50,18 @@ def make_document(
 
 def _cards(report: Report) -> list[Card]:
     now, before, name = report.totals, report.totals_before, short_name(report.before)
+    days = max(report.seen.days, now.days)  # some may be of days to come
     way = distance(now.kilometres, report.units)
     return [
         _card("Activities", f"{now.activities:,}", now.activities, before.activities, name),
         _card("Time", duration(now.minutes), now.minutes, before.minutes, name),
         _card("Distance", way, now.kilometres, before.kilometres, name),
-        _card("Active days", f"{now.days:,} of {report.dates.days:,}", now.days, before.days, name),
+        _card("Active days", f"{now.days:,} of {days:,}", now.days, before.days, name),
     ]
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B} {day.year}"
 
 
 def _card(label: str, value: str, now: float, before: float, name: str) -> Card:
@@ -68,7 +77,7 @@ def change(now: float, before: float) -> tuple[str, Literal[-1, 0, 1]]:
     if percent == 0:
         return "as in", 0
     sign = "+" if percent > 0 else "−"
-    return f"{sign}{abs(percent):,} % on", 1 if percent > 0 else -1
+    return f"{sign}{abs(percent)} % on", 1 if percent > 0 else -1
 
 
 def short_name(dates: DateRange, otherwise: str = "the days before") -> str:
@@ -77,7 +86,7 @@ def short_name(dates: DateRange, otherwise: str = "the days before") -> str:
     return str(dates.first.year) if dates == year_of(dates.first.year) else otherwise
 
 
-def _charts(report: Report, today: date) -> Iterator[Bars | Lines | Shares]:
+def _charts(report: Report) -> Iterator[Bars | Lines | Shares]:
     labels = _labels(report.unit, report.slots)
     yield Bars(
         f"Time {_UNITS[report.unit]}", "minutes", labels, [slot.minutes for slot in report.slots]
@@ -87,7 +96,9 @@ def _charts(report: Report, today: date) -> Iterator[Bars | Lines | Shares]:
             "Distance so far",
             report.units,
             labels,
-            _running([slot for slot in report.slots if slot.first <= today], report.units),
+            _running(
+                [slot for slot in report.slots if slot.first < report.seen.until], report.units
+            ),
             _running(report.slots_before, report.units),
             (short_name(report.dates, "these days"), short_name(report.before)),
         )

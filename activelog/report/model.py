@@ -51,11 +51,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """`slots` cover all of `dates`, `slots_before` all of `before`."""
+    """`slots` cover all of `dates`, `slots_before` all of `before`; `totals_before` as much of it
+    as is `seen` of `dates`, which are not over."""
 
     name: str  # of the person
     units: Units  # of distances, where they are shown
     dates: DateRange
+    seen: DateRange
     before: DateRange
     unit: Unit
     totals: Totals

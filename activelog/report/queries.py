@@ -1,9 +1,9 @@
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from activelog import database
-from activelog.base.date_ranges import DateRange, Selection, range_before
+from activelog.base.date_ranges import DateRange, Selection, as_much_before, range_before, so_far
 from activelog.base.units import Habits, Units, WeekStart
 from activelog.database import Conn
 from activelog.report.model import (
@@ -22,9 +22,11 @@ _SQL = database.queries("report")
 _TYPES = 50
 
 
-async def read(conn: Conn, selection: Selection, dates: DateRange) -> Report:
-    """`selection` says whose and which; its times are the two ranges of dates. For
-    figures that agree, in one snapshot: call it in a `database.snapshot`."""
+async def read(conn: Conn, selection: Selection, dates: DateRange, today: date) -> Report:
+    """`selection` says whose and which; its times are the two ranges of dates. What is not over
+    `today` is compared with as much of what was before. For figures that agree, in one snapshot:
+    call it in a `database.snapshot`."""
+    seen = so_far(dates, today)
     before, unit = range_before(dates), unit_of(dates)
     person = await database.one(conn, _SQL["person"], {"user_id": selection.user_id}, Person)
     person = person or Person("", "km", "monday")
@@ -33,10 +35,11 @@ async def read(conn: Conn, selection: Selection, dates: DateRange) -> Report:
         name=person.name,
         units=person.units,
         dates=dates,
+        seen=seen,
         before=before,
         unit=unit,
         totals=await _totals(conn, selection, dates),
-        totals_before=await _totals(conn, selection, before),
+        totals_before=await _totals(conn, selection, as_much_before(dates, seen)),
         slots=await _slots(conn, selection, dates, unit, habits),
         slots_before=await _slots(conn, selection, before, unit, habits),
         types=await _types(conn, selection, dates),

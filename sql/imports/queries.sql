@@ -29,14 +29,23 @@ COPY incoming (line, activity_type, duration_minutes, distance_km, activity_date
 ANALYZE incoming
 
 -- name: drop_duplicates
+-- Not of another distance: a file of days alone may have two runs of thirty minutes on one.
 DELETE FROM incoming i USING activities a
 WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.activity_date
   AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
+  AND abs(a.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
 
 -- name: drop_repeated
-DELETE FROM incoming i USING incoming first
-WHERE first.place < i.place AND first.activity_date = i.activity_date
-  AND first.activity_type = i.activity_type AND first.duration_minutes = i.duration_minutes
+-- What says the same as a row before it.
+WITH repeated AS (
+    DELETE FROM incoming i USING incoming first
+    WHERE first.place < i.place AND first.activity_date = i.activity_date
+      AND first.activity_type = i.activity_type AND first.duration_minutes = i.duration_minutes
+      AND abs(first.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
+      AND first.calories IS NOT DISTINCT FROM i.calories AND first.title = i.title AND first.notes = i.notes
+    RETURNING i.line
+)
+SELECT DISTINCT line FROM repeated ORDER BY line
 
 -- name: find_similar
 -- What the user may have from another tracker: as long and as far, started within a minute of it, or

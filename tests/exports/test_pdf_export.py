@@ -226,3 +226,36 @@ async def test_a_report_that_takes_too_long_is_refused_before_it_is_drawn(
     assert status["status"] == "failed"
     assert status["retry_count"] == 0
     assert "shorter time, or CSV" in status["error"]
+
+
+async def test_figures_are_never_cut(world: World) -> None:
+    ada = await world.user()
+    for hour in range(14):
+        date = f"2024-01-{hour + 1:02}T06:30:00Z"
+        await ada.log(activity_date=date, duration_minutes=1439, distance_km=7142.857)
+    text = text_of(await report(ada, report_type="range", start_date="2011-01-01",
+                                end_date="2024-12-31"))  # fmt: skip
+    assert "335 h 46 min" in text
+    assert "14 of 5,114" in text
+    assert "14 · 335 h 46 min · 100,000.0 km" in text
+    assert "…" not in text
+
+
+async def test_a_report_of_some_activities_says_of_which(world: World) -> None:
+    ada = await world.user()
+    await ada.log(activity_type="yoga", tags=["evening"])
+    text = text_of(await report(ada, month="2024-01", type="yoga", tag="evening"))
+    assert "Monthly report · Ada · only yoga tagged evening" in text
+
+
+async def test_what_is_under_way_is_compared_with_as_much_of_what_was_before(world: World) -> None:
+    ada = await world.user()
+    today = world.services.clock().date()
+    for year in (today.year - 1, today.year):
+        await ada.log(activity_date=f"{year}-01-01T06:30:00Z")
+    await ada.log(activity_date=f"{today.year - 1}-12-31T06:30:00Z")
+    text = text_of(await report(ada, report_type="yearly", year=today.year))
+    if (today.month, today.day) != (12, 31):
+        assert f"as in {today.year - 1}" in text
+        assert f"until {today.day} {today:%B} {today.year}" in text
+        assert f"1 of {today.timetuple().tm_yday}" in text

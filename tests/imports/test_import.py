@@ -287,3 +287,20 @@ def test_real_files_of_trackers_come_in_exactly() -> None:
         if found != (expected["rows"], expected["kilometres"], expected["hours"]):
             wrong[name] = found
     assert wrong == {}
+
+
+DAYS = (
+    "Date,Type,Minutes,Distance (km)\n2026-05-01,Run,30,5\n2026-05-01,Run,30,6.2\n"
+    "2026-05-02,Run,45,8\n2026-05-03,Run,30,5\n2026-05-03,Run,30,5\n"
+)
+
+
+async def test_runs_of_other_distances_on_one_day_are_different_ones(world: World) -> None:
+    ada = await world.user()
+    result = (await finish(ada, await upload(ada, DAYS)))["result"]
+    assert (result["imported"], result["duplicates"]) == (4, 1)
+    assert "rows that repeat one before them were left out: line 6" in result["remarks"]
+    result = (await finish(ada, await upload(ada, DAYS)))["result"]
+    assert (result["imported"], result["duplicates"]) == (0, 5)
+    later = "Date,Type,Minutes,Distance (km)\n2026-05-01,Run,30,9\n"
+    assert (await finish(ada, await upload(ada, later)))["result"]["imported"] == 1

@@ -209,3 +209,31 @@ async def test_moments_choose_by_moments_and_a_report_by_the_days_that_are_writt
     days = {"start_date": "2014-11-02T00:00:00+13:00", "end_date": "2014-11-02T23:59:59+13:00"}
     [day] = await stats(ada, "daily", **days)
     assert (day["start_date"], day["activities"]) == ("2014-11-02", 1)
+
+
+async def test_a_place_that_is_level_with_utc_is_a_place(world: World) -> None:
+    ada = await world.user()
+    await move(ada, "Europe/Berlin")
+    table = "Date,Type,Time,Distance (km)\n2026-01-14 23:30,Run,0:30:00,5\n"
+    accepted = await ada.post("/api/v1/activities/import?zone=Europe/London", content=table)
+    await finish(ada, accepted.json())
+    own = (
+        "activity_type,duration_minutes,distance_km,activity_date,start_local\r\n"
+        "yoga,30,0,2026-01-14T23:30:00Z,2026-01-14T23:30:00+00:00\r\n"
+    )
+    await finish(ada, await upload(ada, own))
+    rows = await world.rows("SELECT activity_type, utc_offset FROM activities ORDER BY id")
+    assert rows == [("running", 0), ("yoga", 0)]
+
+
+async def test_a_time_at_utc_is_changed_where_it_is(world: World) -> None:
+    ada = await world.user()
+    logged = await ada.log(activity_date="2026-06-10T23:00:00Z")
+    await move(ada, "Europe/Berlin")
+    ours = browse(world, ada)
+    form = {"activity_type": "run", "duration_minutes": "45", "distance_km": "7.5",
+            "activity_date": "2026-06-10T23:05:00"}  # fmt: skip
+    path = f"/activities/{logged['id']}"
+    assert (await world.http.post(path, data=form, headers=ours)).status_code == 303
+    changed = (await ada.get(f"/api/v1{path}")).json()
+    assert (changed["activity_date"], changed["utc_offset"]) == ("2026-06-10T23:05:00Z", 0)

@@ -16,6 +16,7 @@ WIDTH = PAGE_WIDTH - 2 * MARGIN
 
 Colour = tuple[int, int, int]
 Align = Literal["left", "right", "center"]
+Style = tuple[Literal["", "B"], float, Colour]  # weight, size in points
 
 INK: Colour = (15, 23, 42)
 TEXT: Colour = (51, 65, 85)
@@ -79,10 +80,11 @@ class Canvas(FPDF):
         self.set_fill_color(*colour)  # text in the fill colour needs no saved state
 
     def return_to(self, page: int) -> None:
-        """Draws on a page that was left: its font and colour have to be said anew."""
+        """Draws on a page that was left: its font and colours have to be said anew."""
         self.page = page
         self.current_font_is_set_on_page = False
-        self.set_fill_color(*RULE)
+        self.fill_color = self.draw_color = None
+        self.line_width = 0
 
     def put(
         self, x: float, y: float, text: str, align: Align = "left", width: float | None = None
@@ -98,6 +100,17 @@ class Canvas(FPDF):
             taken = self.width_of(text)
             x -= taken if align == "right" else taken / 2
         self.text(x, y, text)
+
+    def put_figure(
+        self, x: float, y: float, text: str, width: float, style: Style, align: Align = "left"
+    ) -> None:
+        """One line that is not cut but set smaller: a figure without its end is another one."""
+        weight, size, colour = style
+        self.style(weight, size, colour)
+        taken = self.width_of(text)
+        if taken > width:
+            self.style(weight, size * width / taken, colour)
+        self.put(x, y, text, align)
 
     def width_of(self, text: str) -> float:
         """Of Latin text, in millimetres; the engine's own way is ten times slower."""

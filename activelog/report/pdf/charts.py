@@ -80,8 +80,7 @@ def draw_shares(canvas: Canvas, x: float, y: float, width: float, shares: Shares
             canvas.box(x + 38, middle - 1.7, max(bar, 0.4), 3.4, SERIES[number % len(SERIES)])
             canvas.style("", 8.5, TEXT)
             canvas.put(x, middle + 1.1, row.label, width=36)
-            canvas.style("", 8.5, QUIET)
-            canvas.put(x + width, middle + 1.1, row.text, "right", width=47)
+            canvas.put_figure(x + width, middle + 1.1, row.text, 47, ("", 8.5, QUIET), "right")
 
 
 def _plot(x: float, y: float, width: float) -> tuple[float, float, float]:

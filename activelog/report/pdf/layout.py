@@ -105,8 +105,7 @@ def _cards(canvas: Canvas, cards: Sequence[Card], y: float) -> float:
         canvas.box(x, y, width, 24, PALE, radius=2)
         canvas.style("", 8, QUIET)
         canvas.put(x + 4, y + 6.2, card.label, width=width - 8)
-        canvas.style("B", 15, INK)
-        canvas.put(x + 4, y + 14, card.value, width=width - 8)
+        canvas.put_figure(x + 4, y + 14, card.value, width - 8, ("B", 15, INK))
         canvas.style("", 7.5, BRAND if card.trend > 0 else QUIET)
         canvas.put(x + 4, y + 19.8, card.note, width=width - 8)
     return y + 24 + _GAP
