@@ -24,7 +24,7 @@ from activelog.services import of_request
 from activelog.storage import ObjectMissing
 
 _PAGE = 30
-_ON_FOOT = {"running", "run", "walk", "walking", "hike", "hiking", "trail run", "trail"}
+_ON_FOOT = {"run", "running", "jog", "jogging", "walk", "walking", "hike", "hiking", "trail"}
 _TYPES = ("running", "ride", "walk", "hike", "swim", "yoga", "strength")
 _CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0, "title": ""}
 
@@ -178,8 +178,8 @@ def _minutes(text: str) -> int:
 def _pace(activity: Activity, visitor: Visitor) -> str:
     """Of those on foot a pace, of others a speed; of the moving time where it is known."""
     minutes = activity.moving_minutes or activity.duration_minutes
-    on_foot = activity.activity_type.casefold() in _ON_FOOT
-    tell = pace if on_foot else speed
+    words = activity.activity_type.casefold().split()
+    tell = pace if words and words[-1] in _ON_FOOT else speed
     return tell(activity.distance_km, minutes, visitor.units)
 
 

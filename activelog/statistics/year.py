@@ -47,10 +47,10 @@ def calendar(stats: YearStats, habits: Habits) -> dict[str, Any]:
             "row": (day - first).days % 7,
             "day": day,
             "minutes": minutes,
-            "level": sum(minutes >= level for level in levels),
+            "level": sum((minutes or 0) >= level for level in levels),
         }
         for day in _days_of(stats.year)
-        for minutes in (stats.minutes_by_day.get(day, 0),)
+        for minutes in (stats.minutes_by_day.get(day),)
     ]
     months = [
         {"name": f"{begin:%b}", "column": (begin - first).days // 7}

@@ -297,7 +297,11 @@ async def test_a_type_has_one_spelling(world: World) -> None:
 async def test_hours_and_minutes_may_be_typed_and_paces_are_shown(world: World) -> None:
     ada = await world.user()
     ours = browse(world, ada)
-    for kind, typed, shown in (("run", "1:30", "6:00 min/km"), ("ride", "90", "10.0 km/h")):
+    for kind, typed, shown in (
+        ("run", "1:30", "6:00 min/km"),
+        ("trail running", "1:30", "6:00 min/km"),
+        ("ride", "90", "10.0 km/h"),
+    ):
         form = {"activity_type": kind, "duration_minutes": typed, "distance_km": "15",
                 "activity_date": "2024-01-15T06:30:00"}  # fmt: skip
         await world.http.post("/activities", data=form, headers=ours)

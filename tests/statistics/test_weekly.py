@@ -195,3 +195,7 @@ async def test_the_mail_tells_of_a_record_and_of_nothing_that_was_reached_before
     told = [line for line in texts[ada.address].splitlines() if "record" in line]
     assert told == ["  A record: running, your farthest so far, 21.10 km"]
     assert "record" not in texts[bob.address]
+
+
+def test_a_change_reads_the_same_in_every_language() -> None:
+    assert change(24, 2) == ("+1100 % on", 1)  # `1,100 %` is little more than one in German
