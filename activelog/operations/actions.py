@@ -77,7 +77,7 @@ async def act_on_some(services: Services, admin_id: int, job_ids: list[int], act
 async def begin_bulk(services: Services, admin_id: int, action: Action, wanted: JobFilter) -> UUID:
     """A ticket of work on all jobs that match now. Raises AppError without a state: what may be
     done to a job depends on it."""
-    check_bulk(wanted)
+    check_bulk(wanted, action)
     ticket_id = uuid4()
     async with services.pool.connection() as conn, conn.transaction():
         ids = await admin.came_within(conn, wanted)
@@ -93,9 +93,15 @@ async def begin_bulk(services: Services, admin_id: int, action: Action, wanted: 
     return ticket_id
 
 
-def check_bulk(wanted: JobFilter) -> None:
+def check_bulk(wanted: JobFilter, action: Action | None = None) -> None:
+    """Raises AppError for an action that such jobs cannot take."""
     if wanted.status is None:
         raise AppError.invalid("status", "choose the state of the jobs first")
+    if wanted.before is not None:
+        raise AppError.invalid("before", "is for the pages of a list: say end_date")
+    if action is not None and action not in wanted.actions():
+        name = action.replace("_", " ")
+        raise AppError.invalid("action", f"{name} is nothing for jobs that are {wanted.status}")
 
 
 async def switch(

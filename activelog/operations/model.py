@@ -54,6 +54,12 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
         """What the job's row says."""
         return "todo" if self.situation else self.status
 
+    def actions(self) -> tuple[Action, ...]:
+        """What can be done to such jobs."""
+        found = ACTIONS.get(self.row_status or "", ())
+        is_due = self.status in ("waiting", "blocked")
+        return tuple(one for one in found if one != "run_now" or not is_due)
+
     def what(self) -> dict[str, str | None]:
         """All of it but when."""
         names = ("status", "queue", "task", "text", "failure")
@@ -244,22 +250,24 @@ class Depth:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that is wrong now; `kind` is a key of TROUBLES."""
+    """Something that is wrong now; `kind` is a key of TROUBLES. `more`: jobs than were counted."""
 
     kind: Text
     subject: Text
     count: Number
+    more: Yes = False
 
     def sentence(self) -> str:
-        return TROUBLES[self.kind][0].format(
-            subject=self.subject,
-            jobs=counted(self.count, "jobs") if self.count < 10_000 else "10,000 jobs and more",
-        )
+        is_least = self.more or self.count >= _MOST_WAITING
+        jobs = counted(self.count, "jobs") + (" and more" if is_least else "")
+        return TROUBLES[self.kind][0].format(subject=self.subject, jobs=jobs, count=self.count)
 
     def link(self) -> str:
         """Where it shows."""
         return TROUBLES[self.kind][1].format(subject=quote(self.subject, safe=""))
 
+
+_MOST_WAITING = 10_000  # so far a queue's jobs are counted
 
 # What is wrong and what to do, and the page that shows it.
 TROUBLES = {
@@ -281,10 +289,24 @@ TROUBLES = {
     ),
     "deaths": (
         (
-            "Workers died and took {jobs} of {subject} with them: see below which workers, and"
-            " ask the kernel's log whether memory ran out."
+            "Workers died, or froze, while they ran {subject}: {count} times within two hours."
+            " See below which workers, and ask the kernel's log whether memory ran out."
         ),
         "/admin/jobs?task={subject}",
+    ),
+    "waits": (
+        (
+            "The first job of {subject} has waited for more than five minutes, {jobs} wait: its"
+            " page says for what. Start more workers, or see what hangs."
+        ),
+        "/admin/jobs?status=todo&queue={subject}",
+    ),
+    "fails": (
+        (
+            "{jobs} of {subject} failed for good, the last ones within an hour: see why, and retry"
+            " them once it is mended."
+        ),
+        "/admin/jobs?status=failed&task={subject}",
     ),
     "full": (
         (
@@ -301,12 +323,22 @@ TROUBLES = {
         ),
         "/admin/mails?state=queued",
     ),
+    "relay away": (
+        (
+            "The mail relay cannot be reached: mails wait, and go out when it is back. See what"
+            " “activelog doctor” says of it."
+        ),
+        "/admin/mails?state=queued",
+    ),
     "schedule paused": (
-        "The schedule {subject} is paused for more than a day: resume it below.",
+        "The schedule {subject} has been paused for more than a day: resume it below.",
         "/admin/schedules",
     ),
     "schedule": (
-        "The last run of the schedule {subject} failed: look at its error, and run it again.",
+        (
+            "The last run of the schedule {subject} failed: look at its error, mend it, and run it"
+            " by hand. This line stays until its next tick has succeeded."
+        ),
         "/admin/schedules",
     ),
 }

@@ -97,7 +97,7 @@ async def jobs(request: Request, visitor: Visitor) -> Response:
         fields=fields,
         states=STATES,
         counts=counts,
-        actions=ACTIONS.get(wanted.row_status or "", ()),
+        actions=wanted.actions(),
         all_actions=get_args(Action),
         query=urlencode(fields),
         queues=queues,
@@ -156,7 +156,7 @@ async def ask_bulk(request: Request, visitor: Visitor) -> Response:
     """How many it would be, before anything is done."""
     form = dict(request.query_params)
     action, wanted = _action(form), _bulk_filter(form)
-    actions.check_bulk(wanted)
+    actions.check_bulk(wanted, action)
     async with actions.searching(of_request(request)) as conn:
         count = await admin.count_matching(conn, wanted, _COUNTED)
     return pages.page(

@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -114,7 +115,8 @@ async def _do(conn: Conn, arguments: argparse.Namespace) -> list[dict[str, Any]]
         await admin.note(conn, None, arguments.action, f"job {job_id}, from the shell")
     left = sorted(set(arguments.ids) - set(done))
     if left:
-        print(f"It was not right for {', '.join(map(str, left))}: in another state, or gone")
+        gone = ", ".join(map(str, left))
+        print(f"Not done for job {gone}: it is in another state, or gone", file=sys.stderr)
     return [{"action": arguments.action, "jobs": len(done)}]
 
 

@@ -37,7 +37,8 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 )::procrastinate_job_to_defer_v1])) FROM mail, latest
 
 -- name: claim
--- Also for jobs that were deferred by hand and have no mail yet. No row where the account is gone, the
+-- Also for jobs that were deferred by hand and have no mail yet, and for one that failed and runs again
+-- because somebody retried it. No row where the account is gone, the
 -- mail has its end already or another job is sending it (also one that began behind this snapshot); a
 -- state other than `sending` is its end now.
 -- When a suppression is over, a mail that nobody subscribed to tries the address first, for a week.
@@ -85,7 +86,7 @@ claimed AS (
         SET state = excluded.state, answer = coalesce(excluded.answer, m.answer), claimed_at = now(),
             attempts = m.attempts + excluded.attempts, finished_at = excluded.finished_at,
             job_id = excluded.job_id
-        WHERE m.state = 'queued' OR m.state = 'sending' AND (
+        WHERE m.state = 'queued' OR m.state = 'failed' AND m.job_id = excluded.job_id OR m.state = 'sending' AND (
             m.job_id = excluded.job_id OR (m.claimed_at > now()) IS NOT TRUE AND NOT EXISTS (
                 SELECT FROM procrastinate_jobs j WHERE j.id = m.job_id AND j.status = 'doing'))
     RETURNING m.id, m.message_id, m.state, m.kind, m.user_id, m.dedup_key, m.job_id, m.attempts

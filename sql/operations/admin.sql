@@ -396,7 +396,7 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s))
-           OR j.args::text LIKE ALL (%(parts)s::text[]))
+           OR j.args::text LIKE ALL (%(parts)s::text[]) OR j.id = %(number)s)
     ORDER BY j.id LIMIT %(limit)s
 ) AS page
 
@@ -413,7 +413,7 @@ SELECT count(*) FROM (
       AND (%(text)s::text IS NULL OR EXISTS (
                SELECT FROM job_errors e WHERE e.job_id = j.id
                 AND to_tsvector('simple', e.error) @@ words_query(%(text)s, %(prefixes)s))
-           OR j.args::text LIKE ALL (%(parts)s::text[]))
+           OR j.args::text LIKE ALL (%(parts)s::text[]) OR j.id = %(number)s)
     LIMIT %(most)s
 ) AS counted
 
@@ -541,17 +541,25 @@ SELECT kind FROM mails WHERE id = %(id)s
 
 -- name: troubles
 -- What is wrong now: kinds of trouble, what they are about, how many. Each is asked by an index.
-SELECT 'no worker' AS kind, '' AS subject, 0::bigint AS count
+SELECT 'no worker' AS kind, '' AS subject, 0::bigint AS count, false AS more
 WHERE NOT EXISTS (SELECT FROM alive_workers())
 UNION ALL
-SELECT 'nobody takes', t.task, t.jobs FROM (
-    SELECT j.task_name::text AS task, count(*) AS jobs FROM waiting_queues() AS q (name) CROSS JOIN LATERAL (
-        (SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
-           AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL ORDER BY -priority, id LIMIT 5000)
+SELECT 'nobody takes', t.task, t.jobs, t.more FROM (
+    SELECT j.task_name::text AS task, count(*) AS jobs, bool_or(j.seen = 5000) AS more
+    FROM waiting_queues() AS q (name) CROSS JOIN LATERAL (
+        (SELECT task_name, queue_name, count(*) OVER () AS seen FROM (
+            SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
+               AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL
+            ORDER BY -priority, id LIMIT 5000) AS ready)
         UNION ALL
-        (SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
-           AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
-         ORDER BY lock, -priority, id LIMIT 5000)
+        (SELECT task_name, queue_name, count(*) OVER () FROM (
+            SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
+               AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
+            ORDER BY lock, -priority, id LIMIT 5000) AS locked)
+        UNION ALL
+        (SELECT task_name, queue_name, count(*) OVER () FROM (
+            SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
+               AND status = 'todo' AND scheduled_at <= now() ORDER BY scheduled_at, id LIMIT 5000) AS due)
     ) AS j
     WHERE EXISTS (SELECT FROM alive_workers()) AND NOT EXISTS (
         SELECT FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
@@ -560,20 +568,39 @@ SELECT 'nobody takes', t.task, t.jobs FROM (
     GROUP BY 1
 ) AS t
 UNION ALL
-SELECT 'full', l.queue_name, d.waiting FROM queue_limits l CROSS JOIN LATERAL queue_depth(l.queue_name) AS d
+SELECT 'full', l.queue_name, d.waiting, false FROM queue_limits l CROSS JOIN LATERAL queue_depth(l.queue_name) AS d
 WHERE queue_room(l.queue_name, 1) = 0 AND d.oldest < now() - interval '5 minutes'
 UNION ALL
-SELECT 'paused', p.queue_name, d.waiting FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
+SELECT 'waits', q.name, d.waiting, false FROM waiting_queues() AS q (name)
+CROSS JOIN LATERAL queue_depth(q.name) AS d
+WHERE d.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM alive_workers())
+  AND NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = q.name) AND queue_room(q.name, 1) > 0
 UNION ALL
-SELECT 'relay', '', 0 WHERE most_mails_are_refused()
+SELECT 'paused', p.queue_name, d.waiting, false
+FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
 UNION ALL
-SELECT 'schedule paused', task_name, 1 FROM schedule_ticks WHERE paused_at < now() - interval '1 day'
+SELECT 'fails', task_name::text, count(*), max(seen) = 2000 FROM (
+    SELECT id, task_name, count(*) OVER () AS seen FROM (
+        SELECT id, task_name FROM procrastinate_jobs WHERE status = 'failed' ORDER BY id DESC LIMIT 2000) AS newest
+) AS j
+WHERE EXISTS (SELECT FROM job_errors e WHERE e.job_id = j.id AND e.at > now() - interval '1 hour')
+GROUP BY task_name HAVING count(*) > 5
+UNION ALL
+SELECT 'relay', '', 0, false WHERE most_mails_are_refused()
+UNION ALL
+SELECT 'relay away', '', count(*), false FROM (
+    SELECT answer, claimed_at FROM mails WHERE state = 'queued' ORDER BY id DESC LIMIT 1000) AS newest
+WHERE answer LIKE 'the mail relay %%' AND claimed_at > now() - interval '1 hour' AND NOT EXISTS (
+    SELECT FROM mails WHERE state = 'sent' AND coalesce(finished_at, claimed_at) > now() - interval '5 minutes')
+HAVING count(*) > 0
+UNION ALL
+SELECT 'schedule paused', task_name, 1, false FROM schedule_ticks WHERE paused_at < now() - interval '1 day'
 GROUP BY task_name
 UNION ALL
-SELECT 'deaths', task_name, sum(count)::bigint FROM job_activity
-WHERE event = 'died' AND hour > now() - interval '1 hour' AND hour < 'infinity' GROUP BY task_name
+SELECT 'deaths', task_name, sum(count)::bigint, false FROM job_activity
+WHERE event = 'died' AND hour > now() - interval '2 hours' AND hour < 'infinity' GROUP BY task_name
 UNION ALL
-SELECT 'schedule', r.task_name, 1 FROM schedule_ticks t CROSS JOIN LATERAL (
+SELECT 'schedule', r.task_name, 1, false FROM schedule_ticks t CROSS JOIN LATERAL (
     SELECT task_name, outcome FROM schedule_runs s
     WHERE s.task_name = t.task_name AND s.tick IS NOT NULL AND s.outcome IS NOT NULL
     ORDER BY s.id DESC LIMIT 1) AS r

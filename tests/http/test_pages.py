@@ -312,4 +312,4 @@ async def test_hours_and_minutes_may_be_typed_and_paces_are_shown(world: World) 
                 "activity_date": "2024-01-15T06:30:00"}  # fmt: skip
         refused = await world.http.post("/activities", data=form, headers=ours)
         assert (refused.status_code, "like 1:30" in refused.text) == (400, True)
-    assert await world.value("SELECT count(*) FROM activities") == 2
+    assert await world.value("SELECT count(*) FROM activities") == 3

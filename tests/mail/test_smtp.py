@@ -23,6 +23,7 @@ from activelog.base.settings import Settings, Smtp
 from activelog.jobs import make_app
 from activelog.mail import Recipient, Templates, compose, relay
 from activelog.mail import smtp as smtp_client
+from activelog.operations import admin
 from tests.conftest import World, missing, running
 from tests.http.test_pages import sign_in_admin
 from tests.real import postfix
@@ -177,6 +178,25 @@ async def run_due(world: World) -> None:
 
 async def state(world: World) -> tuple[Any, ...]:
     return (await world.rows("SELECT state, attempts FROM mails"))[0]
+
+
+async def test_a_mail_that_failed_is_sent_when_somebody_retries_its_job(
+    settings: Settings,
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["RCPT"] = "550 5.7.1 relay not permitted"
+        await greet(world)
+        assert await state(world) == ("failed", 1)
+        server.answers.clear()
+        await world.jobs_defer("activelog.accounts.welcome", user_id=1)
+        await run_due(world)
+        assert await state(world) == ("failed", 1), "another job is no retry"
+        async with world.pool.connection() as conn:
+            failed = await world.value("SELECT id FROM procrastinate_jobs WHERE status = 'failed'")
+            assert await admin.act(conn, "retry", [failed])
+        await run_due(world)
+        assert await state(world) == ("sent", 2)
+        assert len(server.mails) == 1
 
 
 async def test_a_mail_over_smtp(settings: Settings) -> None:

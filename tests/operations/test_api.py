@@ -247,3 +247,22 @@ async def test_schedules_are_paused_resumed_and_run_for_a_day(world: World, admi
     assert args == {"day": "2024-01-15"}
     for day in ("2199-01-01", "soon"):
         assert (await admin.post(f"{AT}/schedules", json=run | {"day": day})).status_code == 400
+
+
+async def test_a_bulk_action_that_is_not_meant_is_refused(world: World, admin: User) -> None:
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status)"
+        " SELECT 'low', 'x', '{}', 'failed' FROM generate_series(1, 3)"
+    )
+    for body, field in (
+        ({"action": "retry", "status": "failed", "before": 3}, "before"),
+        ({"action": "run_now", "status": "waiting"}, "action"),
+        ({"action": "delete", "status": "doing"}, "action"),
+    ):
+        refused = await admin.post(f"{AT}/jobs/bulk", json=body)
+        assert (refused.status_code, field in refused.text) == (400, True)
+    assert (await admin.get(f"{AT}/jobs/count?status=failed&before=3")).status_code == 400
+    first = await world.value("SELECT min(id) FROM procrastinate_jobs")
+    asked = f"status=failed&text={first}"
+    assert [job["id"] for job in (await get(admin, f"jobs?{asked}"))["jobs"]] == [first]
+    assert (await get(admin, f"jobs/count?{asked}"))["count"] == 1

@@ -54,6 +54,63 @@ async def test_a_queue_that_stands_still_at_its_limit(world: World) -> None:
     assert "runs as many jobs as its limit allows, and 1 job wait" in await overview(world)
 
 
+async def test_what_stands_still_fails_or_cannot_leave_is_said(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(WORKER)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES"
+        " ('default', 'known', '{}')"
+    )
+    assert "All well" in await overview(world)
+    await world.rows("UPDATE procrastinate_events SET at = now() - interval '6 minutes'")
+    assert "The first job of default has waited for more than five minutes, 1 job" in (
+        await overview(world)
+    )
+    await world.rows(
+        "WITH failed AS (UPDATE procrastinate_jobs SET status = 'failed' RETURNING id)"
+        " INSERT INTO job_errors (job_id, attempt, kind, error) SELECT id, 1, 'error', 'no'"
+        " FROM failed"
+    )
+    assert "All well" in await overview(world)
+    await world.rows(
+        "WITH failed AS (INSERT INTO procrastinate_jobs (queue_name, task_name, args, status)"
+        "  SELECT 'default', 'known', '{}', 'failed' FROM generate_series(1, 5) RETURNING id)"
+        " INSERT INTO job_errors (job_id, attempt, kind, error) SELECT id, 1, 'error', 'no'"
+        " FROM failed"
+    )
+    page = await overview(world)
+    assert "6 jobs of known failed for good, the last ones within an hour" in page
+    assert "/admin/jobs?status=failed&amp;task=known" in page
+    await world.rows("UPDATE procrastinate_jobs SET status = 'succeeded'")
+    ada = await world.user("lovelace@example.com")
+    mail = (
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state, answer, claimed_at)"
+        " VALUES ('welcome', %s, %s, '<1@x>', %s, %s, now())"
+    )
+    away = "the mail relay is away: ConnectionRefusedError"
+    await world.rows(mail, ada.id, "1", "queued", away)
+    assert "The mail relay cannot be reached" in await overview(world)
+    await world.rows(mail, ada.id, "2", "sent", "250 kept")
+    assert "All well" in await overview(world)
+
+
+async def test_what_nobody_takes_counts_when_its_time_has_come_and_up_to_a_limit(
+    world: World,
+) -> None:
+    await sign_in_admin(world)
+    await world.rows(WORKER)
+    insert = (
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, scheduled_at) SELECT"
+        " 'low', %s, '{}', now() + %s::interval FROM generate_series(1, %s)"
+    )
+    await world.rows(insert, "typo", "1 hour", 2)
+    assert "All well" in await overview(world)
+    await world.rows("UPDATE procrastinate_jobs SET scheduled_at = now()")
+    assert "takes its queue: 2 jobs." in await overview(world)
+    await world.rows(insert, "typo", "-1 minute", 5001)
+    assert "takes its queue: 5,000 jobs and more." in await overview(world)
+
+
 async def test_an_old_job_that_runs_again_hides_no_others(world: World) -> None:
     """Since when the oldest waits."""
     await sign_in_admin(world)

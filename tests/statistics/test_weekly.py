@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from activelog.report import change
 from tests.conftest import World
 
 PATH = "/api/v1/users/me/reports/weekly-summary"
