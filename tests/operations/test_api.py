@@ -263,6 +263,6 @@ async def test_a_bulk_action_that_is_not_meant_is_refused(world: World, admin: U
         assert (refused.status_code, field in refused.text) == (400, True)
     assert (await admin.get(f"{AT}/jobs/count?status=failed&before=3")).status_code == 400
     first = await world.value("SELECT min(id) FROM procrastinate_jobs")
-    asked = f"status=failed&text={first}"
-    assert [job["id"] for job in (await get(admin, f"jobs?{asked}"))["jobs"]] == [first]
-    assert (await get(admin, f"jobs/count?{asked}"))["count"] == 1
+    asked = {"status": "failed", "text": str(first)}
+    assert [job["id"] for job in (await get(admin, "jobs", **asked))["jobs"]] == [first]
+    assert (await get(admin, "jobs/count", **asked))["count"] == 1
