@@ -61,6 +61,7 @@ from activelog.webhooks import routes as webhooks_routes
 
 logger = logging.getLogger(__name__)
 
+_LOCK_SECONDS = 10.0  # then who waits for somebody's lock gives its connection to others
 _WORTH_ANOTHER_TRY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
@@ -121,6 +122,7 @@ def create_app(settings: Settings) -> Starlette:
             max_size=settings.db_connections,
             application="activelog api",
             is_pooled=settings.is_pooled,
+            lock_seconds=_LOCK_SECONDS,
         )
         async with pool:
             app.state.services = make_services(settings, pool)
@@ -248,7 +250,7 @@ async def _database_error(request: Request, error: Exception) -> Response:
         return _full(request, error)
     if isinstance(error, _WORTH_ANOTHER_TRY):
         logger.warning("%s %s failed", request.method, request.url.path, exc_info=error)
-        message = "that came in the way of something else; try again"
+        message = "another request is changing the same data; try again"
         return _answer(request, AppError("unavailable", message, 503, retry_after=1))
     raise error
 

@@ -49,10 +49,14 @@ _SESSION = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
+# Where the server can, it notices that a statement which waits for a lock is nobody's any more.
+_CHECKED = "CASE WHEN version() LIKE '%linux%' THEN '10s' ELSE '0' END"
 _RETRY_SECONDS = 0.25
 _LEADING_COMMENTS = re.compile(r"\A(\s*--[^\n]*\n)+\s*")
 # What Postgres says when it is not there, or not yet, or has no room.
 _AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
+
+LOCK_SECONDS = 60.0
 
 Conn = AsyncConnection[tuple[Any, ...]]
 
@@ -112,6 +116,7 @@ async def _prepare(conn: Conn, settings: dict[str, str], *, takes_writes: bool =
 def _set_up(settings: dict[str, str]) -> bytes:
     wanted = [f"set_config('{name}', '{value}', false)" for name, value in
               (_SESSION | settings).items()]  # fmt: skip
+    wanted.append(f"set_config('client_connection_check_interval', {_CHECKED}, false)")
     return f"SELECT current_setting('transaction_read_only'), {', '.join(wanted)}".encode()
 
 
@@ -161,11 +166,17 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
 
 class PooledConnection(Connection):
     """As the pool makes them. While Postgres is away it tries four times a second: the pool's own
-    pauses grow to half a minute, and would go on when Postgres is back."""
+    pauses grow to half a minute, and would go on when Postgres is back. A statement waits for
+    somebody's lock for `lock_seconds`, then it raises LockNotAvailable."""
 
     @classmethod
     async def connect(  # type: ignore[override]
-        cls, conninfo: str = "", *, connect_timeout: float = 30, **options: Any
+        cls,
+        conninfo: str = "",
+        *,
+        connect_timeout: float = 30,
+        lock_seconds: float = LOCK_SECONDS,
+        **options: Any,
     ) -> Self:
         options = _parameters(conninfo, **options)
         options |= {"autocommit": True, "cursor_factory": Cursor}
@@ -173,7 +184,7 @@ class PooledConnection(Connection):
         while True:
             try:
                 conn = await super().connect(**options)
-                await _prepare(conn, {})
+                await _prepare(conn, {"lock_timeout": f"{lock_seconds}s"})
             except OperationalError:
                 if time.monotonic() > until:
                     raise
@@ -190,5 +201,5 @@ class ReplicaConnection(Connection):
         options = _parameters(conninfo, **options)
         options |= {"autocommit": True, "cursor_factory": Cursor}
         conn = await super().connect(**options)
-        await _prepare(conn, {}, takes_writes=False)
+        await _prepare(conn, {"lock_timeout": "10s"}, takes_writes=False)
         return conn

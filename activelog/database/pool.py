@@ -33,12 +33,16 @@ def make_pool(
     application: str,
     is_pooled: bool = False,
     timeout: float = 5,
+    lock_seconds: float | None = None,
     connections: type[Conn] = PooledConnection,
 ) -> Pool:
     """A closed pool of `max_size` connections (None: 20); whoever finds none within `timeout`
     seconds gets PoolTimeout. `is_pooled`: behind a pooler that may give each statement another
-    session."""
+    session. `lock_seconds`: for how long a statement waits for a lock, where it is not for the
+    minute that is usual."""
     options: dict[str, Any] = {"application_name": application}
+    if lock_seconds is not None:
+        options["lock_seconds"] = lock_seconds
     if is_pooled:
         options["prepare_threshold"] = None
     return AsyncConnectionPool(

@@ -15,8 +15,8 @@ from activelog.base.errors import AppError
 from activelog.base.formatting import counted
 from activelog.database import Conn
 from activelog.mail import MailKind
-from activelog.operations import admin
-from activelog.operations.model import Action, JobFilter, Work
+from activelog.operations import admin, queries
+from activelog.operations.model import Action, JobFilter, Trouble, Work
 from activelog.services import Services
 
 _SEARCH_SECONDS = 5
@@ -40,6 +40,31 @@ async def searching(services: Services) -> AsyncIterator[Conn]:
         raise AppError(
             "too much", "that is too much to look through: choose a state, queue or task", 422
         ) from None
+
+
+@asynccontextmanager
+async def reading(services: Services) -> AsyncIterator[Conn]:
+    """For what the pages show. Raises AppError when Postgres does not answer in time: somebody
+    may hold a lock, and who looks again and again must not take all connections for it."""
+    try:
+        async with database.searching(services.reader, _SEARCH_SECONDS) as conn:
+            yield conn
+    except QueryCanceled:
+        message = (
+            f"Postgres did not answer within {_SEARCH_SECONDS} seconds: “activelog doctor” says why"
+        )
+        raise AppError("unavailable", message, 503, retry_after=5) from None
+
+
+async def troubles(services: Services) -> list[Trouble]:
+    """What is wrong now, the worst first. While a session holds others up, no other table is asked:
+    it might be the one that is locked."""
+    async with services.pool.connection() as conn:  # sessions are the primary's
+        found = await queries.in_the_way(conn)
+    if any(trouble.kind == "lock" for trouble in found):
+        return found
+    async with reading(services) as conn:
+        return [*found, *await admin.troubles(conn)]
 
 
 async def act(services: Services, admin_id: int, job_id: int, action: Action) -> None:

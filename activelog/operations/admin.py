@@ -1,4 +1,4 @@
-"""The face of sql/queries/admin.sql: what the jobs page reads and does."""
+"""The face of sql/operations/admin.sql: what the jobs page reads and does."""
 
 import re
 from datetime import date, datetime, timedelta

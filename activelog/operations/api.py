@@ -162,7 +162,7 @@ async def count(request: Request, admin_id: int, query: JobFilter) -> Response:
 
 async def job(request: Request, admin_id: int, job_id: int) -> Response:
     """One job, with all that happened to it."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         found = await admin.job(conn, job_id)
         if found is None:
             raise AppError.not_found("job")
@@ -193,7 +193,7 @@ async def act_on_all(request: Request, admin_id: int, body: ActOnAll) -> Respons
 
 async def queues(request: Request, admin_id: int) -> Response:
     """How full the queues are, and what they did within a day."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         return http.json(Queues(await admin.queues(conn)))
 
 
@@ -223,27 +223,26 @@ async def limit_group(request: Request, admin_id: int, body: GroupLimit) -> Resp
 
 async def workers(request: Request, admin_id: int) -> Response:
     """Workers that beat within the last minute, and what they run."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         return http.json(Workers(await admin.workers(conn)))
 
 
 async def failures(request: Request, admin_id: int) -> Response:
     """What fails, by task and kind of error."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         return http.json(Failures(await admin.failures(conn)))
 
 
 async def troubles(request: Request, admin_id: int) -> Response:
     """What is wrong now."""
-    async with of_request(request).reader.connection() as conn:
-        found = await admin.troubles(conn)
+    found = await actions.troubles(of_request(request))
     said = [TroubleNow(one.kind, one.subject, one.count, one.sentence()) for one in found]
     return http.json(Troubles(said))
 
 
 async def schedules(request: Request, admin_id: int) -> Response:
     """The schedules, and how their runs ended."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         return http.json(Schedules(await admin.schedules(conn), await admin.runs(conn)))
 
 
@@ -262,21 +261,21 @@ async def switch_schedule(request: Request, admin_id: int, body: SwitchSchedule)
 
 async def audit(request: Request, admin_id: int, query: AuditQuery) -> Response:
     """What admins did, newest first; `name` is null for what came from the shell."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         found = await admin.audit(conn, query.before, _AUDIT_PAGE + 1)
     return http.json(AuditPage(*admin.cut(found, _AUDIT_PAGE)))
 
 
 async def mails(request: Request, admin_id: int, query: MailQuery) -> Response:
     """Mails and how they ended, newest first."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         found = await admin.mails(conn, query, query.limit + 1)
     return http.json(MailPage(*admin.cut(found, query.limit)))
 
 
 async def suppressed(request: Request, admin_id: int) -> Response:
     """Addresses that get no mails, since a relay refused them."""
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         return http.json(SuppressedAddresses(await admin.suppressed(conn)))
 
 

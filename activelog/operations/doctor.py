@@ -35,6 +35,7 @@ async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
             problem = await _notifications(services)
             yield f"notifications: {problem or 'ok'}", problem is None
             yield await _connections(services)
+            yield await _sessions(services)
             if settings.database_replica_url is not None:
                 problem = await services.reader.problem()
                 yield f"replica: {problem or 'ok'}", problem is None
@@ -95,6 +96,12 @@ async def _connections(services: Services) -> tuple[str, bool]:
     if found.used < 0.8 * found.most:
         return f"{said}: ok", True
     return f"{said}: lower ACTIVELOG_DB_CONNECTIONS, or put a pooler in front", False
+
+
+async def _sessions(services: Services) -> tuple[str, bool]:
+    async with services.pool.connection() as conn:
+        found = await queries.in_the_way(conn)
+    return f"sessions: {found[0].sentence() if found else 'ok'}", not found
 
 
 async def _clock(services: Services) -> tuple[str, bool]:

@@ -49,6 +49,7 @@ class Measured(Collector):
     exports: list[Exports]
     sizes: list[Size]
     mail_health: MailHealth
+    oldest_transaction: float
     pool: dict[str, Any]
 
     def collect(self) -> Iterable[Metric]:
@@ -88,6 +89,11 @@ class Measured(Collector):
             "activelog_relay_refuses",
             "1 while the relay refuses most mails",
             self.mail_health.most_refused,
+        )
+        yield _gauge(
+            "activelog_oldest_transaction_seconds",
+            "How long the oldest transaction of the database has been open",
+            self.oldest_transaction,
         )
         yield _gauge("activelog_workers", "Workers with a heartbeat", self.workers)
         yield _gauge(
@@ -187,6 +193,7 @@ async def measure(conn: Conn, pool: Pool) -> Measured:
         exports=await queries.exports(conn),
         sizes=await queries.sizes(conn),
         mail_health=await queries.mail_health(conn),
+        oldest_transaction=await queries.oldest_transaction(conn),
         pool=pool.get_stats(),
     )
 

@@ -269,8 +269,39 @@ class Trouble:
 
 _MOST_WAITING = 10_000  # so far a queue's jobs are counted
 
+
+@dataclass(frozen=True)
+class Session:
+    """Of Postgres: its transaction is open for so many seconds; others wait for its locks."""
+
+    pid: int
+    application: str
+    seconds: float
+    waiting: int
+
+    def trouble(self) -> Trouble:
+        subject = f"{self.pid} ({self.application})"
+        if self.waiting:
+            return Trouble("lock", subject, self.waiting)
+        return Trouble("transaction", subject, round(self.seconds / 60))
+
+
 # What is wrong and what to do, and the page that shows it.
 TROUBLES = {
+    "lock": (
+        (
+            "The Postgres session {subject} holds a lock that others wait for: {count} of them."
+            " Let it end, or end it with “SELECT pg_terminate_backend(…)” and its number."
+        ),
+        "/admin/jobs?status=doing",
+    ),
+    "transaction": (
+        (
+            "The transaction of the Postgres session {subject} has been open for {count} minutes:"
+            " until it ends, no dead row is cleaned away, and the queue slows down."
+        ),
+        "/admin/jobs?status=doing",
+    ),
     "no worker": (
         "No worker is alive: nothing is being done. Start one with “procrastinate worker”.",
         "/admin/jobs?status=todo",

@@ -54,7 +54,8 @@ async def overview(request: Request, visitor: Visitor) -> Response:
     hour = minute.replace(minute=0)
     begins: dict[Unit, datetime] = {"minute": minute, "hour": hour, "day": hour.replace(hour=0)}
     back = timedelta(**{f"{unit}s": _SHOWN[unit] - 1})
-    async with services.reader.connection() as conn:
+    troubles = await actions.troubles(services)
+    async with actions.reading(services) as conn:
         queues = await admin.queues(conn)
         slots = await admin.slots(conn, unit, begins[unit] - back)
         hours = slots
@@ -63,7 +64,6 @@ async def overview(request: Request, visitor: Visitor) -> Response:
         workers = await admin.workers(conn)
         past_workers = await admin.worker_history(conn)
         failures = await admin.failures(conn)
-        troubles = await admin.troubles(conn)
         group_limits = await admin.group_limits(conn)
     return pages.page(
         request,
@@ -120,7 +120,7 @@ async def act_on_ticked(request: Request, visitor: Visitor, form: Form) -> Respo
 
 
 async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         found = await admin.job(conn, job_id)
         if found is None:
             raise AppError.not_found("job")
@@ -177,7 +177,7 @@ async def start_bulk(request: Request, visitor: Visitor, form: Form) -> Response
 
 
 async def show_bulk(request: Request, visitor: Visitor, job_id: UUID) -> Response:
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         ticket = await tickets.get(conn, job_id, visitor.id)
     if ticket is None or ticket.kind != admin.BULK:
         raise AppError.not_found("bulk action")
@@ -217,7 +217,7 @@ async def limit_group(request: Request, visitor: Visitor, form: Form) -> Respons
 
 async def schedules(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
-    async with services.reader.connection() as conn:
+    async with actions.reading(services) as conn:
         found = await admin.schedules(conn)
         runs = await admin.runs(conn)
     rows = [(schedule, _next(schedule, services.clock())) for schedule in found]
@@ -239,7 +239,7 @@ async def switch_schedule(request: Request, visitor: Visitor, form: Form) -> Res
 
 async def mails(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, MailFilter), MailFilter)
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         found = await admin.mails(conn, wanted, _PAGE + 1)
         suppressed = await admin.suppressed(conn)
         slow = await admin.slow_domains(conn)
@@ -274,7 +274,7 @@ async def send_again(request: Request, visitor: Visitor, form: Form) -> Response
 
 async def audit(request: Request, visitor: Visitor) -> Response:
     wanted = http.convert(pages.known_query(request, AuditQuery), AuditQuery)
-    async with of_request(request).reader.connection() as conn:
+    async with actions.reading(of_request(request)) as conn:
         found = await admin.audit(conn, wanted.before, _AUDIT_PAGE + 1)
     shown, before = admin.cut(found, _AUDIT_PAGE)
     return pages.page(request, "operations/audit.html", noted=shown, before=before)

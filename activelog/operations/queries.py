@@ -3,6 +3,7 @@ from datetime import datetime
 
 from activelog import database
 from activelog.database import Conn
+from activelog.operations.model import Session, Trouble
 
 _SQL = database.queries("operations")
 
@@ -118,6 +119,18 @@ async def mail_health(conn: Conn) -> MailHealth:
     found = await database.one(conn, _SQL["mail_health"], {}, MailHealth)
     assert found is not None
     return found
+
+
+async def in_the_way(conn: Conn) -> list[Trouble]:
+    """Sessions that hold others up, the worst first. It reads no table, so no lock keeps it."""
+    return [
+        session.trouble() for session in await database.many(conn, _SQL["in_the_way"], {}, Session)
+    ]
+
+
+async def oldest_transaction(conn: Conn) -> float:
+    """Seconds."""
+    return float(await database.value(conn, _SQL["oldest_transaction"], {}))
 
 
 async def ready(conn: Conn) -> Readiness:

@@ -51,6 +51,28 @@ SELECT (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double 
        (SELECT count(*) FROM suppressed_addresses WHERE until > now() - interval '7 days') AS suppressed,
        most_mails_are_refused() AS most_refused
 
+-- name: in_the_way
+-- Sessions that others have waited for for five seconds and more; and those whose transaction is open for
+-- a quarter of an hour, so that no vacuum takes what died since.
+WITH waiting AS MATERIALIZED (
+    SELECT blocker.pid, count(*) AS count
+    FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocker (pid)
+    WHERE w.wait_event_type = 'Lock' AND w.query_start < clock_timestamp() - interval '5 seconds'
+    GROUP BY 1
+)
+SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename, 'unknown') AS application,
+       coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::double precision AS seconds,
+       coalesce(waiting.count, 0) AS waiting
+FROM pg_stat_activity a LEFT JOIN waiting USING (pid)
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+  AND (waiting.count > 0 AND a.wait_event_type IS DISTINCT FROM 'Lock'
+       OR a.xact_start < clock_timestamp() - interval '15 minutes')
+ORDER BY waiting DESC, seconds DESC LIMIT 10
+
+-- name: oldest_transaction
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::double precision
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.
 SELECT (SELECT jsonb_object_agg(name, checksum) FROM schema_migrations) AS migrations,

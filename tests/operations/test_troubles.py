@@ -1,5 +1,10 @@
 """The first line of the overview: what is wrong now, and what to do."""
 
+import asyncio
+
+import pytest
+
+from activelog import database
 from tests.conftest import World
 from tests.http.test_pages import sign_in_admin
 
@@ -92,6 +97,28 @@ async def test_what_stands_still_fails_or_cannot_leave_is_said(world: World) -> 
     assert "The mail relay cannot be reached" in await overview(world)
     await world.rows(mail, ada.id, "2", "sent", "250 kept")
     assert "All well" in await overview(world)
+
+
+@pytest.mark.slow
+async def test_who_holds_a_lock_is_named_and_takes_no_connections(world: World) -> None:
+    await sign_in_admin(world)
+    await world.rows(WORKER)
+    async with database.transaction(world.pool) as conn:
+        await conn.execute("SET application_name = 'somebody'")
+        await conn.execute("LOCK TABLE mails IN ACCESS EXCLUSIVE MODE")
+        first = await world.http.get("/admin")
+        assert first.status_code == 503
+        assert "“activelog doctor” says why" in first.text
+        waiting = asyncio.create_task(world.rows("SELECT count(*) FROM mails"))
+        await world.until(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query_start < clock_timestamp() - interval '5 seconds'"
+        )
+        page = await overview(world)
+        assert f"{conn.info.backend_pid} (somebody) holds a lock that others wait for: 1" in page
+    await waiting
+    assert "holds a lock" not in await overview(world)
+    assert await world.value("SELECT current_setting('lock_timeout')") == "10s"
 
 
 async def test_what_nobody_takes_counts_when_its_time_has_come_and_up_to_a_limit(
