@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     admin.add_argument("--revoke", action="store_true", help="no more")
     admin.set_defaults(run=_admin)
 
-    jobs = commands.add_parser("jobs", help="list, show, retry, cancel or delete jobs")
-    queues = commands.add_parser("queues", help="list, pause or resume queues")
+    jobs = commands.add_parser("jobs", help="list, show, retry, run, cancel or delete jobs")
+    queues = commands.add_parser("queues", help="list, pause, resume or limit queues")
     if sys.argv[1:2] in (["jobs"], ["queues"]):  # what they need takes time to load
         from activelog.operations import shell
 

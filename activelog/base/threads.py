@@ -15,7 +15,7 @@ class TimedOut(JobError):
 
 
 class ThreadHangs(TimedOut):
-    """So did a job in a thread, which nothing can stop: the thread runs on."""
+    """A job in a thread took longer. Nothing can stop a thread: it runs on."""
 
     def __init__(self, message: str, thread: threading.Thread) -> None:
         super().__init__(message)

@@ -116,8 +116,8 @@ async def transaction(pool: Connections) -> AsyncIterator[Conn]:
 
 @asynccontextmanager
 async def snapshot(pool: Connections) -> AsyncIterator[Conn]:
-    """Everything that is read in it is as of one moment. Who stops in the middle of reading (a full
-    disk) need not close what reads: its lock would keep the end of the transaction for ever."""
+    """Everything that is read in it is as of one moment. A caller that stops reading early (a full
+    disk) need not close its cursor, whose lock would keep the end of the transaction for ever."""
     async with transaction(pool) as conn:
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:

@@ -68,9 +68,9 @@ class Source:
             try:
                 entry = _entry(self.archive, name)
             except KeyError:
-                raise Permanent("the archive does not hold it") from None
+                raise Permanent("the archive does not hold this photo") from None
             if entry.file_size > LARGEST_PHOTO:
-                raise Permanent(f"it has more than {LARGEST_PHOTO:,} bytes")
+                raise Permanent(f"the photo has more than {LARGEST_PHOTO:,} bytes")
             with self.archive.open(entry) as file:
                 return file.read(LARGEST_PHOTO)
 

@@ -123,7 +123,7 @@ def open_table(file: BinaryIO, looked_at: int | None = None) -> Table:
     lines = _Lines(file, encoding, _LONGEST_HEADER)
     skipped, line = 0, next(iter(lines), "")
     if is_binary or _CONTROLS.search(line):
-        raise Permanent("it is no text")
+        raise Permanent("the file is no text")
     said = _SEPARATOR.fullmatch(line)
     if said:
         skipped, line = 1, next(iter(lines), "")

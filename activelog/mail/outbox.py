@@ -162,7 +162,7 @@ class Outbox:
         async with self.pool.connection() as conn:
             seconds = await queries.take_turn(conn, claim.id, lane, per_second, patience)
         if seconds > patience:
-            raise Postponed("mails go out as fast as they may", seconds)
+            raise Postponed("the rate limit for mails is reached", seconds)
         await asyncio.sleep(seconds)
 
     async def _judge(self, claim: Claim, refused: MailRefused) -> JobError:

@@ -23,9 +23,9 @@ async def rescue(
     current: Callable[[], tuple[int, Heartbeat] | None],
     on_rescued: Callable[[], None],
 ) -> None:
-    """The worker that leads rescues; others do when it leaves somebody dead for two seconds more.
-    Whoever does has had regular heartbeats. `current` gives its id and heartbeat while it is
-    registered."""
+    """The worker that leads rescues. Another one does when the leader has not done so for two more
+    seconds. Both only after regular heartbeats of their own. `current` gives its id and heartbeat
+    while it is registered."""
     while True:
         await asyncio.sleep(_INTERVAL)
         found = current()

@@ -161,7 +161,7 @@ class Worker(stock.Worker):
     # States
 
     def _become(self, state: State) -> None:
-        """What does not follow from the state that it has is left out: a stop while it stops."""
+        """A move that _NEXT does not have is left out: a stop while it stops."""
         if state in _NEXT[self._state]:
             self._state = state
             self._wake.set()

@@ -51,7 +51,7 @@ async def skip_tick(conn: Conn, task_name: str, periodic_id: str, tick: int) -> 
 
 async def defer_tick(conn: Conn, job: Job, periodic_id: str, tick: int) -> int | None:
     """The job's id, or None when that tick or a later one already had its job. Raises
-    UniqueViolation when its queueing lock is taken: the last one waits yet."""
+    UniqueViolation when its queueing lock is taken: the one before still waits."""
     params = {
         "task_name": job.task_name,
         "periodic_id": periodic_id,

@@ -90,7 +90,7 @@ async def _defer(conn: Conn, schedule: PeriodicTask, tick: int) -> None:  # type
     except UniqueViolation:
         await queries.skip_tick(conn, schedule.task.name, schedule.periodic_id, tick)
         logger.warning(
-            "Schedule %s: tick %d is skipped, the last one waits yet", schedule.task.name, tick
+            "Schedule %s: tick %d is skipped, the one before still waits", schedule.task.name, tick
         )
         return
     if job_id is not None:
