@@ -35,7 +35,6 @@ async def execute(
         with traces.span(task.name, "CONSUMER", str(parent) if parent else None):
             queue = {"messaging.message.id": str(job.id), "messaging.destination.name": job.queue}
             traces.describe(queue)
-            _check_arguments(task, context)
             await _call(context, task, timeout)
     except BaseException as error:  # also SystemExit: a job does not end its worker
         return _outcome_of(context, task, error)
@@ -54,12 +53,6 @@ def _outcome_of(context: JobContext, task: AnyTask, error: BaseException) -> Out
     return _failed(context, task, error)
 
 
-def _check_arguments(task: AnyTask, context: JobContext) -> None:
-    misfit = _misfit(task.func, task.pass_context, tuple(context.job.task_kwargs))
-    if misfit is not None:
-        raise Permanent(f"the arguments do not fit {task.name}: {misfit}")
-
-
 @lru_cache(1000)
 def _misfit(
     function: Callable[..., Any], takes_context: bool, names: tuple[str, ...]
@@ -76,6 +69,9 @@ _is_async = lru_cache(1000)(inspect.iscoroutinefunction)
 
 
 async def _call(context: JobContext, task: AnyTask, timeout: float) -> None:  # noqa: ASYNC109
+    misfit = _misfit(task.func, task.pass_context, tuple(context.job.task_kwargs))
+    if misfit is not None:
+        raise Permanent(f"the arguments do not fit {task.name}: {misfit}")
     arguments = [context] if task.pass_context else []
     call = partial(task.func, *arguments, **context.job.task_kwargs)
     if not _is_async(task.func):

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from procrastinate import worker as stock
 
 from activelog import database
 from activelog.base.errors import Permanent
@@ -28,31 +29,28 @@ logger = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """On a connection of its own it writes outcomes, and claims jobs of `tasks` from `queues`
-    (None: all), shared by the weights of `shares`. `poll` is the longest time between two looks for
-    jobs, in seconds; `running` gives the ids of jobs that run. `is_patient` False looks after each
-    outcome: nothing tells it of jobs, or it is to end when there are none.
-    """
+    """On a connection of its own, which may be away for `patience` seconds, it writes a worker's
+    outcomes and claims jobs for it, shared by the weights of `shares`. `running` gives the ids of
+    jobs that run."""
 
     def __init__(
         self,
+        worker: stock.Worker,
         url: str,
         patience: float,
-        *,
-        tasks: list[str],
-        queues: list[str] | None,
         shares: Mapping[str, float] | None,
-        poll: float,
-        is_patient: bool,
         running: Callable[[], list[int]],
     ) -> None:
-        self.worker_id: int | None = None
+        self._worker = worker
         self.connection = ReconnectingConnection(url, patience, self.release_unseen)
         self.outcomes: list[Outcome] = []  # to be written
         self.written: list[Outcome] = []  # to be counted
         self.look_at = 0.0  # for jobs, by the monotonic clock
-        self._tasks, self._queues = tasks, queues
-        self._poll, self._is_patient = poll, is_patient
+        self._tasks = list(worker.app.tasks)
+        self._queues = None if worker.queues is None else list(worker.queues)
+        self._poll = worker.fetch_job_polling_interval
+        # Otherwise it looks after each outcome: nothing tells it of jobs, or it is to end.
+        self._is_patient = worker.wait and worker.listen_notify
         self._running = running
         self._scheduler = StrideScheduler(shares)
         self._positions = ScanPositions()
@@ -134,7 +132,7 @@ class Fetcher:
         passes = self._scheduler.passes
         positions = self._positions.of(passes)
         return {
-            "worker_id": self.worker_id,
+            "worker_id": self._worker.worker_id,
             "slots": slots,
             "tasks": self._tasks,
             "queues": self._queues,
@@ -158,10 +156,10 @@ class Fetcher:
         known = self._running() + [
             outcome.job.id or 0 for outcome in self.outcomes + self._on_their_way
         ]
-        if self.worker_id is None:
+        if self._worker.worker_id is None:
             return
         try:
-            await queries.release_unseen(conn, self.worker_id, known)
+            await queries.release_unseen(conn, self._worker.worker_id, known)
         except psycopg.errors.UniqueViolation as error:
             # A job with the same queueing lock came in this very moment: it is seen next time.
             logger.warning("Releasing is tried again: %s", error)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from functools import partial
 
 from activelog.database import ReconnectingConnection
 from activelog.queue import queries
+from activelog.queue.running_jobs import RunningJobs
 
 _UNKNOWN_INTERVAL = 60.0  # seconds
 
@@ -13,17 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 async def watch_aborts(
-    connection: ReconnectingConnection,
-    interval: float,
-    running: Callable[[], list[int]],
-    on_abort: Callable[[int], None],
+    connection: ReconnectingConnection, interval: float, running: RunningJobs
 ) -> None:
     """Asks for abort requests whose notification went astray."""
     while True:
         await asyncio.sleep(interval)
-        if running():
-            for job_id in await connection(lambda conn: queries.abort_requests(conn, running())):
-                on_abort(job_id)
+        if ids := running.ids():
+            for job_id in await connection(partial(queries.abort_requests, ids=ids)):
+                running.abort(job_id)
 
 
 async def report_unknown(

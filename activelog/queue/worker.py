@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from itertools import count
@@ -46,10 +46,6 @@ _UNHEEDED = {
 }
 
 logger = logging.getLogger(__name__)
-
-
-class Recycle(Exception):
-    """Too many threads hang: the worker exits non-zero and its supervisor starts a new one."""
 
 
 class State(Enum):
@@ -98,6 +94,8 @@ class Worker(stock.Worker):
         self._most_connections = connections
         self._limits = limits
         self._more_sides = sides
+        grace = self.shutdown_graceful_timeout
+        self._grace = DEFAULT_GRACE if grace is None else grace
         self._state = State.STARTING
         self._failure: Exception | None = None
         self._tasks = list(self.app.tasks)
@@ -105,16 +103,7 @@ class Worker(stock.Worker):
         self.side_connection = ReconnectingConnection(url, limits.outage)
         self._wake = asyncio.Event()
         self._running = RunningJobs(self, timeouts, self._on_outcome)
-        self._fetcher = Fetcher(
-            url,
-            limits.outage,
-            tasks=self._tasks,
-            queues=self._named_queues,
-            shares=shares,
-            poll=self.fetch_job_polling_interval,
-            is_patient=self.wait and self.listen_notify,
-            running=self._running.ids,
-        )
+        self._fetcher = Fetcher(self, url, limits.outage, shares, self._running.ids)
         self._connection = self._fetcher.connection
         self._numbers = count(1)  # of what it counts
         self._hung: list[threading.Thread] = []
@@ -123,7 +112,8 @@ class Worker(stock.Worker):
     async def run(self) -> None:
         """Until stopped, or with wait=False until nothing is left to start.
 
-        Raises DatabaseGone or Recycle when it cannot go on: the command line then exits with 1.
+        Raises what keeps it from going on (Postgres is gone, threads hang): the command line then
+        exits with 1, and its supervisor starts a new one.
         """
         gc.freeze()  # or it walks all that is loaded again and again: a tenth of our CPU
         self._loop = asyncio.get_running_loop()
@@ -183,12 +173,8 @@ class Worker(stock.Worker):
         self._become(State.HANDING_BACK)
         self._connection.stop_trying_in(1.0)
 
-    def _on_lost(self, worker_id: int) -> None:
-        """Called from the heartbeat's thread: others took this worker for dead, under that id, and
-        run its jobs."""
-        self._call_in_loop(lambda: self._guarded(self._start_over(worker_id)))
-
     async def _start_over(self, lost: int) -> None:
+        """Others took this worker for dead, under that id, and run its jobs."""
         logger.error("Worker %d was taken for dead: it drops its jobs", lost)
         self._become(State.REPLACED)
         self._running.abort_all()
@@ -211,18 +197,18 @@ class Worker(stock.Worker):
                 conn, self.concurrency, self._named_queues, self._tasks
             )
         )
-        self.worker_id = self._fetcher.worker_id = worker_id
+        self.worker_id = worker_id
         self._heartbeat = Heartbeat(
             self._url,
             worker_id,
             self._limits,
-            on_lost=lambda: self._on_lost(worker_id),
+            on_lost=lambda: self._call_in_loop(lambda: self._guarded(self._start_over(worker_id))),
             channels=list(get_channel_for_queues(self.queues)) if self.listen_notify else (),
             on_notify=self._on_notify,
         )
         self._heartbeat.start()
         self._become(State.WORKING)
-        self._look_now()
+        self._look_in()
         logger.info("Worker %d started: %d slots", worker_id, self.concurrency)
 
     async def _leave(self, sides: "list[asyncio.Task[None]]") -> None:
@@ -257,16 +243,17 @@ class Worker(stock.Worker):
 
     def _sides(self) -> list[Coroutine[Any, Any, None]]:
         """What it does beside running jobs."""
-        look, connection = self._look_now, self.side_connection
+        connection = self.side_connection
         return [
             self._tick(),
-            rescue(connection, self._limits, self._registered, look),
-            maintenance.watch_aborts(
-                connection, self.abort_job_polling_interval, self._running.ids, self._running.abort
+            rescue(connection, self._limits, self._registered, self._look_in),
+            maintenance.watch_aborts(connection, self.abort_job_polling_interval, self._running),
+            # A claim whose connection broke may be committed after its successor looked for it.
+            self._every(
+                self._limits.reconcile, lambda: self._connection(self._fetcher.release_unseen)
             ),
-            self._reconcile(),
             maintenance.report_unknown(connection, self._named_queues, self._tasks),
-            self._count(),
+            self._every(_COUNT_INTERVAL, lambda: self._write_counts(connection)),
             *(side(self) for side in self._more_sides),
         ]
 
@@ -293,16 +280,10 @@ class Worker(stock.Worker):
             return None
         return self.worker_id, self._heartbeat
 
-    async def _reconcile(self) -> None:
-        """A claim whose connection broke may be committed after its successor looked for it."""
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self._limits.reconcile)
-            await self._connection(self._fetcher.release_unseen)
-
-    async def _count(self) -> None:
-        while True:
-            await asyncio.sleep(_COUNT_INTERVAL)
-            await self._write_counts(self.side_connection)
+            await asyncio.sleep(seconds)
+            await work()
 
     async def _write_counts(self, connection: ReconnectingConnection) -> None:
         """A worker that was killed, or taken for dead, takes the counts of its last second with
@@ -330,7 +311,10 @@ class Worker(stock.Worker):
     async def _work(self) -> None:
         while self._state in (State.WORKING, State.REPLACED):
             self._wake.clear()
-            await self._gather()
+            # While most slots work, outcomes wait for each other: a turn costs about the same for
+            # one of them as for five.
+            if self._fetcher.outcomes and 2 * self._free_slots() < self.concurrency:
+                await asyncio.sleep(_GATHER)
             await self._turn()
             if not self.wait and self._is_done():
                 return
@@ -340,12 +324,6 @@ class Worker(stock.Worker):
         """Whether nothing runs, is to be written or may be there to start."""
         fetcher = self._fetcher
         return not (self._running or fetcher.outcomes or fetcher.is_time_to_look())
-
-    async def _gather(self) -> None:
-        """While most slots work, outcomes wait a moment for each other: a turn costs about the same
-        for one of them as for five."""
-        if self._fetcher.outcomes and 2 * self._free_slots() < self.concurrency:
-            await asyncio.sleep(_GATHER)
 
     def _free_slots(self) -> int:
         if self._state is not State.WORKING:
@@ -363,11 +341,8 @@ class Worker(stock.Worker):
         if time.monotonic() + seconds < self._fetcher.look_at:
             self._call_in_loop(self._look_in, seconds)
 
-    def _look_now(self) -> None:
+    def _look_in(self, seconds: float = 0.0) -> None:
         """There may be a job to start."""
-        self._look_in(0.0)
-
-    def _look_in(self, seconds: float) -> None:
         look_at = time.monotonic() + seconds
         if look_at < self._fetcher.look_at:
             self._fetcher.look_at = look_at
@@ -396,15 +371,10 @@ class Worker(stock.Worker):
         count = len(self._hung)
         logger.error("%d threads hang in this worker; their slots were replaced", count)
         if count > HUNG_THREADS:
-            self._failure = Recycle(f"{count} threads hang: this worker ends to be replaced")
+            self._failure = RuntimeError(f"{count} threads hang: this worker ends to be replaced")
             self._drain_from_now()
 
     # The end
-
-    @property
-    def _grace(self) -> float:
-        grace = self.shutdown_graceful_timeout
-        return DEFAULT_GRACE if grace is None else grace
 
     async def _drain(self) -> None:
         """Lets running jobs finish for the grace time."""

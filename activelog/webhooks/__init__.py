@@ -2,5 +2,5 @@
 
 Triggers in sql/webhooks write a delivery and its job in the transaction in which it happens. The
 job signs the event as Standard Webhooks say and posts it, to public addresses only; what fails is
-tried again for most of a day. A webhook that fails for days is disabled, and its owner told by mail.
+tried again for most of a day. A webhook that fails for days is disabled; its owner gets a mail.
 """

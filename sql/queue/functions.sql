@@ -405,6 +405,10 @@ CREATE OR REPLACE FUNCTION rescue_jobs(
 ) RETURNS TABLE (job_id bigint, task_name text, failed boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    IF NOT EXISTS (SELECT FROM procrastinate_workers me
+                   WHERE me.id = _worker AND me.last_heartbeat > now() - _silence / 2) THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH orphans AS (
         SELECT j.id, j.worker_id, (
@@ -414,8 +418,6 @@ BEGIN
                        WHERE r.job_id = j.id AND r.type = 'retried'), '-infinity')) + 1 AS deaths
         FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
         WHERE j.status = 'doing' AND (w.id IS NULL OR is_dead(w, _silence, _stock_silence))
-          AND EXISTS (SELECT FROM procrastinate_workers me
-                      WHERE me.id = _worker AND me.last_heartbeat > now() - _silence / 2)
     ),
     locked AS (  -- unless somebody else rescued and claimed it meanwhile
         SELECT j.id, j.worker_id, j.queueing_lock, o.deaths
@@ -458,8 +460,6 @@ BEGIN
     RETURNING j.id, j.task_name::text, j.status <> 'todo';
     DELETE FROM procrastinate_workers w
     WHERE is_dead(w, _silence, _stock_silence)
-      AND EXISTS (SELECT FROM procrastinate_workers me
-                  WHERE me.id = _worker AND me.last_heartbeat > now() - _silence / 2)
       AND NOT EXISTS (SELECT FROM procrastinate_jobs j WHERE j.worker_id = w.id AND j.status = 'doing');
 END;
 $$;
