@@ -27,6 +27,10 @@ _interrupted = False  # for what goes on for ever: an exception in the middle of
 
 
 def main() -> None:
+    try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        sys.exit("activelog: the arguments are no UTF-8")
     arguments = _parser().parse_args()
     # So that `finally` and `with` run, whoever stops us.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,7 +12,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from activelog.base.settings import Settings
-from activelog.database.connections import Conn, PooledConnection
+from activelog.database.connections import Conn, PooledConnection, connect
 
 Pool = AsyncConnectionPool[Conn]
 T = TypeVar("T")
@@ -59,14 +59,21 @@ def make_pool(
     )
 
 
-def command_pool(settings: Settings, application: str, *, max_size: int = 2) -> Pool:
-    """Of a command that looks or does something once."""
-    return make_pool(
+@asynccontextmanager
+async def command_pool(
+    settings: Settings, application: str, *, max_size: int = 2
+) -> AsyncIterator[Pool]:
+    """Of a command that looks or does something once. Raises OperationalError with the cause when
+    Postgres cannot be reached, where a pool would only say that it waited."""
+    conn = await connect(settings.database_url, application)
+    await conn.close()
+    async with make_pool(
         settings.database_url,
         max_size=max_size,
         application=application,
         is_pooled=settings.is_pooled,
-    )
+    ) as pool:
+        yield pool
 
 
 async def _check(conn: Conn) -> None:

@@ -1,6 +1,7 @@
 """`activelog doctor`: looks at everything that must be there, and says what to do."""
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -21,7 +22,13 @@ _DRIFT = 5.0  # seconds between this host's clock and the database's
 
 async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
     """Lines for people, and whether each is good."""
-    async with database.command_pool(settings, "activelog doctor") as pool:
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # its lines say it better
+    async with database.make_pool(
+        settings.database_url,
+        max_size=2,
+        application="activelog doctor",
+        is_pooled=settings.is_pooled,
+    ) as pool:
         services = make_services(settings, pool)
         lines, _ = await check(services)
         for line in lines:
