@@ -35,6 +35,20 @@ async def test_who_is_not_signed_in_is_led_to_the_page_they_wanted(world: World)
         assert "evil" not in page.text
 
 
+async def test_filters_stay_when_something_was_done_to_a_row(world: World) -> None:
+    ours = await sign_in_admin(world)
+    at = world.settings.base_url
+    ours |= {"Referer": f"{at}/admin/mails?state=suppressed&before=9"}
+    await world.rows("INSERT INTO suppressed_addresses (address, answer) VALUES ('a@x.test', '')")
+    lift, form = "/admin/mails/lift", {"address": "a@x.test"}
+    for _ in ("lifted", "gone by now"):
+        answer = await world.http.post(lift, data=form, headers=ours)
+        assert answer.headers["Location"] == "/admin/mails?state=suppressed&before=9"
+    ours |= {"Referer": f"{at}/account?next=//evil.example"}
+    answer = await world.http.post(lift, data=form, headers=ours)
+    assert answer.headers["Location"] != "/admin/mails?state=suppressed&before=9"
+
+
 async def test_a_form_from_elsewhere_changes_nothing(world: World) -> None:
     ada = await world.user()
     ours = browse(world, ada)
