@@ -7,6 +7,7 @@ from dataclasses import replace
 from activelog import database
 from activelog.accounts.mails import WELCOME
 from activelog.base.settings import Settings
+from activelog.exports.mails import PAUSE, READY
 from activelog.friends import mails, routes
 from activelog.friends import queries as friends
 from activelog.mail import queries
@@ -179,6 +180,24 @@ async def test_what_a_mail_failed_to_tell_the_next_one_tells(settings: Settings)
         [envelope] = server.mails
         assert isinstance(envelope.content, bytes)
         assert b"Subject: 2 friend requests" in envelope.content
+
+
+async def test_a_mail_is_gathered_into_one_that_waits_and_is_not_old(world: World) -> None:
+    ada = await world.user()
+
+    async def write(key: str) -> bool:
+        async with database.transaction(world.pool) as conn:
+            return await world.services.outbox.write_gathered(conn, READY, ada.id, key, PAUSE)
+
+    assert await write("1")
+    assert not await write("2")
+    await world.rows("UPDATE mails SET state = 'sent', finished_at = now()")
+    assert await write("3"), "nothing waits"
+    later = "SELECT max(scheduled_at) > now() + %s - interval '1 minute' FROM procrastinate_jobs"
+    assert await world.value(later, PAUSE)
+    assert not await write("4")
+    await world.rows("UPDATE mails SET created_at = now() - interval '2 days'")
+    assert await write("5"), "the one that waits may have lost its job"
 
 
 async def test_how_a_mail_ended_is_not_written_over(world: World) -> None:
