@@ -20,7 +20,7 @@ from activelog.operations.model import (
     Depth,
     Event,
     Failure,
-    GroupLimit,
+    Group,
     Hindrances,
     Ids,
     Job,
@@ -222,8 +222,8 @@ async def limit_group(conn: Conn, work: Work, running: int | None) -> None:
         await database.execute(conn, _SQL["admit_groups"], {"work": work})
 
 
-async def group_limits(conn: Conn) -> list[GroupLimit]:
-    return await database.many(conn, _SQL["group_limits"], {"works": list(WORKS)}, GroupLimit)
+async def group_limits(conn: Conn) -> list[Group]:
+    return await database.many(conn, _SQL["group_limits"], {"works": list(WORKS)}, Group)
 
 
 async def schedules(conn: Conn) -> list[Schedule]:

@@ -212,7 +212,8 @@ async def limit(request: Request, admin_id: int, body: Limit) -> Response:
 async def group_limits(request: Request, admin_id: int) -> Response:
     """How many exports of one person run at once."""
     async with of_request(request).pool.connection() as conn:
-        return http.json(GroupLimits(await admin.group_limits(conn)))
+        found = await admin.group_limits(conn)
+    return http.json(GroupLimits([GroupLimit(one.work, one.running) for one in found]))
 
 
 async def limit_group(request: Request, admin_id: int, body: GroupLimit) -> Response:

@@ -99,6 +99,15 @@ class GroupLimit(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
+class Group:
+    """Of work that one person may have running several times at once."""
+
+    work: Work
+    running: int | None  # at once; None: as usual
+    waiting: int  # for others of their person, outside of the queue
+
+
+@dataclass(frozen=True)
 class Ids:
     """Of jobs: `first` and all behind it up to but not including `last`."""
 

@@ -470,7 +470,12 @@ SELECT count(admit_waiting(concurrency_group)) FROM (
 ) AS waiting
 
 -- name: group_limits
-SELECT work, (SELECT running FROM group_limits g WHERE g.work = w.work)
+-- And how many wait for others of their person, outside of the queue; up to 10,000.
+SELECT work, (SELECT running FROM group_limits g WHERE g.work = w.work), (
+    SELECT count(*) FROM (
+        SELECT FROM job_tickets
+        WHERE concurrency_group LIKE w.work || ' of %%' AND completed_at IS NULL AND cancelled_at IS NULL
+          AND job_id IS NULL LIMIT 10000) AS few) AS waiting
 FROM unnest(%(works)s::text[]) AS w (work)
 
 -- name: schedules

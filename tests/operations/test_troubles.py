@@ -6,6 +6,7 @@ import pytest
 
 from activelog import database
 from tests.conftest import World
+from tests.exports.test_csv_export import request
 from tests.http.test_pages import sign_in_admin
 
 WORKER = """
@@ -97,6 +98,15 @@ async def test_what_stands_still_fails_or_cannot_leave_is_said(world: World) -> 
     assert "The mail relay cannot be reached" in await overview(world)
     await world.rows(mail, ada.id, "2", "sent", "250 kept")
     assert "All well" in await overview(world)
+
+
+async def test_exports_that_wait_outside_of_the_queue_are_counted(world: World) -> None:
+    await sign_in_admin(world)
+    eve = await world.user("eve@example.com")
+    for _ in range(5):
+        await request(eve)
+    page = await overview(world)
+    assert "Exports of one person at once: <strong>as usual</strong>; 3 wait for others" in page
 
 
 @pytest.mark.slow
