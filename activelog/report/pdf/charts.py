@@ -36,7 +36,7 @@ def draw_bars(canvas: Canvas, x: float, y: float, width: float, bars: Bars) -> N
             if height:
                 canvas.box(left + step * (number + 0.14), bottom - height, step * 0.72, height,
                            BRAND)  # fmt: skip
-        _labels(canvas, left + step / 2, bottom, step, bars.labels)
+        _labels(canvas, left + step / 2, x + width, bottom, step, bars.labels)
 
 
 def draw_lines(canvas: Canvas, x: float, y: float, width: float, lines: Lines) -> None:
@@ -58,7 +58,7 @@ def draw_lines(canvas: Canvas, x: float, y: float, width: float, lines: Lines) -
                 canvas.polyline(points)
             elif points:
                 canvas.circle(*points[0], radius=0.8)
-        _labels(canvas, left, bottom, step, lines.labels)
+        _labels(canvas, left, x + width, bottom, step, lines.labels)
         _legend(canvas, x + width, y + 3.2, lines.names)
 
 
@@ -114,11 +114,15 @@ def _round_step(largest: float) -> float:
     return float(next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.9999))
 
 
-def _labels(canvas: Canvas, x: float, bottom: float, step: float, labels: Sequence[str]) -> None:
+def _labels(
+    canvas: Canvas, x: float, right: float, bottom: float, step: float, labels: Sequence[str]
+) -> None:
+    """Each under its place, the last one where it ends at `right`."""
     every = max(1, math.ceil(len(labels) / _MOST_LABELS))
     canvas.style("", 7, QUIET)
     for number in range(0, len(labels), every):
-        canvas.put(x + step * number, bottom + 3.8, labels[number], "center")
+        middle = min(x + step * number, right - canvas.width_of(labels[number]) / 2)
+        canvas.put(middle, bottom + 3.8, labels[number], "center")
 
 
 def _legend(canvas: Canvas, right: float, y: float, names: tuple[str, str]) -> None:
