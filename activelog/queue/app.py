@@ -13,7 +13,7 @@ from activelog.queue.blueprint import Blueprint
 from activelog.queue.limits import Limits
 from activelog.queue.worker import Side, Worker
 
-_PATIENCE = 30.0  # seconds that a job waits for a connection of the pool
+_POOL_TIMEOUT = 30.0  # seconds that a job waits for a connection of the pool
 SHARES = {"critical": 6.0, "default": 3.0, "low": 1.0}
 
 
@@ -41,7 +41,7 @@ class App(procrastinate.App):
                 max_size=db_connections,
                 application="activelog worker",
                 is_pooled=direct_url not in (None, url),
-                timeout=_PATIENCE,
+                timeout=_POOL_TIMEOUT,
             )
 
         connector = procrastinate.PsycopgConnector(conninfo=url, pool_factory=make_pool)

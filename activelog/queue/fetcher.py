@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """On a connection of its own, which may be away for `patience` seconds, it writes a worker's
+    """On a connection of its own, which may be away for `outage` seconds, it writes a worker's
     outcomes and claims jobs for it, shared by the weights of `shares`. `running` gives the ids of
     jobs that run."""
 
@@ -37,12 +37,12 @@ class Fetcher:
         self,
         worker: stock.Worker,
         url: str,
-        patience: float,
+        outage: float,
         shares: Mapping[str, float] | None,
         running: Callable[[], list[int]],
     ) -> None:
         self._worker = worker
-        self.connection = ReconnectingConnection(url, patience, self.release_unseen)
+        self.connection = ReconnectingConnection(url, outage, self.release_unseen)
         self.outcomes: list[Outcome] = []  # to be written
         self.written: list[Outcome] = []  # to be counted
         self.look_at = 0.0  # for jobs, by the monotonic clock
@@ -50,12 +50,12 @@ class Fetcher:
         self._queues = None if worker.queues is None else list(worker.queues)
         self._poll = worker.fetch_job_polling_interval
         # Otherwise it looks after each outcome: nothing tells it of jobs, or it is to end.
-        self._is_patient = worker.wait and worker.listen_notify
+        self._is_told_of_jobs = worker.wait and worker.listen_notify
         self._running = running
         self._scheduler = StrideScheduler(shares)
         self._positions = ScanPositions()
         self._on_their_way: list[Outcome] = []  # to the database
-        self._patience = _FIRST_LOOK
+        self._retry_pause = _FIRST_LOOK
 
     def is_time_to_look(self) -> bool:
         return time.monotonic() >= self.look_at
@@ -86,7 +86,7 @@ class Fetcher:
         return claimed
 
     def _may_make_ready(self, outcome: Outcome) -> bool:
-        return outcome.job.lock is not None or outcome.status == "todo" or not self._is_patient
+        return outcome.job.lock is not None or outcome.status == "todo" or not self._is_told_of_jobs
 
     def _pause(
         self, claimed: list[Claimed], slots: int, ready_in: float | None, seconds: float
@@ -97,15 +97,15 @@ class Fetcher:
         self._scheduler.started(job.queue for job in jobs)
         saw_all = self._positions.found(jobs, slots, seconds)
         if claimed:
-            self._patience = _FIRST_LOOK
+            self._retry_pause = _FIRST_LOOK
         if len(claimed) == slots or not saw_all:
             return 0.0
         if ready_in is None:
             return self._poll
         if ready_in > 0:
             return min(self._poll, ready_in)
-        patience, self._patience = self._patience, min(2 * self._patience, _LONGEST_LOOK)
-        return patience
+        pause, self._retry_pause = self._retry_pause, min(2 * self._retry_pause, _LONGEST_LOOK)
+        return pause
 
     async def _complete_and_claim(
         self, outcomes: list[Outcome], slots: int

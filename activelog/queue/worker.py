@@ -33,7 +33,7 @@ from activelog.queue.wake_ups import read_notification, seconds_to_wait
 
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
-_GATHER = 0.003  # seconds
+_LINGER = 0.003  # seconds
 _COUNT_INTERVAL = 1.0  # seconds
 _LONGEST_SLEEP = 60.0  # seconds
 
@@ -314,7 +314,7 @@ class Worker(stock.Worker):
             # While most slots work, outcomes wait for each other: a turn costs about the same for
             # one of them as for five.
             if self._fetcher.outcomes and 2 * self._free_slots() < self.concurrency:
-                await asyncio.sleep(_GATHER)
+                await asyncio.sleep(_LINGER)
             await self._turn()
             if not self.wait and self._is_done():
                 return

@@ -23,15 +23,15 @@ leads AS (
 )
 SELECT is_leader,
        EXISTS (SELECT FROM procrastinate_workers w
-               WHERE w.id <> leads.id AND is_dead(w, %(silence)s::interval + patience,
-                                                  %(stock_silence)s::interval + patience))
+               WHERE w.id <> leads.id AND is_dead(w, %(silence)s::interval + delay,
+                                                  %(stock_silence)s::interval + delay))
        OR is_leader AND EXISTS (
            SELECT FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
                SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_needed,
        (SELECT json_agg(json_build_array(o.worker_id, o.queues))
         FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
         WHERE NOT is_dead(w, %(silence)s, %(silence)s)) AS peers
-FROM leads, LATERAL (SELECT CASE WHEN is_leader THEN interval '0' ELSE '2 seconds' END) AS p (patience)
+FROM leads, LATERAL (SELECT CASE WHEN is_leader THEN interval '0' ELSE '2 seconds' END) AS p (delay)
 
 -- name: rescue
 SELECT job_id, task_name, failed FROM rescue_jobs(
