@@ -21,7 +21,7 @@ _IDLE_SECONDS = 30.0  # then a connection that nobody needs is closed
 
 _CONNECTIONS = 20  # unless a setting says so
 _WRITING_SECONDS = 300.0
-_WRITING_PAUSE = 0.25
+_WRITING_PAUSE, _LONGEST_WRITING_PAUSE = 0.25, 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -98,15 +98,16 @@ async def until_written(write: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _try_to_write(write: Callable[[], Awaitable[T]]) -> T:
-    began = time.monotonic()
+    began, pause = time.monotonic(), _WRITING_PAUSE
     while True:
         try:
             return await write()
-        except psycopg.Error as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if time.monotonic() - began > _WRITING_SECONDS:
                 raise
             logger.warning("Postgres does not take what has happened: %s", str(error).strip())
-            await asyncio.sleep(_WRITING_PAUSE)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_WRITING_PAUSE)
 
 
 class Connections(Protocol):

@@ -231,10 +231,11 @@ def _with_retry(response: Response, error: AppError) -> Response:
 def back(
     request: Request, path: str, message: str = "", *, kind: Literal["done", "error"] = "done"
 ) -> Response:
-    """To a page of ours after a form, with a word on how it went. Where that is the page on which
-    the form stood, its filters stay."""
+    """To a page of ours after a form, with a word on how it went. Where that is the operators' page
+    on which the form stood, its filters stay. (People shall see what they have just made.)"""
     came_from = _came_from(request)
-    response = RedirectResponse(came_from if _path(came_from) == path else path, 303)
+    stays = path.startswith("/admin") and _path(came_from) == path
+    response = RedirectResponse(came_from if stays else path, 303)
     if message:
         _set(request, response, FLASH, quote(f"{kind}:{message}"), seconds=60)
     return response

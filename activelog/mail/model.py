@@ -79,12 +79,14 @@ class MailWanted:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended; `size` in bytes, when the mail was sent."""
+    """How an attempt ended; `size` in bytes, when the mail was sent. `attempts`: which one it was,
+    as its claim says; None: the latest."""
 
     mail_id: int
     state: str
     answer: str
     size: int | None = None
+    attempts: int | None = None
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Outbox:
         try:
             content = await _content(context, kind, claim)
             if content is None:
-                skipped = Outcome(claim.id, "skipped", "nothing to tell")
+                skipped = Outcome(claim.id, "skipped", "nothing to tell", attempts=claim.attempts)
                 await self._finish(skipped)
                 return False
             message = await self._signed(self._compose(kind, claim, content))
@@ -192,7 +192,7 @@ class Outbox:
 
     async def _give_back(self, claim: Claim, error: Exception, *, is_last: bool) -> None:
         state = "failed" if is_last else "queued"
-        await self._finish(Outcome(claim.id, state, str(error)))
+        await self._finish(Outcome(claim.id, state, str(error), attempts=claim.attempts))
         if isinstance(error, MailDelayed) and error.is_throttled:
             await self.domains.note_throttled(self.pool, claim.email, str(error))
 

@@ -29,20 +29,23 @@ COPY incoming (line, activity_type, duration_minutes, distance_km, activity_date
 ANALYZE incoming
 
 -- name: drop_duplicates
--- Not of another distance: a file of days alone may have two runs of thirty minutes on one.
+-- Where a row says a day alone, not of another distance: there may be two runs of thirty minutes on one.
 DELETE FROM incoming i USING activities a
 WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.activity_date
   AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
-  AND abs(a.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
+  AND ((i.activity_date AT TIME ZONE 'UTC' + make_interval(mins => coalesce(i.utc_offset, 0)))::time <> '00:00'
+       OR abs(a.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km))
 
 -- name: drop_repeated
--- What says the same as a row before it.
+-- What is at the same time as a row before it; where a row says a day alone, what says the same.
 WITH repeated AS (
     DELETE FROM incoming i USING incoming first
     WHERE first.place < i.place AND first.activity_date = i.activity_date
       AND first.activity_type = i.activity_type AND first.duration_minutes = i.duration_minutes
-      AND abs(first.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
-      AND first.calories IS NOT DISTINCT FROM i.calories AND first.title = i.title AND first.notes = i.notes
+      AND ((i.activity_date AT TIME ZONE 'UTC' + make_interval(mins => coalesce(i.utc_offset, 0)))::time <> '00:00'
+           OR abs(first.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
+              AND first.calories IS NOT DISTINCT FROM i.calories
+              AND first.title = i.title AND first.notes = i.notes)
     RETURNING i.line
 )
 SELECT DISTINCT line FROM repeated ORDER BY line

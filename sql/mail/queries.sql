@@ -98,8 +98,11 @@ FROM claimed c JOIN recipient r USING (kind, user_id, dedup_key)
 -- name: finish
 UPDATE mails SET state = e.state, answer = e.answer, size = e.size, domain_turn_at = NULL,
     finished_at = CASE WHEN e.state <> 'queued' THEN now() END
-FROM jsonb_to_recordset(%(outcomes)s) AS e (mail_id bigint, state text, answer text, size integer)
+FROM jsonb_to_recordset(%(outcomes)s) AS e (
+    mail_id bigint, state text, answer text, size integer, attempts integer)
 WHERE mails.id = e.mail_id AND mails.state = 'sending'
+  -- What a run that was thought dead says late is of no later run, unless the mail has left.
+  AND (e.state = 'sent' OR mails.attempts = coalesce(e.attempts, mails.attempts))
 
 -- name: unclaim
 -- It was not its turn yet: as if it had not been claimed.

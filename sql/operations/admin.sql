@@ -578,25 +578,31 @@ WHERE queue_room(l.queue_name, 1) = 0 AND d.oldest < now() - interval '5 minutes
 UNION ALL
 SELECT 'waits', q.name, d.waiting, false FROM waiting_queues() AS q (name)
 CROSS JOIN LATERAL queue_depth(q.name) AS d
-WHERE d.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM alive_workers())
+CROSS JOIN LATERAL (  -- of those behind a lock more workers would start none
+    SELECT j.id, j.task_name FROM procrastinate_jobs j
+    WHERE j.queue_name = q.name AND j.status = 'todo' AND j.scheduled_at IS NULL AND j.lock IS NULL
+    ORDER BY -j.priority, j.id LIMIT 1) AS first
+WHERE d.oldest < now() - interval '5 minutes'
+  AND (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = first.id) < now() - interval '5 minutes'
+  AND EXISTS (SELECT FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
+              WHERE o.tasks IS NULL OR (first.task_name = ANY (o.tasks)
+                                        AND (o.queues IS NULL OR q.name = ANY (o.queues))))
   AND NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = q.name) AND queue_room(q.name, 1) > 0
 UNION ALL
 SELECT 'paused', p.queue_name, d.waiting, false
 FROM paused_queues p CROSS JOIN LATERAL queue_depth(p.queue_name) AS d
 UNION ALL
-SELECT 'fails', task_name::text, count(*), max(seen) = 2000 FROM (
-    SELECT id, task_name, count(*) OVER () AS seen FROM (
-        SELECT id, task_name FROM procrastinate_jobs WHERE status = 'failed' ORDER BY id DESC LIMIT 2000) AS newest
-) AS j
+SELECT 'fails', task_name::text, count(*), count(*) = 2000 FROM (
+    SELECT id, task_name FROM procrastinate_jobs WHERE status = 'failed' ORDER BY id DESC LIMIT 2000) AS j
 WHERE EXISTS (SELECT FROM job_errors e WHERE e.job_id = j.id AND e.at > now() - interval '1 hour')
 GROUP BY task_name HAVING count(*) > 5
 UNION ALL
 SELECT 'relay', '', 0, false WHERE most_mails_are_refused()
 UNION ALL
 SELECT 'relay away', '', count(*), false FROM (
-    SELECT answer, claimed_at FROM mails WHERE state = 'queued' ORDER BY id DESC LIMIT 1000) AS newest
+    SELECT answer, claimed_at FROM mails WHERE state = 'queued' ORDER BY created_at LIMIT 1000) AS oldest
 WHERE answer LIKE 'the mail relay %%' AND claimed_at > now() - interval '1 hour' AND NOT EXISTS (
-    SELECT FROM mails WHERE state = 'sent' AND coalesce(finished_at, claimed_at) > now() - interval '5 minutes')
+    SELECT FROM mails m WHERE m.state = 'sent' AND coalesce(m.finished_at, m.claimed_at) > oldest.claimed_at)
 HAVING count(*) > 0
 UNION ALL
 SELECT 'schedule paused', task_name, 1, false FROM schedule_ticks WHERE paused_at < now() - interval '1 day'

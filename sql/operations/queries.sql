@@ -66,12 +66,15 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename, 'unknown') AS 
 FROM pg_stat_activity a LEFT JOIN waiting USING (pid)
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
   AND (waiting.count > 0 AND a.wait_event_type IS DISTINCT FROM 'Lock'
-       OR a.xact_start < clock_timestamp() - interval '15 minutes')
+       OR a.xact_start < clock_timestamp() - interval '15 minutes' AND a.backend_type = 'client backend'
+          AND (a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL))
 ORDER BY waiting DESC, seconds DESC LIMIT 10
 
 -- name: oldest_transaction
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::double precision
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+  AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)  -- or it holds nothing back
 
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.

@@ -44,9 +44,14 @@ async def test_filters_stay_when_something_was_done_to_a_row(world: World) -> No
     for _ in ("lifted", "gone by now"):
         answer = await world.http.post(lift, data=form, headers=ours)
         assert answer.headers["Location"] == "/admin/mails?state=suppressed&before=9"
+    await world.rows("INSERT INTO suppressed_addresses (address, answer) VALUES ('a@x.test', '')")
     ours |= {"Referer": f"{at}/account?next=//evil.example"}
     answer = await world.http.post(lift, data=form, headers=ours)
-    assert answer.headers["Location"] != "/admin/mails?state=suppressed&before=9"
+    assert answer.headers["Location"] == "/admin/mails"
+    ours |= {"Referer": f"{at}/activities?type=yoga"}
+    run = {"activity_type": "run", "duration_minutes": "45", "activity_date": "2026-06-10T23:05"}
+    answer = await world.http.post("/activities", data=run, headers=ours)
+    assert answer.headers["Location"] == "/activities"
 
 
 async def test_a_form_from_elsewhere_changes_nothing(world: World) -> None:

@@ -302,5 +302,10 @@ async def test_runs_of_other_distances_on_one_day_are_different_ones(world: Worl
     assert "rows that repeat one before them were left out: line 6" in result["remarks"]
     result = (await finish(ada, await upload(ada, DAYS)))["result"]
     assert (result["imported"], result["duplicates"]) == (0, 5)
+    timed = "Date,Type,Minutes,Distance (km)\n2026-05-09 07:30,Run,30,42\n"
+    assert (await finish(ada, await upload(ada, timed)))["result"]["imported"] == 1
+    await world.rows("UPDATE activities SET distance_km = 4.2 WHERE distance_km = 42")
+    again = (await finish(ada, await upload(ada, timed)))["result"]
+    assert (again["imported"], again["duplicates"]) == (0, 1), "its distance was corrected"
     later = "Date,Type,Minutes,Distance (km)\n2026-05-01,Run,30,9\n"
     assert (await finish(ada, await upload(ada, later)))["result"]["imported"] == 1

@@ -210,6 +210,22 @@ async def test_how_a_mail_ended_is_not_written_over(world: World) -> None:
     assert await world.value("SELECT state FROM mails") == "sent"
 
 
+async def test_what_a_run_says_late_is_of_no_later_run(world: World) -> None:
+    ada = await world.user()
+    job = await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    wanted = [MailWanted(WELCOME, ada.id, "", job, "<1@x.test>")]
+    async with world.pool.connection() as conn:
+        [first] = await queries.claim(conn, wanted)
+        [second] = await queries.claim(conn, wanted)
+        assert first is not None
+        assert second is not None
+        late = Outcome(first.id, "queued", "late", attempts=first.attempts)
+        await queries.finish(conn, [late])
+        assert await world.value("SELECT state FROM mails") == "sending"
+        await queries.finish(conn, [Outcome(second.id, "sent", "250", attempts=second.attempts)])
+    assert await world.value("SELECT state FROM mails") == "sent"
+
+
 async def test_a_mail_with_nothing_to_tell_has_an_end(world: World) -> None:
     ada = await world.user()
     await world.jobs_defer("activelog.friends.request", user_id=ada.id, dedup_key="1")
