@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import httpx
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """A real component is not on this machine: CI fails, a stranger's machine skips."""
     if os.environ.get("CI"):
         pytest.fail(f"{what} is missing, and CI skips nothing")
@@ -124,6 +124,17 @@ def environment(settings: Settings) -> dict[str, str]:
         "PROCRASTINATE_APP": "activelog.jobs.app",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def full_once(table: str, when: str = "true") -> str:
+    """SQL after which the first such update of that table finds the disk full."""
+    return (
+        "CREATE SEQUENCE tries;"
+        "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  IF nextval('tries') = 1 THEN RAISE disk_full; END IF; RETURN NEW; END $$;"
+        f"CREATE TRIGGER fail_once BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({when})"
+        " EXECUTE FUNCTION fail_once()"
+    )
 
 
 @dataclass

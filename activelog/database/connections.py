@@ -56,7 +56,7 @@ _LEADING_COMMENTS = re.compile(r"\A(\s*--[^\n]*\n)+\s*")
 # What Postgres says when it is not there, or not yet, or has no room.
 _AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
 
-LOCK_SECONDS = 60.0
+LOCK_SECONDS = 60.0  # that a statement of a pool waits for a lock, unless somebody says so
 
 Conn = AsyncConnection[tuple[Any, ...]]
 
@@ -197,9 +197,11 @@ class ReplicaConnection(Connection):
     """To a node that takes no writes, tried once: the primary is there, too."""
 
     @classmethod
-    async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+    async def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, lock_seconds: float = LOCK_SECONDS, **options: Any
+    ) -> Self:
         options = _parameters(conninfo, **options)
         options |= {"autocommit": True, "cursor_factory": Cursor}
         conn = await super().connect(**options)
-        await _prepare(conn, {"lock_timeout": "10s"}, takes_writes=False)
+        await _prepare(conn, {"lock_timeout": f"{lock_seconds}s"}, takes_writes=False)
         return conn

@@ -12,7 +12,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from activelog.base.settings import Settings
-from activelog.database.connections import Conn, PooledConnection, connect
+from activelog.database.connections import LOCK_SECONDS, Conn, PooledConnection, connect
 
 Pool = AsyncConnectionPool[Conn]
 T = TypeVar("T")
@@ -33,16 +33,13 @@ def make_pool(
     application: str,
     is_pooled: bool = False,
     timeout: float = 5,
-    lock_seconds: float | None = None,
+    lock_seconds: float = LOCK_SECONDS,
     connections: type[Conn] = PooledConnection,
 ) -> Pool:
     """A closed pool of `max_size` connections (None: 20); whoever finds none within `timeout`
     seconds gets PoolTimeout. `is_pooled`: behind a pooler that may give each statement another
-    session. `lock_seconds`: for how long a statement waits for a lock, where it is not for the
-    minute that is usual."""
-    options: dict[str, Any] = {"application_name": application}
-    if lock_seconds is not None:
-        options["lock_seconds"] = lock_seconds
+    session. `lock_seconds`: for how long a statement waits for a lock."""
+    options: dict[str, Any] = {"application_name": application, "lock_seconds": lock_seconds}
     if is_pooled:
         options["prepare_threshold"] = None
     return AsyncConnectionPool(
@@ -67,13 +64,17 @@ async def command_pool(
     Postgres cannot be reached, where a pool would only say that it waited."""
     conn = await connect(settings.database_url, application)
     await conn.close()
-    async with make_pool(
+    async with small_pool(settings, application, max_size=max_size) as pool:
+        yield pool
+
+
+def small_pool(settings: Settings, application: str, *, max_size: int = 2) -> Pool:
+    return make_pool(
         settings.database_url,
         max_size=max_size,
         application=application,
         is_pooled=settings.is_pooled,
-    ) as pool:
-        yield pool
+    )
 
 
 async def _check(conn: Conn) -> None:

@@ -23,6 +23,8 @@ SELECT (CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wa
         ELSE pg_current_wal_flush_lsn() END)::text"""
 _HAS = b"SELECT coalesce(pg_last_wal_replay_lsn() >= %(committed)s::pg_lsn, false)"
 
+_LOCK_SECONDS = 10.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +40,7 @@ class Reader:
             max_size=size,
             application="activelog reader",
             is_pooled=is_pooled,
+            lock_seconds=_LOCK_SECONDS,
             connections=ReplicaConnection,
         )
         self._left_out_until = 0.0

@@ -152,9 +152,8 @@ async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices
     report.duplicates = await queries.drop_duplicates(conn, user_id)
     if report.source.name == "activelog":  # rows that look the same are different activities
         return
-    repeated = await queries.drop_repeated(conn)
-    report.duplicates += len(repeated)
-    report.repeated = repeated
+    report.repeated = await queries.drop_repeated(conn)
+    report.duplicates += len(report.repeated)
     report.similar = await queries.find_similar(conn, user_id, KEPT_ERRORS)
     if choices.similar == "skip":
         report.skipped = await queries.drop_similar(conn)

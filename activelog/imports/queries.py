@@ -36,7 +36,8 @@ def copy_in(conn: Conn) -> AbstractAsyncContextManager[AsyncCopy]:
 
 
 async def drop_duplicates(conn: Conn, user_id: int) -> int:
-    """Drops what the user has already: the same type at the same time for as long and as far."""
+    """Drops what the user has already: the same type at the same time for as long; where a row
+    says a day alone, as far, too."""
     await database.execute(conn, _SQL["analyze_incoming"], {})
     return await database.execute(conn, _SQL["drop_duplicates"], {"user_id": user_id})
 

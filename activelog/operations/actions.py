@@ -2,7 +2,7 @@
 pages and the admin API call these."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ from activelog.operations import admin, queries
 from activelog.operations.model import Action, JobFilter, Trouble, Work
 from activelog.services import Services
 
-_SEARCH_SECONDS = 5
+_SECONDS = 5  # that reading for a page may take
 _FIRST_DAY = date(1970, 1, 1)
 # Why an action was not right for a job.
 _REFUSALS: dict[Action, str] = {
@@ -30,30 +30,26 @@ _REFUSALS: dict[Action, str] = {
 }
 
 
-@asynccontextmanager
-async def searching(services: Services) -> AsyncIterator[Conn]:
+def searching(services: Services) -> AbstractAsyncContextManager[Conn]:
     """Raises AppError when too much is to be read."""
-    try:
-        async with database.searching(services.reader, _SEARCH_SECONDS) as conn:
-            yield conn
-    except QueryCanceled:
-        raise AppError(
-            "too much", "that is too much to look through: choose a state, queue or task", 422
-        ) from None
+    message = "that is too much to look through: choose a state, queue or task"
+    return _in_time(services, AppError("too much", message, 422))
 
 
-@asynccontextmanager
-async def reading(services: Services) -> AsyncIterator[Conn]:
+def reading(services: Services) -> AbstractAsyncContextManager[Conn]:
     """For what the pages show. Raises AppError when Postgres does not answer in time: somebody
     may hold a lock, and who looks again and again must not take all connections for it."""
+    message = f"Postgres did not answer within {_SECONDS} seconds: “activelog doctor” says why"
+    return _in_time(services, AppError("unavailable", message, 503, retry_after=5))
+
+
+@asynccontextmanager
+async def _in_time(services: Services, error: AppError) -> AsyncIterator[Conn]:
     try:
-        async with database.searching(services.reader, _SEARCH_SECONDS) as conn:
+        async with database.searching(services.reader, _SECONDS) as conn:
             yield conn
     except QueryCanceled:
-        message = (
-            f"Postgres did not answer within {_SEARCH_SECONDS} seconds: “activelog doctor” says why"
-        )
-        raise AppError("unavailable", message, 503, retry_after=5) from None
+        raise error from None
 
 
 async def troubles(services: Services) -> list[Trouble]:

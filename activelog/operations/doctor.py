@@ -23,12 +23,7 @@ _DRIFT = 5.0  # seconds between this host's clock and the database's
 async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
     """Lines for people, and whether each is good."""
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # its lines say it better
-    async with database.make_pool(
-        settings.database_url,
-        max_size=2,
-        application="activelog doctor",
-        is_pooled=settings.is_pooled,
-    ) as pool:
+    async with database.small_pool(settings, "activelog doctor") as pool:
         services = make_services(settings, pool)
         lines, _ = await check(services)
         for line in lines:

@@ -31,6 +31,11 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 }
 
 
+def actions_for(status: str, *, is_due: bool) -> tuple[Action, ...]:
+    """What can be done to jobs of a state: one whose time has come is not told to run now."""
+    return tuple(one for one in ACTIONS.get(status, ()) if one != "run_now" or not is_due)
+
+
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
     """`status`: what the job's row says, or one of SITUATIONS. `failure` is a group of errors, as
     the overview names it; `start_date` and `end_date`: when jobs came; `before`: an id, for
@@ -56,9 +61,7 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
 
     def actions(self) -> tuple[Action, ...]:
         """What can be done to such jobs."""
-        found = ACTIONS.get(self.row_status or "", ())
-        is_due = self.status in ("waiting", "blocked")
-        return tuple(one for one in found if one != "run_now" or not is_due)
+        return actions_for(self.row_status or "", is_due=self.status in ("waiting", "blocked"))
 
     def what(self) -> dict[str, str | None]:
         """All of it but when."""

@@ -19,7 +19,6 @@ from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
 from activelog.operations import actions, admin
 from activelog.operations.model import (
-    ACTIONS,
     STATES,
     Action,
     AuditQuery,
@@ -35,6 +34,7 @@ from activelog.operations.model import (
     SwitchSchedule,
     Ticked,
     Unit,
+    actions_for,
     most_within,
 )
 from activelog.queue.job_counters import BUCKETS
@@ -133,7 +133,7 @@ async def job(request: Request, visitor: Visitor, job_id: int) -> Response:
         job=found,
         events=events,
         errors=errors,
-        actions=[one for one in ACTIONS[found.status] if one != "run_now" or not is_due],
+        actions=actions_for(found.status, is_due=is_due),
         hindrances=hindrances if found.status == "todo" and is_due else None,
     )
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Fetcher:
     """On a connection of its own, which may be away for `outage` seconds, it writes a worker's
     outcomes and claims jobs for it, shared by the weights of `shares`. `running` gives the ids of
-    jobs that run."""
+    jobs that run. `queues` None: all."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Fetcher:
         self.outcomes: list[Outcome] = []  # to be written
         self.written: list[Outcome] = []  # to be counted
         self.look_at = 0.0  # for jobs, by the monotonic clock
-        self._tasks = list(worker.app.tasks)
-        self._queues = None if worker.queues is None else list(worker.queues)
+        self.tasks = list(worker.app.tasks)
+        self.queues = None if worker.queues is None else list(worker.queues)
         self._poll = worker.fetch_job_polling_interval
         # Otherwise it looks after each outcome: nothing tells it of jobs, or it is to end.
         self._is_told_of_jobs = worker.wait and worker.listen_notify
@@ -134,8 +134,8 @@ class Fetcher:
         return {
             "worker_id": self._worker.worker_id,
             "slots": slots,
-            "tasks": self._tasks,
-            "queues": self._queues,
+            "tasks": self.tasks,
+            "queues": self.queues,
             "names": list(passes),
             "weights": self._scheduler.weights(),
             "passes": list(passes.values()),

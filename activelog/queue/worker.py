@@ -98,8 +98,6 @@ class Worker(stock.Worker):
         self._grace = DEFAULT_GRACE if grace is None else grace
         self._state = State.STARTING
         self._failure: Exception | None = None
-        self._tasks = list(self.app.tasks)
-        self._named_queues = None if self.queues is None else list(self.queues)
         self.side_connection = ReconnectingConnection(url, limits.outage)
         self._wake = asyncio.Event()
         self._running = RunningJobs(self, timeouts, self._on_outcome)
@@ -194,7 +192,7 @@ class Worker(stock.Worker):
     async def _register(self) -> None:
         worker_id = await self._connection(
             lambda conn: queries.register_worker(
-                conn, self.concurrency, self._named_queues, self._tasks
+                conn, self.concurrency, self._fetcher.queues, self._fetcher.tasks
             )
         )
         self.worker_id = worker_id
@@ -252,7 +250,7 @@ class Worker(stock.Worker):
             self._every(
                 self._limits.reconcile, lambda: self._connection(self._fetcher.release_unseen)
             ),
-            maintenance.report_unknown(connection, self._named_queues, self._tasks),
+            maintenance.report_unknown(connection, self._fetcher.queues, self._fetcher.tasks),
             self._every(_COUNT_INTERVAL, lambda: self._write_counts(connection)),
             *(side(self) for side in self._more_sides),
         ]

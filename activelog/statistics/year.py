@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from activelog.base.date_ranges import year_of
+from activelog.base.date_ranges import as_much_before, so_far, year_of
 from activelog.base.units import Habits
 from activelog.database import Conn
 from activelog.report import change
@@ -17,9 +17,9 @@ _LEVELS = 4  # of a day's colour
 async def read(conn: Conn, user_id: int, year: int, today: date) -> YearStats:
     """For figures that agree, in one snapshot."""
     now = await queries.days(conn, user_id, _days_of(year))
-    before = await queries.days(conn, user_id, _days_of(year - 1))
-    if year == today.year:
-        before = [day for day in before if (day.day.month, day.day.day) <= (today.month, today.day)]
+    dates = year_of(year)
+    until = as_much_before(dates, so_far(dates, today)).until
+    before = await queries.days(conn, user_id, [day for day in _days_of(year - 1) if day < until])
     by_type: dict[str, int] = {}
     for day in now:
         for name, (_, minutes, _) in day.by_type.items():

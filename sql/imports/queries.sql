@@ -15,7 +15,10 @@ CREATE TEMPORARY TABLE incoming (
     place bigint GENERATED ALWAYS AS IDENTITY, line bigint, activity_type text, duration_minutes integer,
     distance_km double precision, activity_date timestamptz, tags text[], notes text,
     calories integer, title text, moving_minutes integer, utc_offset smallint, source text,
-    activity_id bigint
+    activity_id bigint,
+    says_day_alone boolean GENERATED ALWAYS AS (
+        (activity_date AT TIME ZONE 'UTC' + make_interval(mins => coalesce(utc_offset, 0)))::time = '00:00'
+    ) STORED
 ) ON COMMIT DROP
 
 -- name: make_lookalikes
@@ -33,7 +36,7 @@ ANALYZE incoming
 DELETE FROM incoming i USING activities a
 WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.activity_date
   AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
-  AND ((i.activity_date AT TIME ZONE 'UTC' + make_interval(mins => coalesce(i.utc_offset, 0)))::time <> '00:00'
+  AND (NOT i.says_day_alone
        OR abs(a.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km))
 
 -- name: drop_repeated
@@ -42,7 +45,7 @@ WITH repeated AS (
     DELETE FROM incoming i USING incoming first
     WHERE first.place < i.place AND first.activity_date = i.activity_date
       AND first.activity_type = i.activity_type AND first.duration_minutes = i.duration_minutes
-      AND ((i.activity_date AT TIME ZONE 'UTC' + make_interval(mins => coalesce(i.utc_offset, 0)))::time <> '00:00'
+      AND (NOT i.says_day_alone
            OR abs(first.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km)
               AND first.calories IS NOT DISTINCT FROM i.calories
               AND first.title = i.title AND first.notes = i.notes)

@@ -546,8 +546,11 @@ SELECT kind FROM mails WHERE id = %(id)s
 
 -- name: troubles
 -- What is wrong now: kinds of trouble, what they are about, how many. Each is asked by an index.
+WITH takers AS MATERIALIZED (  -- stock ones do not say what they take
+    SELECT o.tasks, o.queues FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
+)
 SELECT 'no worker' AS kind, '' AS subject, 0::bigint AS count, false AS more
-WHERE NOT EXISTS (SELECT FROM alive_workers())
+WHERE NOT EXISTS (SELECT FROM takers)
 UNION ALL
 SELECT 'nobody takes', t.task, t.jobs, t.more FROM (
     SELECT j.task_name::text AS task, count(*) AS jobs, bool_or(j.seen = 5000) AS more
@@ -566,10 +569,9 @@ SELECT 'nobody takes', t.task, t.jobs, t.more FROM (
             SELECT task_name, queue_name FROM procrastinate_jobs WHERE queue_name = q.name
                AND status = 'todo' AND scheduled_at <= now() ORDER BY scheduled_at, id LIMIT 5000) AS due)
     ) AS j
-    WHERE EXISTS (SELECT FROM alive_workers()) AND NOT EXISTS (
-        SELECT FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
-        WHERE o.tasks IS NULL OR (j.task_name = ANY (o.tasks)
-                                  AND (o.queues IS NULL OR j.queue_name = ANY (o.queues))))
+    WHERE EXISTS (SELECT FROM takers) AND NOT EXISTS (
+        SELECT FROM takers
+        WHERE tasks IS NULL OR (j.task_name = ANY (tasks) AND (queues IS NULL OR j.queue_name = ANY (queues))))
     GROUP BY 1
 ) AS t
 UNION ALL
@@ -584,9 +586,8 @@ CROSS JOIN LATERAL (  -- of those behind a lock more workers would start none
     ORDER BY -j.priority, j.id LIMIT 1) AS first
 WHERE d.oldest < now() - interval '5 minutes'
   AND (SELECT max(e.at) FROM procrastinate_events e WHERE e.job_id = first.id) < now() - interval '5 minutes'
-  AND EXISTS (SELECT FROM alive_workers() AS w (id) LEFT JOIN our_workers o ON o.worker_id = w.id
-              WHERE o.tasks IS NULL OR (first.task_name = ANY (o.tasks)
-                                        AND (o.queues IS NULL OR q.name = ANY (o.queues))))
+  AND EXISTS (SELECT FROM takers
+              WHERE tasks IS NULL OR (first.task_name = ANY (tasks) AND (queues IS NULL OR q.name = ANY (queues))))
   AND NOT EXISTS (SELECT FROM paused_queues p WHERE p.queue_name = q.name) AND queue_room(q.name, 1) > 0
 UNION ALL
 SELECT 'paused', p.queue_name, d.waiting, false

@@ -12,6 +12,15 @@ def library() -> Path | None:
     return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
+def wrong_by(offset: str) -> dict[str, str] | None:
+    """The environment of a process whose clock is wrong by `+90s`; None without libfaketime. (With
+    a false monotonic clock waits in threads would last as much longer.)"""
+    found = library()
+    if found is None:
+        return None
+    return {"LD_PRELOAD": str(found), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 @dataclass
 class Clock:
     path: Path  # everybody reads it

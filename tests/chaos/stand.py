@@ -18,6 +18,7 @@ from activelog.base.processes import die_with_parent
 from activelog.database.migrations import migrate
 from activelog.local.embedded import EmbeddedPostgres
 from tests.chaos import relay, witness
+from tests.chaos.clock import wrong_by
 from tests.conftest import SECRET, remove_data
 from tests.processes import answers, free_port, until
 from tests.real import radosgw, standby
@@ -125,7 +126,7 @@ def running(folder: Path) -> Iterator[OwnStand]:
         )  # fmt: skip
         stand.all(witness.TABLE)
         add_children(stand)
-        stand.children[f"worker-{WORKERS}"].env |= _wrong_clock()
+        stand.children[f"worker-{WORKERS}"].env |= wrong_by("+90s") or {}
         stack.callback(stop, stand)
         start(stand)
         yield stand
@@ -208,15 +209,6 @@ def start(stand: Stand) -> None:
 
 def _add(stand: Stand, name: str, command: list[str]) -> None:
     stand.children[name] = Child(name, command, dict(stand.env), stand.folder / f"{name}.log")
-
-
-def _wrong_clock() -> dict[str, str]:
-    """A minute and a half ahead, where there is libfaketime. (With a false monotonic clock waits in
-    threads would last as much longer.)"""
-    found = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    if found is None:
-        return {}
-    return {"LD_PRELOAD": str(found), "FAKETIME": "+90s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def stop(stand: Stand) -> None:

@@ -1,8 +1,6 @@
 """Each tick of a schedule becomes one job, whatever happens to workers and clocks."""
 
 import asyncio
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +12,7 @@ import pytest
 from activelog import database
 from activelog.schedules import queries
 from activelog.schedules import ticks as clock
+from tests.chaos.clock import wrong_by
 from tests.conftest import missing
 from tests.processes import until
 from tests.queue.conftest import Queue
@@ -35,17 +34,10 @@ def with_schedules(queue: Queue, *crons: str, seconds: float = 0) -> Queue:
 
 def with_a_clock(queue: Queue, offset: str) -> Queue:
     """Its workers' clock goes wrong by so much; the one that measures spans does not."""
-    if shutil.which("faketime") is None:
-        missing("faketime")
-    library = subprocess.run(
-        ["faketime", "-f", offset, "printenv", "LD_PRELOAD"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    return replace(
-        queue,
-        env=queue.env
-        | {"LD_PRELOAD": library, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
-    )
+    wrong = wrong_by(offset)
+    if wrong is None:
+        missing("libfaketime")
+    return replace(queue, env=queue.env | wrong)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from activelog.base.errors import AppError
 from activelog.base.settings import Settings
 from activelog.webhooks import sending
 from activelog.webhooks.sending import NotDelivered, _is_public, clean_url, post, sign
-from tests.conftest import User, World, running
+from tests.conftest import User, World, full_once, running
 from tests.exports.test_csv_export import request
 from tests.http.test_pages import browse
 from tests.mail.test_smtp import make_certificate
@@ -135,13 +135,7 @@ async def test_what_was_delivered_is_not_sent_again_though_postgres_failed_to_no
     listener: Listener, inside: Settings
 ) -> None:
     async with running(inside) as world:
-        await world.rows("CREATE SEQUENCE tries")
-        await world.rows(
-            "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            "  IF nextval('tries') = 1 THEN RAISE disk_full; END IF; RETURN NEW; END $$;"
-            "CREATE TRIGGER fail_once BEFORE UPDATE ON webhook_deliveries FOR EACH ROW"
-            " EXECUTE FUNCTION fail_once()"
-        )
+        await world.rows(full_once("webhook_deliveries"))
         ada = await world.user()
         await add(ada, listener.url, "activity.created")
         await ada.log()
