@@ -13,17 +13,19 @@ sql/<part>/account_deletion.sql what goes with an account. What is here does it,
 | registrations that nobody verified; links that were mailed; idempotency keys | after 7 days |
 | counters of rate limits | when their window ends |
 | jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
-| runs of schedules | after 400 days |
+| mails, notifications, runs of schedules | after 400 days |
 | counts of jobs by the hour | become those of the day after three days, and go after a year |
 | how full queues were, and what failed | after 40 days |
 | addresses that got no mails for a while | 90 days after they may be tried again |
 | from where people signed in; which sessions ended early | after 90 days; after two |
 | words of jobs, for searching | with the jobs |
 
-A mail whose job ended without it is given up after a day. Mails, tickets, friends and notifications
-stay for as long as their account does; what admins did, for good.
+A mail whose job ended without it is given up after a day. Tickets and friends stay for as long as
+their account does; what admins did, for good.
 
 The engine's own way to delete jobs reads all events of all jobs in one statement, seconds of it.
 Here the table is walked in the order of ids, a bounded page a statement, and the walk ends at the
 first page that is too young: ids ascend with time.
+
+The stored objects are listed, too; a night looks at a million of a folder, and the next goes on there.
 """

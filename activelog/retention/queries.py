@@ -71,6 +71,16 @@ async def orphans(conn: Conn, statement: bytes, keys: list[str]) -> list[str]:
     return [key for (key,) in await cursor.fetchall()]
 
 
+async def swept_until(conn: Conn, folder: str) -> str:
+    """The key behind which the sweep of the folder goes on; empty: from the start."""
+    found: str | None = await database.value(conn, _SQL["swept_until"], {"folder": folder})
+    return found or ""
+
+
+async def note_swept(conn: Conn, folder: str, until: str) -> None:
+    await database.execute(conn, _SQL["note_swept"], {"folder": folder, "until": until})
+
+
 async def needed(conn: Conn, statement: bytes, after: str, page: int) -> list[str]:
     cursor = await conn.execute(statement, {"after": after, "page": page})
     return [key for (key,) in await cursor.fetchall()]

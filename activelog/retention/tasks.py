@@ -1,3 +1,4 @@
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from activelog import schedules
@@ -5,9 +6,11 @@ from activelog.base.date_ranges import midnight
 from activelog.queue import Blueprint, Context
 from activelog.retention import queries
 from activelog.services import Services, of_job
+from activelog.storage import Stored
 
 PAGE = 1000
 ACCOUNTS_PAGE = 100
+SWEPT_A_NIGHT = 1_000_000  # objects of a folder
 UPLOADS_MAY_TAKE = timedelta(days=1)
 
 blueprint = Blueprint()
@@ -44,16 +47,35 @@ async def delete_all(services: Services, statement: bytes, now: datetime) -> int
 
 
 async def sweep(services: Services, folder: str, statement: bytes, now: datetime) -> int:
-    """Removes objects that no row needs. Those of the last day may belong to a request that is not
-    committed yet."""
-    total = 0
-    async for page in services.storage.walk(f"{folder}/", PAGE):
-        old = [found.key for found in page if found.modified < now - UPLOADS_MAY_TAKE]
-        async with services.pool.connection() as conn:
-            orphans = await queries.orphans(conn, statement, old)
-        await services.storage.remove_all(orphans)
-        total += len(orphans)
+    """Removes objects that no row needs; where a folder has very many, the next night goes on."""
+    total = looked_at = 0
+    async with services.pool.connection() as conn:
+        after = await queries.swept_until(conn, folder)
+    async with aclosing(services.storage.walk(f"{folder}/", PAGE, after)) as pages:
+        async for page in pages:
+            total += await _remove_orphans(services, statement, page, now)
+            looked_at += len(page)
+            if looked_at >= SWEPT_A_NIGHT:
+                await _note_swept(services, folder, page[-1].key)
+                return total
+    await _note_swept(services, folder, "")
     return total
+
+
+async def _remove_orphans(
+    services: Services, statement: bytes, page: list[Stored], now: datetime
+) -> int:
+    """Those of the last day may belong to a request that is not committed yet."""
+    old = [found.key for found in page if found.modified < now - UPLOADS_MAY_TAKE]
+    async with services.pool.connection() as conn:
+        orphans = await queries.orphans(conn, statement, old)
+    await services.storage.remove_all(orphans)
+    return len(orphans)
+
+
+async def _note_swept(services: Services, folder: str, until: str) -> None:
+    async with services.pool.connection() as conn:
+        await queries.note_swept(conn, folder, until)
 
 
 async def delete_accounts(services: Services, now: datetime) -> int:

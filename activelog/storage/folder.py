@@ -1,7 +1,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -76,8 +76,10 @@ class FolderStorage:
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
-    async def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
-        found = self._walk(prefix)
+    async def walk(
+        self, prefix: str, page: int, after: str = ""
+    ) -> AsyncGenerator[list[Stored], None]:
+        found = (stored for stored in self._walk(prefix) if stored.key > after)
         while stored := await asyncio.to_thread(lambda: list(islice(found, page))):
             yield stored
 

@@ -1,6 +1,6 @@
 """What a storage does, and how it fails."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,8 +42,8 @@ class Storage(Protocol):
     async def remove_all(self, keys: Sequence[str]) -> None:
         """A thousand at most; harmless for those that are not there."""
 
-    def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
-        """Pages of objects, in order of their keys."""
+    def walk(self, prefix: str, page: int, after: str = "") -> AsyncGenerator[list[Stored], None]:
+        """Pages of objects, in order of their keys; those behind `after`."""
 
     async def set_rules(self) -> None:
         """Has the store itself expire what our clean-up should have removed, as a net below it;

@@ -1,7 +1,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
@@ -119,8 +119,10 @@ class S3Storage:
         for error in self._client.remove_objects(self._bucket, wanted) if wanted else ():
             raise StorageError(f"the object store refused to delete: {error.code}")
 
-    async def walk(self, prefix: str, page: int) -> AsyncIterator[list[Stored]]:
-        found = self._client.list_objects(self._bucket, prefix, recursive=True)
+    async def walk(
+        self, prefix: str, page: int, after: str = ""
+    ) -> AsyncGenerator[list[Stored], None]:
+        found = self._client.list_objects(self._bucket, prefix, recursive=True, start_after=after)
         with suppress(ObjectMissing), _errors():
             while stored := await asyncio.to_thread(_take, found, page):
                 yield stored

@@ -8,6 +8,12 @@ WHERE id IN (
                       AND j.args->>'user_id' = m.user_id::text)
     ORDER BY m.created_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)
 
+-- name: mails
+-- The oldest, by their ids: an index on the date would cost each mail more than this does.
+DELETE FROM mails WHERE id IN (
+    SELECT id FROM mails WHERE id IN (SELECT id FROM mails ORDER BY id LIMIT %(page)s)
+      AND created_at < %(now)s::timestamptz - interval '400 days' FOR UPDATE SKIP LOCKED)
+
 -- name: suppressed_addresses
 -- Long enough that a second refusal is known for one.
 DELETE FROM suppressed_addresses WHERE address IN (

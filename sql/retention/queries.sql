@@ -38,3 +38,10 @@ INSERT INTO session_endings (user_id) SELECT id FROM closed RETURNING user_id
 
 -- name: delete_accounts
 DELETE FROM users WHERE id = ANY (%(user_ids)s)
+
+-- name: swept_until
+SELECT until FROM swept WHERE folder = %(folder)s
+
+-- name: note_swept
+INSERT INTO swept (folder, until) VALUES (%(folder)s, %(until)s)
+ON CONFLICT (folder) DO UPDATE SET until = excluded.until

@@ -31,15 +31,16 @@ SUITES = (
     "peers",
     "trickle",
     "redis",
+    "size",
 )
-ON_DEMAND = ("redis",)  # no part of --all
+ON_DEMAND = ("redis", "size")  # no part of --all
 EXTRAS = {"reportlab": "bench", "psycopg": "embedded,test"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.bench")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
-    parser.add_argument("--all", action="store_true", help="every suite but redis")
+    parser.add_argument("--all", action="store_true", help="every suite but redis and size")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one object a line")
     form.add_argument("--markdown", action="store_true", help="a table, and where it was measured")

@@ -79,7 +79,7 @@ def http(ours: Place, stock: Place) -> Iterator[Result]:
 
 
 @contextmanager
-def api(place: Place, folder: Path) -> Iterator[int]:
+def api(place: Place, folder: Path, port: int = PORT) -> Iterator[int]:
     """Its process id."""
     env = dict(os.environ) | {
         "ACTIVELOG_DATABASE_URL": place.url,
@@ -87,19 +87,19 @@ def api(place: Place, folder: Path) -> Iterator[int]:
         "ACTIVELOG_STORAGE_URL": folder.as_uri(),
         "ACTIVELOG_SMTP_URL": folder.as_uri(),
     }
-    command = [PYTHON, "-m", "activelog", "api", "--port", str(PORT)]
+    command = [PYTHON, "-m", "activelog", "api", "--port", str(port)]
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for _ in range(200):
             try:
-                urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=1)
+                urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1)
                 break
             except (URLError, OSError):
                 time.sleep(0.1)
         if process.poll() is not None:
-            raise RuntimeError(f"the API does not start: is port {PORT} taken?")
+            raise RuntimeError(f"the API does not start: is port {port} taken?")
         yield process.pid
     finally:
         process.kill()

@@ -97,6 +97,7 @@ OWNERS = {
     "monthly_reports": "reports",
     "friends": "friendships friend_requests friend_asks blocks notifications",
     "webhooks": "webhooks webhook_deliveries",
+    "retention": "swept",
     "operations": """audit failure_counts failures_noted job_counts job_count_progress job_words
         minute_counts queue_depths worker_history""",
 }

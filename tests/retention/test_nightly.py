@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activelog.retention import queries
+from activelog.retention import queries, tasks
 from activelog.retention.tasks import sweep
 from activelog.storage import FolderStorage, StorageError
 from tests.activities.test_photos import picture
@@ -90,6 +90,38 @@ async def test_the_sweep_leaves_what_waiting_jobs_need(world: World, tmp_path: P
     await world.work()
     assert await world.value("SELECT count(*) FROM activities") == 3
     assert objects(tmp_path) == []
+
+
+async def test_a_sweep_goes_on_where_the_night_before_ended(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "PAGE", 2)
+    monkeypatch.setattr(tasks, "SWEPT_A_NIGHT", 2)
+    ada = await world.user()
+    for _ in range(5):
+        await add_photo(ada)
+    await world.rows("DELETE FROM photos WHERE id <> (SELECT min(id::text)::uuid FROM photos)")
+    age(objects(tmp_path))
+    assert [(await night(world)).get("orphaned objects") for _ in range(4)] == [1, 2, 1, None]
+    assert len(objects(tmp_path)) == 1
+    await world.rows("DELETE FROM photos")
+    assert [(await night(world)).get("orphaned objects") for _ in range(2)] == [1, None]
+
+
+async def test_mails_and_notifications_go_after_400_days(world: World) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await bob.post("/api/v1/friends/requests", json={"email": ada.address})
+    await world.work()
+    sent = await world.value("SELECT count(*) FROM mails")
+    assert sent
+    assert await night(world) == {}
+    for table in ("mails", "notifications"):
+        await world.rows(f"UPDATE {table} SET created_at = now() - interval '401 days'")
+    await world.rows(
+        "INSERT INTO mails (kind, user_id, dedup_key, message_id, state)"
+        " VALUES ('weekly_summary', %s, '1', '1', 'sent')", ada.id)  # fmt: skip
+    assert await night(world) == {"mails": sent, "notifications": 1}
+    assert await world.rows("SELECT kind FROM mails") == [("weekly_summary",)]
 
 
 async def test_small_things_go_and_the_young_ones_stay(world: World) -> None:

@@ -85,6 +85,8 @@ async def test_put_open_stat_find_remove(store: Store, file: Path) -> None:
         "exports/2/b.csv",
     ]
     assert [found.key for found in await everything(storage, "exports/1")] == ["exports/1/a.csv"]
+    behind = [page async for page in storage.walk("exports/", 10, "exports/1/a.csv")]
+    assert [found.key for page in behind for found in page] == ["exports/2/b.csv"]
     for key in ("exports/1/a.csv", "exports/2/b.csv", "exports/1/a.csv"):
         await storage.remove(key)
     assert await everything(storage, "exports/") == []
