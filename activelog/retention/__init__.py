@@ -27,5 +27,5 @@ The engine's own way to delete jobs reads all events of all jobs in one statemen
 Here the table is walked in the order of ids, a bounded page a statement, and the walk ends at the
 first page that is too young: ids ascend with time.
 
-The stored objects are listed, too; a night looks at a million of a folder, and the next goes on there.
+The stored objects are listed, too: a million of a folder in a night, and the next goes on there.
 """
