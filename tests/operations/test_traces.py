@@ -1,5 +1,5 @@
-"""Traces, as a collector gets them over OTLP. (No registry has a collector, so a few lines of this
-file take what the exporter of the real SDK sends.)"""
+"""Traces, as a collector gets them over OTLP. (The one receiver in a registry is far too large for
+a test, tests/README.md: a few lines of this file take what the exporter of the real SDK sends.)"""
 
 import importlib.util
 import os
