@@ -1,11 +1,9 @@
 """What features declare tasks with."""
 
-import functools
-import inspect
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import procrastinate
 from procrastinate import BaseRetryStrategy, RetryDecision, tasks
@@ -20,11 +18,6 @@ Context = procrastinate.JobContext
 AnyTask = tasks.Task[Any, Any, Any]
 
 DEFAULT_TIMEOUT = 300.0  # seconds, of a task that does not say
-
-_ORIGIN = [
-    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
-    for name in ("request_id", "traceparent")
-]
 
 
 @dataclass(frozen=True)
@@ -66,37 +59,11 @@ class Blueprint(procrastinate.Blueprint):
         [Callable[Concatenate[Context, P], R]], tasks.Task[Concatenate[Context, P], R, P]
     ]:
         """Declares a task. It gets its Context first, runs for `timeout` seconds at most, and
-        runs again after a failure as `retry` says (three times unless told otherwise). Besides its
-        own arguments it takes `request_id`, for the log, and `traceparent`.
+        runs again after a failure as `retry` says (three times unless told otherwise).
 
         Its name stands in job rows and in people's shell history: it is an interface.
         """
         self.timeouts[name] = timeout
-        declare = self.task(
+        return self.task(
             name=name, queue=queue, pass_context=True, retry=retry or Backoff(), lock=lock
         )
-        return lambda function: declare(_taking_origin(function))
-
-
-def _taking_origin(function: Callable[P, R]) -> Callable[P, R]:
-    """The same with arguments that it does not see: any worker can run such a job."""
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return await function(*args, **_without_origin(kwargs))
-    else:
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return function(*args, **_without_origin(kwargs))
-
-    signature = inspect.signature(function)
-    parameters = [*signature.parameters.values(), *_ORIGIN]
-    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return cast(Callable[P, R], call)
-
-
-def _without_origin(arguments: dict[str, Any]) -> dict[str, Any]:
-    hidden = {parameter.name for parameter in _ORIGIN}
-    return {name: value for name, value in arguments.items() if name not in hidden}

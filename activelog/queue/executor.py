@@ -20,6 +20,9 @@ from activelog.queue.outcome import Outcome, message_of, name_of
 
 logger = logging.getLogger(__name__)
 
+# Arguments that say where a job comes from, for the log and for traces; its task does not get them.
+_ORIGIN = {"request_id", "traceparent"}
+
 
 async def execute(
     context: JobContext,
@@ -69,11 +72,12 @@ _is_async = lru_cache(1000)(inspect.iscoroutinefunction)
 
 
 async def _call(context: JobContext, task: AnyTask, timeout: float) -> None:  # noqa: ASYNC109
-    misfit = _misfit(task.func, task.pass_context, tuple(context.job.task_kwargs))
+    kwargs = {k: value for k, value in context.job.task_kwargs.items() if k not in _ORIGIN}
+    misfit = _misfit(task.func, task.pass_context, tuple(kwargs))
     if misfit is not None:
         raise Permanent(f"the arguments do not fit {task.name}: {misfit}")
     arguments = [context] if task.pass_context else []
-    call = partial(task.func, *arguments, **context.job.task_kwargs)
+    call = partial(task.func, *arguments, **kwargs)
     if not _is_async(task.func):
         await run_in_thread(call, timeout)
         return

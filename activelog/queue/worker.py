@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from enum import Enum
+from enum import IntEnum
 from itertools import count
 from typing import Any
 
@@ -48,25 +48,13 @@ _UNHEEDED = {
 logger = logging.getLogger(__name__)
 
 
-class State(Enum):
+class State(IntEnum):
     """Of a worker; README.md has a picture."""
 
-    STARTING = "starting"
-    WORKING = "working"
-    REPLACED = "replaced"  # others took it for dead; it registers anew
-    DRAINING = "draining"  # it claims nothing more and waits for its jobs
-    HANDING_BACK = "handing back"
-    STOPPED = "stopped"
-
-
-_NEXT = {
-    State.STARTING: {State.WORKING, State.DRAINING, State.HANDING_BACK},
-    State.WORKING: {State.REPLACED, State.DRAINING, State.HANDING_BACK},
-    State.REPLACED: {State.WORKING, State.DRAINING, State.HANDING_BACK},
-    State.DRAINING: {State.HANDING_BACK},
-    State.HANDING_BACK: {State.STOPPED},
-    State.STOPPED: set[State](),
-}
+    REGISTERING = 1  # at its start, or since others took it for dead
+    WORKING = 2
+    DRAINING = 3  # it claims nothing more and waits for its jobs
+    HANDING_BACK = 4
 
 
 class Worker(stock.Worker):
@@ -96,7 +84,7 @@ class Worker(stock.Worker):
         self._more_sides = sides
         grace = self.shutdown_graceful_timeout
         self._grace = DEFAULT_GRACE if grace is None else grace
-        self._state = State.STARTING
+        self._state = State.REGISTERING
         self._failure: Exception | None = None
         self.side_connection = ReconnectingConnection(url, limits.outage)
         self._wake = asyncio.Event()
@@ -149,8 +137,8 @@ class Worker(stock.Worker):
     # States
 
     def _become(self, state: State) -> None:
-        """A move that _NEXT does not have is left out: a stop while it stops."""
-        if state in _NEXT[self._state]:
+        """From draining on there is no way back."""
+        if state > self._state or self._state < State.DRAINING:
             self._state = state
             self._wake.set()
 
@@ -174,9 +162,9 @@ class Worker(stock.Worker):
     async def _start_over(self, lost: int) -> None:
         """Others took this worker for dead, under that id, and run its jobs."""
         logger.error("Worker %d was taken for dead: it drops its jobs", lost)
-        self._become(State.REPLACED)
+        self._become(State.REGISTERING)
         self._running.abort_all()
-        if self._state is State.REPLACED:
+        if self._state is State.REGISTERING:
             await self._register()
 
     # Coming and going
@@ -222,7 +210,6 @@ class Worker(stock.Worker):
         await self._connection.close()
         await self.side_connection.close()
         await asyncio.to_thread(traces.flush)
-        self._become(State.STOPPED)
         logger.info("Worker %s stopped", self.worker_id)
 
     @contextmanager
@@ -274,7 +261,7 @@ class Worker(stock.Worker):
         return self._heartbeat.is_leader
 
     def _registered(self) -> tuple[int, Heartbeat] | None:
-        if self.worker_id is None or self._state is State.REPLACED:
+        if self.worker_id is None or self._state is State.REGISTERING:
             return None
         return self.worker_id, self._heartbeat
 
@@ -307,7 +294,7 @@ class Worker(stock.Worker):
                 self._give_up(error)
 
     async def _work(self) -> None:
-        while self._state in (State.WORKING, State.REPLACED):
+        while self._state < State.DRAINING:
             self._wake.clear()
             # While most slots work, outcomes wait for each other: a turn costs about the same for
             # one of them as for five.
