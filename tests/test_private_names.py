@@ -31,14 +31,13 @@ def test_procrastinate_makes_our_worker_and_our_pool() -> None:
 
 
 def test_procrastinates_worker_has_what_ours_uses() -> None:
-    """activelog/queue/worker.py takes the options as the engine stores them, and sets `_loop` and
-    `run_task`, which the engine's `stop` reads."""
+    """activelog/queue/worker.py takes the options as the engine stores them, and sets `_loop`."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=""))
     stock = worker.Worker(app, wait=False)
     for name in (
         "queues", "concurrency", "wait", "fetch_job_polling_interval", "listen_notify",
         "abort_job_polling_interval", "shutdown_graceful_timeout", "install_signal_handlers",
-        "additional_context", "worker_name", "worker_id", "_loop", "run_task",
+        "additional_context", "worker_name", "worker_id", "_loop",
     ):  # fmt: skip
         assert hasattr(stock, name), name
 

@@ -1,8 +1,11 @@
 """What one worker does for the operator's pages: counts, depths of queues, words to search by."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from activelog.database import Conn
 from activelog.operations import queries
-from activelog.queue import Side, chore
+from activelog.queue import Side, Worker
 
 
 class WordNoter:
@@ -18,6 +21,21 @@ class WordNoter:
             return True
         self._newest = await queries.newest_job(conn)
         return False
+
+
+def chore(interval: float, work: Callable[[Conn], Awaitable[object]]) -> Side:
+    """A side that does what one worker does for all: the one that leads, every `interval` seconds,
+    and again at once while `work` returns True. Each time is to be short, since rescuing waits for
+    it. For a moment two workers may do it, and it must bear that."""
+
+    async def side(worker: Worker) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            has_more: object = True
+            while has_more and worker.is_leader:
+                has_more = await worker.side_connection(work)
+
+    return side
 
 
 def chores() -> list[Side]:

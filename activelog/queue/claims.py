@@ -57,10 +57,10 @@ class ScanPositions:
 
     def __init__(self) -> None:
         self._positions: dict[str, tuple[int, int]] = {}
-        self._look_at = 0.0  # the front, from this time on
+        self._front_at = 0.0  # the front, from this time on
 
     def of(self, queues: Collection[str]) -> list[tuple[int, int]]:
-        if time.monotonic() > self._look_at:
+        if time.monotonic() > self._front_at:
             self._positions.clear()
         return [self._positions.get(queue, FRONT) for queue in queues]
 
@@ -69,7 +69,7 @@ class ScanPositions:
         some before where it began."""
         had_positions = bool(self._positions)
         if not had_positions:
-            self._look_at = time.monotonic() + max(_LOOK_AT_FRONT, _LOOK_SHARE * seconds)
+            self._front_at = time.monotonic() + max(_LOOK_AT_FRONT, _LOOK_SHARE * seconds)
         if len(jobs) < slots:
             self._positions.clear()
             return not had_positions

@@ -18,10 +18,10 @@ from activelog.base.threads import TimedOut, run_in_thread
 from activelog.queue.blueprint import AnyTask
 from activelog.queue.outcome import Outcome, message_of, name_of
 
-logger = logging.getLogger(__name__)
+# Arguments that any job may have, for the log and for traces: its task does not see them.
+_ORIGIN = ("request_id", "traceparent")
 
-# Arguments that say where a job comes from, for the log and for traces; its task does not get them.
-_ORIGIN = {"request_id", "traceparent"}
+logger = logging.getLogger(__name__)
 
 
 async def execute(
@@ -35,9 +35,8 @@ async def execute(
         request_id = job.task_kwargs.get("request_id")
         logs.bind(request_id=str(request_id) if request_id else None, job_id=job.id)
         parent = job.task_kwargs.get("traceparent")
-        with traces.span(task.name, "CONSUMER", str(parent) if parent else None):
-            queue = {"messaging.message.id": str(job.id), "messaging.destination.name": job.queue}
-            traces.describe(queue)
+        about = {"messaging.message.id": str(job.id), "messaging.destination.name": job.queue}
+        with traces.span(task.name, "CONSUMER", str(parent) if parent else None, about):
             await _call(context, task, timeout)
     except BaseException as error:  # also SystemExit: a job does not end its worker
         return _outcome_of(context, task, error)
@@ -72,12 +71,12 @@ _is_async = lru_cache(1000)(inspect.iscoroutinefunction)
 
 
 async def _call(context: JobContext, task: AnyTask, timeout: float) -> None:  # noqa: ASYNC109
-    kwargs = {k: value for k, value in context.job.task_kwargs.items() if k not in _ORIGIN}
-    misfit = _misfit(task.func, task.pass_context, tuple(kwargs))
+    given = context.job.task_kwargs
+    arguments = {name: value for name, value in given.items() if name not in _ORIGIN}
+    misfit = _misfit(task.func, task.pass_context, tuple(arguments))
     if misfit is not None:
         raise Permanent(f"the arguments do not fit {task.name}: {misfit}")
-    arguments = [context] if task.pass_context else []
-    call = partial(task.func, *arguments, **kwargs)
+    call = partial(task.func, *[context] * task.pass_context, **arguments)
     if not _is_async(task.func):
         await run_in_thread(call, timeout)
         return

@@ -1,8 +1,5 @@
-"""Turns: each writes the outcomes of runs and claims what fits, in one round trip.
-
-While a turn is under way, jobs go on ending; the next turn takes all of their outcomes at once. So
-outcomes are written in batches under load and at once otherwise, and a crash in between is an
-ordinary rescue.
+"""Turns: each writes the outcomes of runs and claims what fits, in one round trip. What ends
+meanwhile is the next turn's, so outcomes are written in batches under load and at once otherwise.
 """
 
 import logging
@@ -20,7 +17,7 @@ from activelog.base.errors import Permanent
 from activelog.database import Conn, ReconnectingConnection
 from activelog.queue import queries
 from activelog.queue.claims import ScanPositions, StrideScheduler
-from activelog.queue.outcome import Claimed, Outcome
+from activelog.queue.outcome import Outcome, Run
 
 # A job that seems ready and was not to be had: another worker is claiming it, or has left it.
 _FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.5  # seconds
@@ -42,10 +39,10 @@ class Fetcher:
         running: Callable[[], list[int]],
     ) -> None:
         self._worker = worker
-        self.connection = ReconnectingConnection(url, outage, self.release_unseen)
+        self.connection = ReconnectingConnection(url, outage, self.hand_back_unseen)
         self.outcomes: list[Outcome] = []  # to be written
         self.written: list[Outcome] = []  # to be counted
-        self.look_at = 0.0  # for jobs, by the monotonic clock
+        self.claim_at = 0.0  # for jobs, by the monotonic clock
         self.tasks = list(worker.app.tasks)
         self.queues = None if worker.queues is None else list(worker.queues)
         self._poll = worker.fetch_job_polling_interval
@@ -54,42 +51,42 @@ class Fetcher:
         self._running = running
         self._scheduler = StrideScheduler(shares)
         self._positions = ScanPositions()
-        self._on_their_way: list[Outcome] = []  # to the database
+        self._being_written: list[Outcome] = []  # to the database
         self._retry_pause = _FIRST_LOOK
 
-    def is_time_to_look(self) -> bool:
-        return time.monotonic() >= self.look_at
+    def is_time_to_claim(self) -> bool:
+        return time.monotonic() >= self.claim_at
 
-    async def turn(self, slots: int) -> list[Claimed]:
+    async def turn(self, slots: int) -> list[Run]:
         """Writes outcomes, and claims up to `slots` jobs when it is time to look for some. One that
         ended alone makes no other one ready, unless it held a lock or is to run again."""
-        self._on_their_way, self.outcomes = self.outcomes, []
-        if any(map(self._may_make_ready, self._on_their_way)):
-            self.look_at = 0.0
-        slots = slots if self.is_time_to_look() else 0
-        if not (self._on_their_way or slots):
+        self._being_written, self.outcomes = self.outcomes, []
+        if any(map(self._may_make_ready, self._being_written)):
+            self.claim_at = 0.0
+        slots = slots if self.is_time_to_claim() else 0
+        if not (self._being_written or slots):
             return []
         if slots:
-            self.look_at = math.inf  # whoever sets it from here on is heard
+            self.claim_at = math.inf  # a notification during the claim sets it again
         try:
             began = time.monotonic()
-            claimed, ready_in = await self._complete_and_claim(self._on_their_way, slots)
+            claimed, ready_in = await self._complete_and_claim(self._being_written, slots)
         except BaseException:
-            self.outcomes = self._on_their_way + self.outcomes
-            self.look_at = 0.0
+            self.outcomes = self._being_written + self.outcomes
+            self.claim_at = 0.0
             raise
         finally:
-            self._on_their_way = []
+            self._being_written = []
         if slots:
             pause = self._pause(claimed, slots, ready_in, time.monotonic() - began)
-            self.look_at = min(self.look_at, time.monotonic() + pause)
+            self.claim_at = min(self.claim_at, time.monotonic() + pause)
         return claimed
 
     def _may_make_ready(self, outcome: Outcome) -> bool:
         return outcome.job.lock is not None or outcome.status == "todo" or not self._is_told_of_jobs
 
     def _pause(
-        self, claimed: list[Claimed], slots: int, ready_in: float | None, seconds: float
+        self, claimed: list[Run], slots: int, ready_in: float | None, seconds: float
     ) -> float:
         """Seconds until the next look, after one that took `seconds`. `ready_in`: until a job can
         start; None: none is known."""
@@ -109,7 +106,7 @@ class Fetcher:
 
     async def _complete_and_claim(
         self, outcomes: list[Outcome], slots: int
-    ) -> tuple[list[Claimed], float | None]:
+    ) -> tuple[list[Run], float | None]:
         claim = self._claim(slots) if slots else None
         try:
             written, claimed, ready_in = await self.connection(
@@ -125,7 +122,11 @@ class Fetcher:
             for outcome in outcomes:
                 await self._complete_and_claim([outcome], 0)
             return await self._complete_and_claim([], slots)
-        self._note_written(outcomes, written)
+        for outcome in outcomes:
+            if outcome.job.id in written:
+                self.written.append(outcome)
+            else:
+                logger.warning("Job %s ended here, but it is another worker's now", outcome.job.id)
         return claimed, ready_in
 
     def _claim(self, slots: int) -> dict[str, Any]:
@@ -143,26 +144,13 @@ class Fetcher:
             "ids": database.array(job_id for _, job_id in positions),
         }
 
-    def _note_written(self, outcomes: list[Outcome], written: set[int]) -> None:
-        for outcome in outcomes:
-            if outcome.job.id in written:
-                self.written.append(outcome)
-            else:
-                logger.warning("Job %s ended here, but it is another worker's now", outcome.job.id)
-
-    async def release_unseen(self, conn: Conn) -> None:
+    async def hand_back_unseen(self, conn: Conn) -> None:
         """The answer to a claim may have been lost with the connection, but not the claim. (Each
         job of ours is in one of three places, and moves between them without an await.)"""
-        known = self._running() + [
-            outcome.job.id or 0 for outcome in self.outcomes + self._on_their_way
-        ]
-        if self._worker.worker_id is None:
-            return
-        try:
-            await queries.release_unseen(conn, self._worker.worker_id, known)
-        except psycopg.errors.UniqueViolation as error:
-            # A job with the same queueing lock came in this very moment: it is seen next time.
-            logger.warning("Releasing is tried again: %s", error)
+        ended = self.outcomes + self._being_written
+        known = self._running() + [outcome.job.id or 0 for outcome in ended]
+        unseen = await queries.claimed_but(conn, self._worker.worker_id or 0, known)
+        self.outcomes += [Outcome(job, "todo", spent=False) for job in unseen]
 
 
 def _refused(outcome: Outcome) -> Outcome:

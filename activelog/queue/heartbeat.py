@@ -34,10 +34,8 @@ class Heartbeat:
     """Beats until `stop`; calls `on_lost` (from its thread) once if others took us for dead.
     The event loop calls `tick` at least once a second. `on_notify` is called (from its thread) with
     the payload of each notification on `channels`, and with None whenever it begins to listen,
-    also after a break: something may have been missed.
-
-    Each beat also learns whether this worker leads (it is ours and there longest: it does what one
-    does for all) and whether it is needed: it is to rescue somebody's jobs; and who is alive."""
+    also after a break: something may have been missed. What each beat learns: `beat` in sql/queue.
+    """
 
     def __init__(
         self,
@@ -49,8 +47,9 @@ class Heartbeat:
         channels: Collection[str] = (),
         on_notify: Callable[[str | None], None] = lambda _: None,
     ) -> None:
+        self.worker_id = worker_id
         self.is_leader = False
-        self.is_needed = False
+        self.is_to_rescue = False
         self.peers: Peers = []
         self._url = url
         self._params: dict[str, Any] = {
@@ -93,11 +92,9 @@ class Heartbeat:
                     if not self._beat(conn):
                         self._on_lost()
                         return
-            except psycopg.Error as error:
-                logger.warning("No heartbeat: %s", str(error).strip())
-                self._stopped.wait(_PAUSE)
-            except Exception:  # a thread that died would leave a worker that nobody rescues
-                logger.exception("No heartbeat")
+            except Exception as error:  # a thread that died would leave jobs that nobody rescues
+                shown = None if isinstance(error, psycopg.Error) else error
+                logger.warning("No heartbeat: %s", str(error).strip(), exc_info=shown)
                 self._stopped.wait(_PAUSE)
 
     def _listen(self, conn: psycopg.Connection) -> None:
@@ -115,7 +112,7 @@ class Heartbeat:
                 learned = conn.execute(_BEAT, self._params).fetchone()
                 if learned is None:
                     return False
-                self.is_leader, self.is_needed, peers = learned
+                self.is_leader, self.is_to_rescue, peers = learned
                 self.peers = peers or []
                 self._note_beat()
             self._hear(conn, INTERVAL)

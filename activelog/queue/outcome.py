@@ -1,15 +1,22 @@
+import time
 from datetime import datetime
 from typing import Literal
 
 import msgspec
+from procrastinate.job_context import AbortReason
 from procrastinate.jobs import Job
 
 Status = Literal["todo", "succeeded", "failed", "aborted"]
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct):
+    """Of a job that this worker claimed. One job may have two in a process: others took the worker
+    for dead and put the job back, it claimed it again, and a thread of the first run goes on."""
+
     job: Job
     waited: float  # seconds since it could have started
+    began: float = msgspec.field(default_factory=time.time)
+    abort_reason: AbortReason | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from activelog import database
 from activelog.base.errors import JobError
 from activelog.database import Conn
-from activelog.queue.outcome import Claimed, Outcome, message_of
+from activelog.queue.outcome import Outcome, Run, message_of
 
 _SQL = database.queries("queue")
 _ERROR_LENGTH = 2_000
@@ -29,14 +29,14 @@ class Rescued:
 
 
 async def register_worker(
-    conn: Conn, slots: int, queues: Collection[str] | None, tasks: list[str]
+    conn: Conn, slots: int, queues: list[str] | None, tasks: list[str]
 ) -> int:
     """Says that this process works. `queues` None: all."""
     params = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "slots": slots,
-        "queues": None if queues is None else list(queues),
+        "queues": queues,
         "tasks": tasks,
     }
     return int(await database.value(conn, _SQL["register_worker"], params))
@@ -57,7 +57,7 @@ async def count(
 
 async def complete_and_claim(
     conn: Conn, outcomes: Collection[Outcome], claim: Mapping[str, Any] | None
-) -> tuple[set[int], list[Claimed], float | None]:
+) -> tuple[set[int], list[Run], float | None]:
     """Writes outcomes and claims jobs, in one transaction and one round trip.
 
     `claim` has the parameters of the statement, None claims nothing. Returns the ids of the jobs
@@ -75,15 +75,14 @@ async def complete_and_claim(
         # Not before: who asks for an answer within the pipeline sends the commit with another trip.
         written = {row[0] for row in await finished.fetchall()} if outcomes else set()
         rows = await claimed.fetchall() if claim else []
-    jobs = [_claimed(row, (claim or {})["worker_id"]) for row in rows if row[0] is not None]
+    runs = [Run(_job(job), waited or 0.0) for *job, waited, _ in rows if job[0] is not None]
     ready_in = rows[-1][-1] if rows and rows[-1][0] is None else None
-    return written, jobs, ready_in
+    return written, runs, ready_in
 
 
-def _claimed(row: tuple[Any, ...], worker_id: int) -> Claimed:
-    (job_id, task, priority, lock, queueing_lock, args, scheduled_at, queue, attempts,
-     abort_requested, waited, _) = row  # fmt: skip
-    job = Job(
+def _job(row: Sequence[Any]) -> Job:
+    job_id, worker_id, task, queue, priority, lock, queueing_lock, args, attempts = row
+    return Job(
         id=job_id,
         status="doing",
         queue=queue,
@@ -92,12 +91,9 @@ def _claimed(row: tuple[Any, ...], worker_id: int) -> Claimed:
         queueing_lock=queueing_lock,
         task_name=task,
         task_kwargs=_arguments(args),
-        scheduled_at=scheduled_at,
         attempts=attempts,
-        abort_requested=abort_requested,
         worker_id=worker_id,
     )
-    return Claimed(job, waited or 0.0)
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -146,8 +142,10 @@ def _text(text: str) -> str:
     return text.replace("\0", "�").encode(errors="replace").decode()
 
 
-async def release_unseen(conn: Conn, worker_id: int, known: list[int]) -> None:
-    await database.execute(conn, _SQL["release_unseen"], {"worker_id": worker_id, "known": known})
+async def claimed_but(conn: Conn, worker_id: int, known: list[int]) -> list[Job]:
+    """What the worker has claimed, but for these."""
+    cursor = await conn.execute(_SQL["claimed_but"], {"worker_id": worker_id, "known": known})
+    return [_job(row) for row in await cursor.fetchall()]
 
 
 async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:
@@ -158,9 +156,8 @@ async def abort_requests(conn: Conn, ids: list[int]) -> list[int]:
 async def rescue(
     conn: Conn, worker_id: int, silence: float, stock_silence: float, deaths: int
 ) -> list[Rescued]:
-    """Puts jobs of workers without a heartbeat for `silence` seconds (of the engine's own: for
-    `stock_silence`) back, if this worker's own is fresh. Raises UniqueViolation when a job with the
-    queueing lock of one of them came at the same moment."""
+    """Puts jobs of dead workers back, if this worker's own heartbeat is fresh. Raises
+    UniqueViolation when a job with the queueing lock of one of them came at the same moment."""
     params = {
         "worker_id": worker_id,
         "silence": f"{silence} seconds",
@@ -170,8 +167,8 @@ async def rescue(
     return await database.many(conn, _SQL["rescue"], params, Rescued)
 
 
-async def unknown_task(conn: Conn, queues: Collection[str] | None, tasks: list[str]) -> str | None:
+async def unknown_task(conn: Conn, queues: list[str] | None, tasks: list[str]) -> str | None:
     """A task that is not among `tasks`, of jobs at the front of these queues (None: of any)."""
-    params = {"queues": None if queues is None else list(queues), "tasks": tasks}
+    params = {"queues": queues, "tasks": tasks}
     name: str | None = await database.value(conn, _SQL["unknown_task"], params)
     return name

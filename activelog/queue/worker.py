@@ -9,35 +9,38 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procrastinate import worker as stock
 from procrastinate.manager import get_channel_for_queues
 
 from activelog.base import traces
 from activelog.base.threads import ThreadHangs, TrackedThreadPool
-from activelog.database import Pool, ReconnectingConnection
-from activelog.queue import maintenance, queries
+from activelog.database import ReconnectingConnection
+from activelog.queue import queries
 from activelog.queue.fetcher import Fetcher
 from activelog.queue.heartbeat import INTERVAL, Heartbeat
 from activelog.queue.job_counters import add_up
-from activelog.queue.limits import Limits
+from activelog.queue.maintenance import every, find_aborts, report_unknown
 from activelog.queue.outcome import Outcome
 from activelog.queue.rescuer import rescue
 from activelog.queue.running_jobs import RunningJobs
 from activelog.queue.wake_ups import read_notification, seconds_to_wait
 
+if TYPE_CHECKING:
+    from activelog.queue.app import App
+
 DEFAULT_GRACE = 25.0  # seconds for running jobs after SIGTERM, unless the command line says
 HUNG_THREADS = 5  # slots that are replaced; one more and the worker recycles itself
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LINGER = 0.003  # seconds
-_COUNT_INTERVAL = 1.0  # seconds
-_LONGEST_SLEEP = 60.0  # seconds
 
-_UNHEEDED = {
+_REFUSED_OPTIONS = {
     "task_middleware": "wrap the task's function instead",
     "worker_middleware": "wrap the task's function instead",
     "delete_jobs": "finished jobs go by their age, set ACTIVELOG_KEEP_SUCCEEDED_DAYS",
@@ -49,62 +52,45 @@ logger = logging.getLogger(__name__)
 
 
 class State(IntEnum):
-    """Of a worker; README.md has a picture."""
+    """Of a worker, in their order; README.md has a picture."""
 
-    REGISTERING = 1  # at its start, or since others took it for dead
+    REGISTERING = 1  # at its start, and again when others took it for dead
     WORKING = 2
     DRAINING = 3  # it claims nothing more and waits for its jobs
     HANDING_BACK = 4
 
 
 class Worker(stock.Worker):
-    """What `procrastinate worker` runs. `timeouts`: seconds by task; `shares`: weight by queue;
-    `sides`: what else it does beside running jobs."""
+    """What `procrastinate worker` runs, with the options of its command line."""
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        pool: Pool,
-        connections: int | None,
-        timeouts: Mapping[str, float],
-        shares: Mapping[str, float] | None,
-        limits: Limits,
-        sides: "Sequence[Side]",
-        **options: Any,
-    ) -> None:
-        for option, instead in _UNHEEDED.items():
+    app: "App"
+
+    def __init__(self, app: "App", **options: Any) -> None:
+        for option, instead in _REFUSED_OPTIONS.items():
             if options.get(option):
                 raise ValueError(f"{option} is not heeded: {instead}")
-        super().__init__(**options)
-        self._url = url
-        self._pool = pool
-        self._most_connections = connections
-        self._limits = limits
-        self._more_sides = sides
+        super().__init__(app, **options)
         grace = self.shutdown_graceful_timeout
         self._grace = DEFAULT_GRACE if grace is None else grace
         self._state = State.REGISTERING
         self._failure: Exception | None = None
-        self.side_connection = ReconnectingConnection(url, limits.outage)
+        self.side_connection = ReconnectingConnection(app.direct_url, app.limits.outage)
         self._wake = asyncio.Event()
-        self._running = RunningJobs(self, timeouts, self._on_outcome)
-        self._fetcher = Fetcher(self, url, limits.outage, shares, self._running.ids)
+        self._running = RunningJobs(self, app.timeouts, self._on_outcome)
+        self._fetcher = Fetcher(
+            self, app.direct_url, app.limits.outage, app.shares, self._running.ids
+        )
         self._connection = self._fetcher.connection
         self._numbers = count(1)  # of what it counts
         self._hung: list[threading.Thread] = []
         self._guards: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until stopped, or with wait=False until nothing is left to start.
-
-        Raises what keeps it from going on (Postgres is gone, threads hang): the command line then
-        exits with 1, and its supervisor starts a new one.
-        """
+        """Until stopped, or with wait=False until nothing is left to start. Raises what keeps it
+        from going on (Postgres is gone, threads hang): the command line exits with 1."""
         gc.freeze()  # or it walks all that is loaded again and again: a tenth of our CPU
         self._loop = asyncio.get_running_loop()
-        self.run_task = asyncio.current_task()
-        self._make_room()
+        self._size_threads_and_pool()
         await self._register()
         sides = [self._guarded(side) for side in self._sides()]
         living = asyncio.ensure_future(self._live())
@@ -126,7 +112,6 @@ class Worker(stock.Worker):
             raise self._failure
 
     def stop(self) -> None:
-        """From any thread."""
         self._call_in_loop(self._drain_from_now)
 
     def _call_in_loop(self, function: Callable[..., object], *args: Any) -> None:
@@ -137,8 +122,8 @@ class Worker(stock.Worker):
     # States
 
     def _become(self, state: State) -> None:
-        """From draining on there is no way back."""
-        if state > self._state or self._state < State.DRAINING:
+        """There is no way back: a stop while it stops is left out."""
+        if state > self._state:
             self._state = state
             self._wake.set()
 
@@ -162,20 +147,20 @@ class Worker(stock.Worker):
     async def _start_over(self, lost: int) -> None:
         """Others took this worker for dead, under that id, and run its jobs."""
         logger.error("Worker %d was taken for dead: it drops its jobs", lost)
-        self._become(State.REGISTERING)
         self._running.abort_all()
-        if self._state is State.REGISTERING:
+        if self._state is State.WORKING:
+            self._state = State.REGISTERING
             await self._register()
 
     # Coming and going
 
-    def _make_room(self) -> None:
+    def _size_threads_and_pool(self) -> None:
         """A thread and two connections for every slot: a job that reports its progress uses a
         second connection, and `to_thread` has six threads on a machine with two cores."""
         self._threads = TrackedThreadPool(self.concurrency + 4)
         asyncio.get_running_loop().set_default_executor(self._threads)
-        most = self._most_connections or 2 * self.concurrency + 4
-        self._guarded(self._pool.resize(1, most))
+        most = self.app.db_connections or 2 * self.concurrency + 4
+        self._guarded(self.app.connector.pool.resize(1, most))
 
     async def _register(self) -> None:
         worker_id = await self._connection(
@@ -185,16 +170,16 @@ class Worker(stock.Worker):
         )
         self.worker_id = worker_id
         self._heartbeat = Heartbeat(
-            self._url,
+            self.app.direct_url,
             worker_id,
-            self._limits,
+            self.app.limits,
             on_lost=lambda: self._call_in_loop(lambda: self._guarded(self._start_over(worker_id))),
             channels=list(get_channel_for_queues(self.queues)) if self.listen_notify else (),
             on_notify=self._on_notify,
         )
         self._heartbeat.start()
         self._become(State.WORKING)
-        self._look_in()
+        self._claim_in()
         logger.info("Worker %d started: %d slots", worker_id, self.concurrency)
 
     async def _leave(self, sides: "list[asyncio.Task[None]]") -> None:
@@ -215,9 +200,8 @@ class Worker(stock.Worker):
     @contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT) if self.install_signal_handlers else ()
-        if threading.current_thread() is not threading.main_thread():
-            numbers = ()
+        is_main = threading.current_thread() is threading.main_thread()
+        numbers = _SIGNALS if self.install_signal_handlers and is_main else ()
         for number in numbers:
             loop.add_signal_handler(number, self._on_signal)
         try:
@@ -228,18 +212,16 @@ class Worker(stock.Worker):
 
     def _sides(self) -> list[Coroutine[Any, Any, None]]:
         """What it does beside running jobs."""
-        connection = self.side_connection
+        connection, limits, fetcher = self.side_connection, self.app.limits, self._fetcher
         return [
-            self._tick(),
-            rescue(connection, self._limits, self._registered, self._look_in),
-            maintenance.watch_aborts(connection, self.abort_job_polling_interval, self._running),
+            every(0.5, self._tick),
+            every(1.0, lambda: rescue(connection, limits, self._heartbeat, self._claim_in)),
+            every(self.abort_job_polling_interval, partial(find_aborts, connection, self._running)),
             # A claim whose connection broke may be committed after its successor looked for it.
-            self._every(
-                self._limits.reconcile, lambda: self._connection(self._fetcher.release_unseen)
-            ),
-            maintenance.report_unknown(connection, self._fetcher.queues, self._fetcher.tasks),
-            self._every(_COUNT_INTERVAL, lambda: self._write_counts(connection)),
-            *(side(self) for side in self._more_sides),
+            every(limits.reconcile, self._hand_back_unseen),
+            every(60.0, partial(report_unknown, connection, fetcher.queues, fetcher.tasks)),
+            every(1.0, lambda: self._write_counts(connection)),
+            *(side(self) for side in self.app.sides),
         ]
 
     def _guarded(self, side: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -260,28 +242,18 @@ class Worker(stock.Worker):
     def is_leader(self) -> bool:
         return self._heartbeat.is_leader
 
-    def _registered(self) -> tuple[int, Heartbeat] | None:
-        if self.worker_id is None or self._state is State.REGISTERING:
-            return None
-        return self.worker_id, self._heartbeat
-
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            await work()
-
     async def _write_counts(self, connection: ReconnectingConnection) -> None:
-        """A worker that was killed, or taken for dead, takes the counts of its last second with
-        it."""
         counted, self._fetcher.written = self._fetcher.written, []
         if counted and self.worker_id is not None:
             worker_id, number, counts = self.worker_id, next(self._numbers), add_up(counted)
             await connection(lambda conn: queries.count(conn, worker_id, number, counts))
 
     async def _tick(self) -> None:
-        while True:
-            self._heartbeat.tick()
-            await asyncio.sleep(0.5)
+        self._heartbeat.tick()
+
+    async def _hand_back_unseen(self) -> None:
+        await self._connection(self._fetcher.hand_back_unseen)
+        self._wake.set()
 
     # The loop
 
@@ -303,12 +275,12 @@ class Worker(stock.Worker):
             await self._turn()
             if not self.wait and self._is_done():
                 return
-            await self._sleep(self._fetcher.look_at if self._free_slots() else math.inf)
+            await self._sleep(self._fetcher.claim_at if self._free_slots() else math.inf)
 
     def _is_done(self) -> bool:
         """Whether nothing runs, is to be written or may be there to start."""
         fetcher = self._fetcher
-        return not (self._running or fetcher.outcomes or fetcher.is_time_to_look())
+        return not (self._running or fetcher.outcomes or fetcher.is_time_to_claim())
 
     def _free_slots(self) -> int:
         if self._state is not State.WORKING:
@@ -323,35 +295,35 @@ class Worker(stock.Worker):
             return
         peers = self._heartbeat.peers
         seconds = seconds_to_wait(self.worker_id or 0, peers, found) if found else 0.0
-        if time.monotonic() + seconds < self._fetcher.look_at:
-            self._call_in_loop(self._look_in, seconds)
+        if time.monotonic() + seconds < self._fetcher.claim_at:
+            self._call_in_loop(self._claim_in, seconds)
 
-    def _look_in(self, seconds: float = 0.0) -> None:
+    def _claim_in(self, seconds: float = 0.0) -> None:
         """There may be a job to start."""
-        look_at = time.monotonic() + seconds
-        if look_at < self._fetcher.look_at:
-            self._fetcher.look_at = look_at
+        claim_at = time.monotonic() + seconds
+        if claim_at < self._fetcher.claim_at:
+            self._fetcher.claim_at = claim_at
             self._wake.set()
 
     async def _turn(self) -> None:
-        for claimed in await self._fetcher.turn(self._free_slots()):
-            self._running.start(claimed)
+        for run in await self._fetcher.turn(self._free_slots()):
+            self._running.start(run)
 
     async def _sleep(self, until: float) -> None:
         """Until then by the monotonic clock, or until something wakes it."""
         if self._wake.is_set() or self._fetcher.outcomes:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(until - time.monotonic(), _LONGEST_SLEEP)):
+            async with asyncio.timeout(until - time.monotonic()):
                 await self._wake.wait()
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self._fetcher.outcomes.append(outcome)
         self._wake.set()
         if isinstance(outcome.error, ThreadHangs):
-            self._replace_slot(outcome.error.thread)
+            self._note_hung_thread(outcome.error.thread)
 
-    def _replace_slot(self, thread: threading.Thread) -> None:
+    def _note_hung_thread(self, thread: threading.Thread) -> None:
         self._hung = [one for one in (*self._hung, thread) if one.is_alive()]
         count = len(self._hung)
         logger.error("%d threads hang in this worker; their slots were replaced", count)
@@ -379,8 +351,8 @@ class Worker(stock.Worker):
             self._fetcher.outcomes += await self._running.hand_back()
         if not self._connection.is_broken:
             await self._turn()
-            await self._turn()  # what the first one may have left to write
-            await self._connection(self._fetcher.release_unseen)  # or it would count as a death
+            await self._hand_back_unseen()  # or it would count as a death
+            await self._turn()  # those, and what the first one may have left to write
 
 
 Side = Callable[[Worker], Coroutine[Any, Any, None]]

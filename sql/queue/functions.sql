@@ -8,8 +8,7 @@ CREATE OR REPLACE FUNCTION notify_queue(_queue text, _job bigint, _jobs bigint) 
     FROM unnest(ARRAY['procrastinate_queue_v1#' || _queue, 'procrastinate_any_queue_v1']) AS channel
 $$;
 
--- Wakes the workers when a job waits for this lock, whatever its queue: those that take all queues, and
--- those that take some.
+-- Wakes all workers, whatever queues they take, when a job waits for this lock, whatever its queue.
 CREATE OR REPLACE FUNCTION notify_lock(_lock text) RETURNS void LANGUAGE sql AS $$
     SELECT notify_queue(queue, first.id, NULL)
     FROM (SELECT j.id FROM procrastinate_jobs j WHERE j.lock = _lock AND j.status = 'todo'
@@ -56,8 +55,8 @@ BEGIN
     SELECT id, 'scheduled', scheduled_at FROM changed
     WHERE after = 'todo' AND scheduled_at IS NOT NULL;
 
-    -- The engine does not: a job that is handed back, is to start now after all, comes to another
-    -- queue, or waited for a lock, would wait for somebody's next poll.
+    -- The engine's triggers do not notify here. Without it these jobs would wait for the next poll: handed
+    -- back, started early, moved to another queue, behind a lock that is free now.
     IF EXISTS (SELECT FROM new_jobs WHERE status = 'todo') THEN
         PERFORM notify_queue(n.queue_name, max(n.id), count(*))
         FROM old_jobs o JOIN new_jobs n USING (id)
@@ -78,7 +77,7 @@ BEGIN
 END;
 $$;
 
--- What foreign keys would do for each of them, and who waits for a lock.
+-- Deletes the events of deleted jobs, and wakes the workers that wait for their locks.
 CREATE OR REPLACE FUNCTION on_jobs_deleted() RETURNS trigger LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
@@ -143,9 +142,7 @@ $$;
 
 -- Jobs whose time has come, the longest due first, stop waiting for it: from here on claiming treats
 -- them like all others. (When it was is in their events.)
-CREATE OR REPLACE FUNCTION release_due(_queues text[]) RETURNS void LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+CREATE OR REPLACE FUNCTION release_due(_queues text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     _due bigint[] := ARRAY(
         SELECT due.id FROM unnest(_queues) AS q (name) CROSS JOIN LATERAL (
@@ -165,9 +162,7 @@ $$;
 -- costs nothing; of very many locks it takes the first hundred that have such a job, in the order of
 -- their names.
 CREATE OR REPLACE FUNCTION first_behind_locks(_queue text, _tasks text[], _slots integer)
-RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 10
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 10 AS $$
 BEGIN
     RETURN QUERY
     WITH RECURSIVE locks (lock, id, priority, hops, usable) AS (
@@ -193,13 +188,10 @@ BEGIN
 END;
 $$;
 
--- Seconds until a job of these queues can start: 0 or less when one seems to be able to now (another
--- worker may just be claiming it), NULL when none waits. A job behind a lock that is held is not asked
--- after: the end of the lock's holder wakes workers.
+-- Seconds until a job of these queues can start: 0 or less when one seems to be able to now, NULL when
+-- none waits. Jobs behind a lock that is held do not count: the end of its holder wakes workers.
 CREATE OR REPLACE FUNCTION seconds_until_ready(_queues text[], _tasks text[])
-RETURNS double precision LANGUAGE plpgsql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+RETURNS double precision LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (
         SELECT extract(epoch FROM min(ready.at)) - extract(epoch FROM clock_timestamp())
@@ -221,13 +213,9 @@ $$;
 -- start. When there are fewer, a last row without an id says in `ready_in` how many seconds it takes
 -- until the next one can start.
 --
--- Among queues that all have work the starts are shared by weight: each queue's next start lies at
--- pass + 1/weight in virtual time (stride scheduling) and the earliest win; what an idle queue does not
--- use goes to the others. _names, _weights and _passes are those that the worker knows; another queue
--- weighs 1 and starts level with the one that is furthest behind. Within a queue the higher priority
--- goes first, then the older job. _priorities and _ids say at which job in that order the look begins
--- in each queue: before it lie, while a backlog is drained, thousands of index entries of jobs that
--- started since the last vacuum.
+-- Shares of queues (_names, _weights, _passes) and where in each the look begins (_priorities, _ids):
+-- activelog/queue/claims.py. A queue that is not named weighs 1 and starts level with the one that is
+-- furthest behind. Within a queue the higher priority goes first, then the older job.
 --
 -- A row that another worker is claiming is skipped, and so is one whose lock another worker is taking,
 -- maybe for a job of another queue. After locking, a newer snapshot says whether a job holds the lock
@@ -352,10 +340,9 @@ BEGIN
 END;
 $$;
 
--- Writes the outcomes of runs and returns the ids it wrote. A run counts only while its job is still
--- `doing` for the worker that claimed it: a worker that was thought dead, and whose job runs elsewhere
--- by now, can neither finish nor fail it. _statuses holds `todo` for a retry; a retry of a job that
--- somebody asked to abort ends as `aborted`. _spent is false where a run is handed back unfinished.
+-- Writes the outcomes of runs and returns the ids it wrote: of jobs that are still `doing` for the
+-- worker that claimed them. _statuses holds `todo` for a retry; a retry of a job that somebody asked to
+-- abort ends as `aborted`. _spent is false where a run is handed back unfinished.
 CREATE OR REPLACE FUNCTION finish_jobs(
     _ids bigint[], _workers bigint[], _statuses procrastinate_job_status[], _spent boolean[],
     _retry_at timestamptz[]
@@ -399,7 +386,7 @@ $$;
 -- A job that _deaths workers died with is taken for their killer and fails. What ran beside it died as
 -- often, so from its second death on a suspect runs alone: all of them share a lock. If several still
 -- die at once (they have locks of their own), none is blamed until it happened three times as often.
--- Who retries a failed job by hand takes it for mended: only deaths since then count.
+-- Deaths from before a retry by hand do not count.
 CREATE OR REPLACE FUNCTION rescue_jobs(
     _worker bigint, _silence interval, _stock_silence interval, _deaths integer
 ) RETURNS TABLE (job_id bigint, task_name text, failed boolean) LANGUAGE plpgsql AS $$

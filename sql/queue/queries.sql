@@ -7,39 +7,35 @@ SELECT id, %(host)s, %(pid)s, %(slots)s, %(queues)s, %(tasks)s FROM worker RETUR
 DELETE FROM procrastinate_workers WHERE id = %(worker_id)s
 
 -- name: beat
--- No row: somebody took this worker for dead and removed it. The one of ours that has been there
--- longest leads: it does what one worker does for all. `is_needed`: somebody is to be rescued from, and
--- it is for this worker to do; for one that does not lead two seconds later, when the one that leads
--- would have done it. `peers`: who of ours is alive, and its queues.
+-- No row: somebody took this worker for dead and removed it. `peers`: who of ours is alive, and its
+-- queues; the one that has been there longest leads. `is_to_rescue`: somebody's jobs are this worker's to
+-- rescue, or have been the leader's for two seconds.
 WITH me AS (
     UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(worker_id)s
     RETURNING id
 ),
-leads AS (
-    SELECT id, NOT EXISTS (
-        SELECT FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
-        WHERE w.id < me.id AND NOT is_dead(w, %(silence)s, %(silence)s)) AS is_leader
-    FROM me
+peers AS (
+    SELECT o.worker_id, o.queues FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
+    WHERE NOT is_dead(w, %(silence)s, %(silence)s)
 )
 SELECT is_leader,
        EXISTS (SELECT FROM procrastinate_workers w
-               WHERE w.id <> leads.id AND is_dead(w, %(silence)s::interval + delay,
-                                                  %(stock_silence)s::interval + delay))
+               WHERE w.id <> me.id AND is_dead(w, %(silence)s::interval + delay,
+                                               %(stock_silence)s::interval + delay))
        OR is_leader AND EXISTS (
            SELECT FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
-               SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_needed,
-       (SELECT json_agg(json_build_array(o.worker_id, o.queues))
-        FROM our_workers o JOIN procrastinate_workers w ON w.id = o.worker_id
-        WHERE NOT is_dead(w, %(silence)s, %(silence)s)) AS peers
-FROM leads, LATERAL (SELECT CASE WHEN is_leader THEN interval '0' ELSE '2 seconds' END) AS p (delay)
+               SELECT FROM procrastinate_workers w WHERE w.id = j.worker_id)) AS is_to_rescue,
+       (SELECT json_agg(json_build_array(worker_id, queues)) FROM peers) AS peers
+FROM me, LATERAL (SELECT NOT EXISTS (SELECT FROM peers WHERE worker_id < me.id)) AS l (is_leader),
+     LATERAL (SELECT CASE WHEN is_leader THEN interval '0' ELSE '2 seconds' END) AS d (delay)
 
 -- name: rescue
 SELECT job_id, task_name, failed FROM rescue_jobs(
     %(worker_id)s, %(silence)s::interval, %(stock_silence)s::interval, %(deaths)s)
 
 -- name: claim
-SELECT id, task_name, priority, lock, queueing_lock, args, CASE WHEN scheduled_at > 'epoch' THEN scheduled_at END,
-       queue_name, attempts, abort_requested, waited, ready_in
+SELECT id, %(worker_id)s::bigint, task_name, queue_name, priority, lock, queueing_lock, args, attempts,
+       waited, ready_in
 FROM claim_jobs(%(worker_id)s, %(slots)s, %(tasks)s, %(queues)s, %(names)s::text[],
                 %(weights)s::double precision[], %(passes)s::double precision[],
                 %(priorities)s::integer[], %(ids)s::bigint[])
@@ -59,44 +55,22 @@ JOIN procrastinate_jobs j ON j.id = e.job_id AND j.worker_id = e.worker_id
 WHERE (j.status = 'doing') IS TRUE
 FOR KEY SHARE OF j  -- one that somebody is deleting is not there any more
 
--- name: release_unseen
--- Jobs that were claimed in an answer that never arrived because the connection broke.
-WITH unseen AS (
-    SELECT j.id, j.queueing_lock IS NOT NULL AND (
-               row_number() OVER (PARTITION BY j.queueing_lock ORDER BY j.id) > 1
-               OR EXISTS (SELECT FROM procrastinate_jobs o
-                          WHERE o.queueing_lock = j.queueing_lock AND o.status = 'todo')) AS is_second
-    FROM procrastinate_jobs j
-    WHERE j.worker_id = %(worker_id)s AND j.status = 'doing' AND NOT j.id = ANY (%(known)s)
-),
-released AS (
-    UPDATE procrastinate_jobs j
-    SET status = CASE WHEN unseen.is_second THEN 'failed' WHEN j.abort_requested THEN 'aborted'
-                      ELSE 'todo' END::procrastinate_job_status,
-        abort_requested = false, worker_id = NULL
-    FROM unseen WHERE j.id = unseen.id AND j.worker_id = %(worker_id)s AND j.status = 'doing'
-    RETURNING j.id, j.status, j.attempts
-)
-INSERT INTO job_errors (job_id, attempt, kind, error, public_error)
-SELECT id, attempts + 1, 'error', 'its claim was lost, and another job has its queueing lock',
-       'the job could not be started'
-FROM released WHERE status = 'failed'
+-- name: claimed_but
+SELECT id, worker_id, task_name::text, queue_name::text, priority, lock, queueing_lock, args::text, attempts
+FROM procrastinate_jobs
+WHERE worker_id = %(worker_id)s AND status = 'doing' AND NOT id = ANY (%(known)s)
 
 -- name: abort_requests
 SELECT id FROM procrastinate_jobs WHERE id = ANY (%(ids)s) AND status = 'doing' AND abort_requested
 
 -- name: unknown_task
--- Among the first thousand of each queue.
+-- Among the first thousand of each queue that wait for no lock. (For all of them: `troubles` in operations.)
 SELECT first.task_name::text
 FROM (SELECT unnest(%(queues)s::text[]) AS name
       UNION SELECT waiting_queues() WHERE %(queues)s::text[] IS NULL) AS q CROSS JOIN LATERAL (
-    (SELECT task_name FROM procrastinate_jobs
-     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL
-     ORDER BY -priority, id LIMIT 1000)
-    UNION ALL
-    (SELECT task_name FROM procrastinate_jobs
-     WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NOT NULL
-     ORDER BY lock, -priority, id LIMIT 1000)
+    SELECT task_name FROM procrastinate_jobs
+    WHERE queue_name = q.name AND status = 'todo' AND scheduled_at IS NULL AND lock IS NULL
+    ORDER BY -priority, id LIMIT 1000
 ) AS first
 WHERE NOT first.task_name = ANY (%(tasks)s) LIMIT 1
 

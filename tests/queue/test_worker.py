@@ -594,17 +594,18 @@ def test_who_is_not_alive_itself_rescues_nobody(queue: Queue) -> None:
 
 
 async def test_a_claim_whose_answer_was_lost_is_released(queue: Queue) -> None:
-    [(worker_id,)] = queue.all("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
-    for aborted in ("false", "true"):
+    queue.app.limits = Limits(reconcile=0.2)
+    async with working(queue, queues=["another"]):
+        await asyncio.to_thread(queue.until_workers, 1)
         queue.all(
             "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id,"
-            " abort_requested) VALUES ('default', 'noop', 'doing', %s, %s)",
-            worker_id,
-            aborted,
+            " queueing_lock, abort_requested) SELECT 'default', 'noop', 'doing', id, lock, aborted"
+            " FROM procrastinate_workers, (VALUES (NULL, false), (NULL, true), ('one', false),"
+            " ('one', false)) AS job (lock, aborted)"
         )
-    async with await psycopg.AsyncConnection.connect(queue.url, autocommit=True) as conn:
-        await queries.release_unseen(conn, worker_id, [])
-    assert [queue.status(job) for job in (1, 2)] == ["todo", "aborted"]
+        for job, status in enumerate(["todo", "aborted", "todo", "failed"], 1):
+            await until_status(queue, job, status)
+    assert "queueing lock" in queue.one("SELECT error FROM job_errors")[0]
 
 
 async def test_another_thread_can_stop_a_worker(queue: Queue) -> None:
