@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.requests import Request
 
 from activelog.base.endings import Endings
+from activelog.base.memo import Memo
 from activelog.base.per_person import PerPerson
 from activelog.base.processes import Offload
 from activelog.base.settings import Settings
@@ -44,8 +44,8 @@ class Services:
     endings: Endings = field(default_factory=Endings, repr=False)
     # How many activities each person may log until they are counted again, and when that is.
     activity_room: dict[int, tuple[float, int]] = field(default_factory=dict, repr=False)
-    # What may be a second old, with the time until which it is good.
-    memo: dict[object, tuple[float, Any]] = field(default_factory=dict, repr=False)
+    years: PerPerson = field(default_factory=lambda: PerPerson("years", 2), repr=False)
+    memo: Memo = field(default_factory=Memo, repr=False)
 
 
 def make_services(settings: Settings, pool: Pool) -> Services:

@@ -207,7 +207,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, error: AppError) -> Response:
     """A page for a browser that shows one, JSON for everybody else, and for the API's clients."""
-    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    wants_page = "text/html" in request.headers.get("accept", "")
     is_page = wants_page and not request.url.path.startswith("/api/")
     return pages.problem(request, error) if is_page else http.problem(error)
 
@@ -239,7 +239,7 @@ async def _account_gone(request: Request, error: Exception) -> Response:
     assert isinstance(error, psycopg.Error)
     if not (error.diag.constraint_name or "").endswith("user_id_fkey"):
         raise error
-    return http.problem(AppError("unauthorized", "the account is gone", 401))
+    return _answer(request, AppError("unauthorized", "the account is gone", 401))
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
@@ -250,7 +250,7 @@ async def _database_error(request: Request, error: Exception) -> Response:
         return _full(request, error)
     if isinstance(error, _WORTH_ANOTHER_TRY):
         logger.warning("%s %s failed", request.method, request.url.path, exc_info=error)
-        message = "another request is changing the same data; try again"
+        message = "the database broke this request off, maybe for another one; try again"
         return _answer(request, AppError("unavailable", message, 503, retry_after=1))
     raise error
 

@@ -21,6 +21,7 @@ from activelog.http import Endpoint
 from activelog.services import Services, of_request
 
 PASSWORD_GUESSES = RateLimit("own-password", 10, 900)
+ADDRESS_CHANGES = RateLimit("change-address", 5, 24 * 3600)
 
 
 async def change_password(request: Request, user_id: int, body: ChangePassword) -> Response:
@@ -45,6 +46,7 @@ async def change_address(request: Request, user_id: int, body: ChangeAddress) ->
     change_id = uuid4()
     token_hash = auth.hash_token(mails.address_token(services, change_id))
     async with database.transaction(services.pool) as conn:
+        await rate_limits.take(conn, ADDRESS_CHANGES, str(user_id))
         await rate_limits.take(conn, RESEND, mailbox(email))
         await take_stranger(services, conn)
         await queries.add_address_change(conn, change_id, user_id, email, token_hash)

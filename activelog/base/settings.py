@@ -161,7 +161,7 @@ class Settings:
             if environ.get("ACTIVELOG_DKIM_KEY")
             else None,
             dkim_selector=environ.get("ACTIVELOG_DKIM_SELECTOR") or cls.dkim_selector,
-            bounces_mailbox=environ.get("ACTIVELOG_BOUNCES_MAILBOX") or None,
+            bounces_mailbox=_bounces_mailbox(environ),
             webhooks_private=_yes(environ, "ACTIVELOG_WEBHOOKS_PRIVATE"),
             mails_per_second=_rate(environ, "ACTIVELOG_MAILS_PER_SECOND"),
             json_logs=_json_logs(environ),
@@ -183,6 +183,17 @@ def _bounces(environ: Mapping[str, str]) -> str | None:
     return address or None
 
 
+def _bounces_mailbox(environ: Mapping[str, str]) -> str | None:
+    value = environ.get("ACTIVELOG_BOUNCES_MAILBOX") or ""
+    url = _split("ACTIVELOG_BOUNCES_MAILBOX", value)
+    is_imap = url.scheme in ("imaps", "imap") and url.hostname and url.username
+    if value and not is_imap and not (url.scheme == "maildir" and url.path):
+        raise SettingsError(
+            "ACTIVELOG_BOUNCES_MAILBOX must be maildir:/path or imaps://user:password@host/INBOX"
+        )
+    return value or None
+
+
 def _support(environ: Mapping[str, str]) -> str:
     support = environ.get("ACTIVELOG_SUPPORT", "").strip()
     if support and not re.fullmatch(r"https?://\S+|[^@\s<>]+@[^@\s<>]+", support):
@@ -198,7 +209,7 @@ def _yes(environ: Mapping[str, str], name: str) -> bool:
 
 
 def _json_logs(environ: Mapping[str, str]) -> bool:
-    value = environ.get("ACTIVELOG_LOGS", "text")
+    value = environ.get("ACTIVELOG_LOGS") or "text"
     if value not in ("text", "json"):
         raise SettingsError("ACTIVELOG_LOGS must be text (the default) or json")
     return value == "json"
@@ -233,7 +244,7 @@ def _secret(environ: Mapping[str, str]) -> str:
 
 
 def _storage(environ: Mapping[str, str]) -> S3 | Folder:
-    value = environ.get("ACTIVELOG_STORAGE_URL", "file:var/objects")
+    value = environ.get("ACTIVELOG_STORAGE_URL") or "file:var/objects"
     url = _split("ACTIVELOG_STORAGE_URL", value)
     if url.scheme == "file":
         return _folder("ACTIVELOG_STORAGE_URL", url)
@@ -261,7 +272,7 @@ _SMTP_SCHEMES: dict[str, tuple[Literal["plain", "starttls", "tls"], int]] = {
 
 
 def _mail(environ: Mapping[str, str]) -> Smtp | Folder:
-    value = environ.get("ACTIVELOG_SMTP_URL", "file:var/mails")
+    value = environ.get("ACTIVELOG_SMTP_URL") or "file:var/mails"
     url = _split("ACTIVELOG_SMTP_URL", value)
     if url.scheme == "file":
         return _folder("ACTIVELOG_SMTP_URL", url)
@@ -280,7 +291,7 @@ def _mail(environ: Mapping[str, str]) -> Smtp | Folder:
 
 
 def _mail_from(environ: Mapping[str, str]) -> str:
-    value = environ.get("ACTIVELOG_MAIL_FROM", "ActiveLog <activelog@localhost>")
+    value = environ.get("ACTIVELOG_MAIL_FROM") or "ActiveLog <activelog@localhost>"
     address = parseaddr(value)[1]
     if "@" not in address or "\n" in value:
         raise SettingsError("ACTIVELOG_MAIL_FROM must be like ActiveLog <hello@example.com>")
@@ -316,21 +327,21 @@ def _existing_folder(environ: Mapping[str, str], name: str) -> Path | None:
 
 
 def _strict_queues(environ: Mapping[str, str]) -> bool:
-    order = environ.get("ACTIVELOG_QUEUES", "shared")
+    order = environ.get("ACTIVELOG_QUEUES") or "shared"
     if order not in ("shared", "strict"):
         raise SettingsError(f"ACTIVELOG_QUEUES must be shared or strict, not {order!r}")
     return order == "strict"
 
 
 def _days(environ: Mapping[str, str], name: str, default: int) -> int:
-    value = environ.get(name, str(default))
+    value = environ.get(name) or str(default)
     if not value.isdecimal() or not 1 <= int(value) <= 3650:
         raise SettingsError(f"{name} must be a number of days from 1 to 3650, not {value!r}")
     return int(value)
 
 
 def _minutes(environ: Mapping[str, str], name: str, default: int) -> int:
-    value = environ.get(name, str(default))
+    value = environ.get(name) or str(default)
     if not value.isdecimal() or int(value) > 24 * 60:
         raise SettingsError(f"{name} must be a number of minutes up to 1440, not {value!r}")
     return int(value)

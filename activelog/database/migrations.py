@@ -10,7 +10,9 @@ file and refuses one that was edited afterwards.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -21,6 +23,8 @@ from activelog.database.connections import connect_here
 from activelog.database.statements import PARTS
 
 _CODE = ("functions", "triggers", "views")
+# Who waits for a table keeps all others that come behind from it: so for three seconds at a time.
+_LOCK_TIMEOUT, _TRIES, _PAUSE = "3s", 100, 2.0
 _OLDEST = 140000  # of Postgres
 _LOCK = 0x41_43_54_4C
 _LEDGER = """
@@ -66,6 +70,7 @@ def _migrate(url: str) -> list[str]:
                 f" {_OLDEST // 10000} is the oldest that works"
             )
         conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        conn.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         conn.execute(_LEDGER)
         applied = _applied(conn)
         if _BEFORE in applied:
@@ -77,8 +82,7 @@ def _migrate(url: str) -> list[str]:
             )
         new = [path for path in migration_files() if not _is_applied(path, applied)]
         for path in new:
-            with conn.transaction():
-                _apply(conn, path)
+            _patiently(conn, path, partial(_apply, conn, path))
         if not _is_behind(applied):
             _rebuild(conn, [path for path in code_files() if new or not _is_current(path, applied)])
     return [path.name for path in new]
@@ -128,15 +132,18 @@ def _apply(conn: psycopg.Connection, path: Path, name: str | None = None) -> Non
 
 def _take_along(conn: psycopg.Connection) -> list[str]:
     """In one transaction: between the old tables and the new functions nothing works."""
-    sql = resources.folder("sql").joinpath("migrations")
-    with conn.transaction():
+    first = resources.folder("sql").joinpath("migrations", _FROM_BEFORE)
+
+    def take() -> None:
         conn.execute(_FORGET)
-        _apply(conn, sql / _FROM_BEFORE, _BASELINE)
+        _apply(conn, first, _BASELINE)
         for path in migration_files():
             if path.name > _BASELINE:
                 _apply(conn, path)
         for path in code_files():
             _rebuild_one(conn, path, path.read_bytes())
+
+    _patiently(conn, first, take)
     return [_FROM_BEFORE]
 
 
@@ -161,9 +168,23 @@ def _rebuild(conn: psycopg.Connection, paths: list[Path]) -> None:
     for path in paths:
         *first, last = _pieces(path)
         for piece in first:
-            conn.execute(piece)
-        with conn.transaction():
-            _rebuild_one(conn, path, last)
+            _patiently(conn, path, partial(conn.execute, piece))
+        _patiently(conn, path, partial(_rebuild_one, conn, path, last))
+
+
+def _patiently(conn: psycopg.Connection, path: Path, change: Callable[[], object]) -> None:
+    """In a transaction, again and again while somebody holds a table that it changes."""
+    for _ in range(_TRIES):
+        try:
+            with conn.transaction():
+                change()
+            return
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(_PAUSE)
+    raise MigrationError(
+        f"{path.name}: somebody holds a table that it changes (`activelog doctor` names the"
+        " session); end that, then run migrate again"
+    )
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from psycopg import OperationalError
+from psycopg.errors import SerializationFailure
 
-from activelog.database.connections import Conn, ReplicaConnection
+from activelog.database.connections import Conn, ReplicaConnection, is_away
 from activelog.database.pool import Pool, make_pool
 from activelog.database.statements import value
 
@@ -58,7 +59,9 @@ class Reader:
             try:
                 yield replica
             except OperationalError as error:
-                self._leave_out(error)
+                # Not for a statement that took longer than its caller wants to wait.
+                if is_away(error) or isinstance(error, SerializationFailure):
+                    self._leave_out(error)
                 raise
 
     async def problem(self) -> str | None:

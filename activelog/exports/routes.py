@@ -206,6 +206,9 @@ def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> boo
     genuine = bool(query.signature) and auth.check_signature(
         query.signature, secret, "download", export_id, query.expires
     )
+    if query.signature and not genuine:
+        message = "the link is damaged or not one of ours; copy all of it from the mail"
+        raise AppError("unauthorized", message, 401)
     if genuine and auth.is_past(query.expires):
         raise AppError("gone", "the link has expired", 410)
     return genuine

@@ -50,9 +50,8 @@ async def _json(conn: Conn, everything: Selection) -> AsyncGenerator[bytes, None
     """As the API shows them; activities.schema.json says what that is."""
     mark, before = b"[", None
     while page := await activities.page(conn, everything, before, _PAGE):
-        for one in page:
-            yield mark + msgspec.json.encode(one)
-            mark = b",\n"
+        yield mark + b",\n".join(map(msgspec.json.encode, page))
+        mark = b",\n"
         before = page[-1].activity_date, page[-1].id
     yield b"[]" if mark == b"[" else b"]"
 

@@ -1,14 +1,15 @@
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO
 
 import msgspec
 from psycopg import Rollback
 
-from activelog import database, tickets
+from activelog import tickets
 from activelog.accounts import queries as accounts
 from activelog.accounts import quotas
 from activelog.base.formatting import counted
@@ -113,10 +114,12 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
         opening = open_source(file, choices, job.services.clock())
         source = await asyncio.to_thread(stack.enter_context, opening)
         report = Report(source, wanted.dry_run, problems=problems)
+        rows = stack.enter_context(tempfile.TemporaryFile(prefix="activelog-"))
+        await _read_rows(job, size, report, rows)
         completed = False
         async with job.services.pool.connection() as conn, conn.transaction() as transaction:
             await queries.make_incoming(conn)
-            await _copy_rows(conn, job, size, report)
+            await queries.copy_in(conn, rows)
             await _drop_known(conn, job.user_id, report, choices)
             if not wanted.dry_run:
                 await quotas.check_in_job(conn, job, "activities", report.imported)
@@ -159,18 +162,22 @@ async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices
         report.skipped = await queries.drop_similar(conn)
 
 
-async def _copy_rows(conn: database.Conn, job: TrackedJob, size: int, report: Report) -> None:
-    async with queries.copy_in(conn) as copy:
-        while batch := await asyncio.to_thread(_take, report.source.rows):
-            for row in batch:
-                if isinstance(row, Refused):
-                    report.refuse(row)
-                else:
-                    await copy.write_row((row.line, *astuple(row.values)))
-                    report.take(row)
-            done = min(100 * report.source.file.tell() // max(size, 1), 99)
-            await job.report(done, f"Importing: {counted(report.read, 'activities')}")
+async def _read_rows(job: TrackedJob, size: int, report: Report, rows: BinaryIO) -> None:
+    """All good ones, before the transaction: no snapshot stays open for somebody's large file."""
+    while await asyncio.to_thread(_read_batch, report, rows):
+        done = min(100 * report.source.file.tell() // max(size, 1), 99)
+        await job.report(done, f"Importing: {counted(report.read, 'activities')}")
+    await asyncio.to_thread(rows.seek, 0)
 
 
-def _take(rows: Iterator[Found | Refused]) -> list[Found | Refused]:
-    return list(islice(rows, _BATCH))
+def _read_batch(report: Report, rows: BinaryIO) -> bool:
+    """False at the end."""
+    batch, good = list(islice(report.source.rows, _BATCH)), []
+    for row in batch:
+        if isinstance(row, Refused):
+            report.refuse(row)
+        else:
+            report.take(row)
+            good.append(row)
+    rows.write(queries.as_copy_text(good))
+    return bool(batch)

@@ -1,17 +1,19 @@
-from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass
+import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
-from psycopg import AsyncCopy
 from psycopg.types.json import Jsonb
 
 from activelog import database
 from activelog.database import Conn
-from activelog.imports.model import Import
+from activelog.imports.model import Found, Import
 
 _SQL = database.queries("imports")
+_CHUNK = 64 * 1024
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 async def request(conn: Conn, wanted: Import, opening: dict[str, Any]) -> bool:
@@ -30,9 +32,26 @@ async def make_incoming(conn: Conn) -> None:
     await database.execute(conn, _SQL["make_lookalikes"], {})
 
 
-def copy_in(conn: Conn) -> AbstractAsyncContextManager[AsyncCopy]:
-    """Rows of a line and the fields of Values, in the order of the statement, into `incoming`."""
-    return conn.cursor().copy(_SQL["copy_in"])
+def as_copy_text(rows: Iterable[Found]) -> bytes:
+    """For `copy_in`, in COPY's text format: a line each, of the fields of Values."""
+    lines = ("\t".join(map(_field, (row.line, *astuple(row.values)))) for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return "\\N"
+    if isinstance(value, list):
+        quoted = (str(one).replace("\\", "\\\\").replace('"', '\\"') for one in value)
+        value = "{" + ",".join(f'"{one}"' for one in quoted) + "}"
+    return str(value).translate(_ESCAPES)
+
+
+async def copy_in(conn: Conn, rows: BinaryIO) -> None:
+    """A file of what `as_copy_text` made, into `incoming`."""
+    async with conn.cursor().copy(_SQL["copy_in"]) as copy:
+        while chunk := await asyncio.to_thread(rows.read, _CHUNK):
+            await copy.write(chunk)
 
 
 async def drop_duplicates(conn: Conn, user_id: int) -> int:

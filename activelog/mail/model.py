@@ -48,11 +48,11 @@ class MailKind:
     """A kind of mail: its templates' folder, the task that sends it and that task's queue.
 
     `key` names the argument of that task which tells mails of the kind to one person apart (their
-    deduplication key); without it there is one for ever. `content(services, claim)` reads what the
-    mail tells, once it is sure that the mail is wanted. `fixture` is made-up content, for the
-    preview and the templates' tests. `list` is what a person can unsubscribe from (None: not at
-    all), `cap` how many of them one person gets within a day. `reason` completes "You get this
-    mail …", at its foot.
+    deduplication key); without it a person gets one, for as long as its row is kept.
+    `content(services, claim)` reads what the mail tells, once it is sure that the mail is wanted.
+    `fixture` is made-up content, for the preview and the templates' tests. `list` is what a person
+    can unsubscribe from (None: not at all), `cap` how many of them one person gets within a day.
+    `reason` completes "You get this mail …", at its foot.
     """
 
     name: str

@@ -18,7 +18,7 @@ from activelog.mail.bounces import return_path
 from activelog.mail.domains import Domains
 from activelog.mail.message import Message, Recipient, compose, domain_of, make_message_id
 from activelog.mail.model import Claim, MailKind, MailWanted, Outcome
-from activelog.mail.relay import MailDelayed, Mailer, MailRefused
+from activelog.mail.relay import MailDelayed, Mailer, MailRefused, RelayAway
 from activelog.mail.signing import Signer
 from activelog.mail.templates import Templates
 from activelog.mail.unsubscribe import list_headers, unsubscribe_headers, unsubscribe_url
@@ -27,8 +27,8 @@ from activelog.queue import Backoff, Context
 # Relays are away for longer than a database: 1 minute, 8 minutes, an hour.
 PATIENT = Backoff(base=60, factor=8, cap=3600)
 TIMEOUT = 240.0  # seconds; longer than the relay may take for all of its answers
-# While the relay refuses most mails: a try each half an hour, for a day.
-_REFUSED_PAUSE, _REFUSED_TRIES = 1800.0, 48
+# While the relay is away or takes no mail of ours: a try each half an hour, for a day.
+_LONG_PAUSE, _MOST_TRIES = 1800.0, 48
 # Lanes under the rate limit, and the seconds that a mail of it waits in its slot for its turn.
 _LANES = {"critical": 2.0, "default": 0.5, "low": 0.5}
 
@@ -107,11 +107,13 @@ class Outbox:
                 answer = await self.mailer.send(message)
         except Postponed:
             async with self.pool.connection() as conn:
-                await queries.unclaim(conn, claim.id)
+                await queries.unclaim(conn, claim.id, claim.attempts)
             raise
         except Exception as error:
             if isinstance(error, MailRefused):
                 error = await self._judge(claim, error)
+            elif isinstance(error, RelayAway) and context.job.attempts >= PATIENT.retries:
+                error = _much_later(claim, error)
             await self._give_back(claim, error, is_last=_is_last(context, error))
             raise error from error.__cause__
         await self._finish(Outcome(claim.id, "sent", answer, len(message.data)))
@@ -171,9 +173,7 @@ class Outbox:
         async with self.pool.connection() as conn:
             if await queries.most_are_refused(conn):
                 await queries.lift_latest(conn)
-                seconds = _REFUSED_PAUSE * random.uniform(0.5, 1.5)  # noqa: S311
-                is_over = claim.attempts >= _REFUSED_TRIES
-                return refused if is_over else Postponed(str(refused), seconds)
+                return _much_later(claim, refused)
             if refused.dead_mailbox or (
                 refused.may_be_mailbox
                 and await queries.is_refused_again(conn, claim.id, claim.email, str(refused))
@@ -201,6 +201,13 @@ async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[st
     if kind.content is None:
         return {}
     return await kind.content(context.additional_context["services"], claim)
+
+
+def _much_later(claim: Claim, error: JobError) -> JobError:
+    """The relay or we are the fault, and not the mail: it waits, for a day at most."""
+    if claim.attempts >= _MOST_TRIES:
+        return error
+    return Postponed(str(error), _LONG_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
 
 
 def _is_last(context: Context, error: Exception) -> bool:

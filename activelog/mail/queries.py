@@ -79,8 +79,9 @@ async def finish(conn: Conn, outcomes: Sequence[Outcome]) -> Sequence[None]:
     return [None] * len(outcomes)
 
 
-async def unclaim(conn: Conn, mail_id: int) -> None:
-    await database.execute(conn, _SQL["unclaim"], {"id": mail_id})
+async def unclaim(conn: Conn, mail_id: int, attempts: int | None = None) -> None:
+    """`attempts`: of the claim, so that a run that was thought dead takes no later one back."""
+    await database.execute(conn, _SQL["unclaim"], {"id": mail_id, "attempts": attempts})
 
 
 async def suppress(conn: Conn, address: str, answer: str) -> None:

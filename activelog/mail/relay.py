@@ -29,6 +29,10 @@ class MailDelayed(JobError):
         self.is_throttled = is_throttled
 
 
+class RelayAway(MailDelayed):
+    """Or it takes no mail of ours at all: that is for us to mend, and may take hours."""
+
+
 class MailRefused(Permanent):
     """The relay says "never"; `dead_mailbox`: to everything that is sent to that address;
     `may_be_mailbox`: perhaps so, or it refuses us."""
@@ -178,18 +182,18 @@ class SmtpMailer:
         try:
             return await asyncio.to_thread(Connection, self._relay)
         except Lost as lost:
-            raise MailDelayed(str(lost)) from lost.__cause__
+            raise RelayAway(str(lost)) from lost.__cause__
         except Refused as refused:
             if refused.step == "AUTH":
-                # Wrong credentials are ours to mend; the mail is fine and must not be lost.
-                raise MailDelayed("the mail relay does not accept our credentials") from None
-            raise MailDelayed(str(refused)) from None
+                raise RelayAway("the mail relay does not accept our credentials") from None
+            raise RelayAway(str(refused)) from None
 
 
 def _sorted_out(refused: Refused) -> JobError:
-    # A 5xx at MAIL refuses us and not the mail: our set-up is to mend, and the mail waits. A full
-    # mailbox may have room tomorrow.
-    if refused.code < 500 or refused.step == "MAIL" or _is_full(refused):
+    if refused.code >= 500 and refused.step == "MAIL":
+        return RelayAway(str(refused))
+    # A full mailbox may have room in an hour.
+    if refused.code < 500 or _is_full(refused):
         is_throttled = _is_too_much(Answer(refused.code, refused.text.encode()))
         return MailDelayed(str(refused), is_throttled=is_throttled)
     return MailRefused(

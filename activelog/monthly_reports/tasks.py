@@ -23,8 +23,8 @@ add_mail_jobs(blueprint, *MAILS)
 @blueprint.job("activelog.reports.monthly", queue=QUEUE, timeout=3600, lock="monthly_reports")
 async def monthly(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
     """Has a report drawn of the month before its day, for everybody who was active in it. A second
-    run leaves out those that are there; `render` is harmless for the others. A missed tick is made
-    up however late."""
+    run queues a job again for each report that is not drawn yet: it is drawn twice and mailed once.
+    A missed tick is made up however late."""
     services = of_job(context)
     today = schedules.day_of(timestamp, day, services.clock())
     dates = month_of(today.replace(day=1) - timedelta(days=1))

@@ -2,6 +2,7 @@
 
 import asyncio
 import imaplib
+import logging
 import mailbox
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
+
+import psycopg
 
 from activelog import database
 from activelog.base.errors import CommandError, Permanent
@@ -18,7 +21,9 @@ from activelog.mail import take_bounce
 from activelog.mail.bounces import LARGEST
 
 _MOST = 1000  # messages of one run; the others come next time
-_PATIENCE = 30.0  # seconds for an answer of an IMAP server
+_TIMEOUT = 30.0  # seconds for an answer of an IMAP server
+
+logger = logging.getLogger(__name__)
 
 
 class Mailbox(Protocol):
@@ -79,7 +84,7 @@ def opened(where: str) -> Iterator[Mailbox]:
     connect = imaplib.IMAP4_SSL if url.scheme == "imaps" else imaplib.IMAP4
     port = url.port or (993 if url.scheme == "imaps" else 143)
     try:
-        with connect(url.hostname, port, timeout=_PATIENCE) as server:
+        with connect(url.hostname, port, timeout=_TIMEOUT) as server:
             server.login(unquote(url.username), unquote(url.password or ""))
             server.select(unquote(url.path.lstrip("/")) or "INBOX")
             yield Imap(server)
@@ -95,10 +100,22 @@ async def take_all(pool: Pool, settings: Settings, box: Mailbox) -> list[str]:
     said, messages = [], box.messages()
     while (found := await asyncio.to_thread(next, messages, None)) is not None:
         data, key = found
-        async with pool.connection() as conn:
-            said.append(await take_bounce(conn, settings, data))
+        said.append(await _take(pool, settings, data))
         await asyncio.to_thread(box.mark, key)
     return said
+
+
+async def _take(pool: Pool, settings: Settings, data: bytes) -> str:
+    """What the message was, in words. Anybody may send one that cannot be read: it keeps no other
+    one from being read."""
+    try:
+        async with pool.connection() as conn:
+            return await take_bounce(conn, settings, data)
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise  # it is read again
+    except Exception as error:
+        logger.warning("A message of %d bytes cannot be read: %s", len(data), type(error).__name__)
+        return "unreadable"
 
 
 async def take_from(pool: Pool, settings: Settings, where: str) -> list[str]:
@@ -120,5 +137,4 @@ async def run(settings: Settings, where: str | None) -> list[str]:
             with opened(where) as box:
                 return await take_all(pool, settings, box)
         data = await asyncio.to_thread(sys.stdin.buffer.read, LARGEST)
-        async with pool.connection() as conn:
-            return [await take_bounce(conn, settings, data)]
+        return [await _take(pool, settings, data)]

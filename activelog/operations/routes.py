@@ -1,6 +1,6 @@
 import asyncio
 import hmac
-import time
+from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from activelog.operations import queries
 from activelog.operations.metrics import expose, measure
 from activelog.services import Services, of_request
 
-_PATIENCE = 5.0  # seconds, for a database or a store that hangs
+_TIMEOUT = 5.0  # seconds, for a database or a store that hangs
 
 
 async def metrics(request: Request) -> Response:
@@ -25,16 +25,18 @@ async def metrics(request: Request) -> Response:
     token = services.settings.metrics_token
     if token and not hmac.compare_digest(http.bearer(request).encode(), token.encode()):
         raise auth.unauthorized("send ACTIVELOG_METRICS_TOKEN as a bearer token")
-    until, text = services.memo.get("metrics", (0.0, b""))
-    if time.monotonic() > until:
-        try:
-            async with asyncio.timeout(_PATIENCE), database.snapshot(services.reader) as conn:
-                text = expose(await measure(conn, services.pool))
-        except TimeoutError:
-            message = "the database does not answer; try again"
-            raise AppError("unavailable", message, 503, retry_after=2) from None
-        services.memo["metrics"] = (time.monotonic() + 2, text)
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            text = await services.memo.get("metrics", 2, partial(_measured, services))
+    except TimeoutError:
+        message = "the database does not answer; try again"
+        raise AppError("unavailable", message, 503, retry_after=2) from None
     return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _measured(services: Services) -> bytes:
+    async with database.snapshot(services.reader) as conn:
+        return expose(await measure(conn, services.pool))
 
 
 async def alive(request: Request) -> Response:
@@ -55,7 +57,7 @@ async def check(services: Services) -> tuple[list[str], bool]:
 
 async def _database(services: Services) -> tuple[list[str], bool]:
     try:
-        async with asyncio.timeout(_PATIENCE), services.pool.connection(timeout=3) as conn:
+        async with asyncio.timeout(_TIMEOUT), services.pool.connection(timeout=3) as conn:
             found = await queries.ready(conn)
     except Exception as error:
         away = f"database: away ({type(error).__name__}): does it run, and is its URL right?"
@@ -68,7 +70,7 @@ async def _database(services: Services) -> tuple[list[str], bool]:
 
 async def _storage(services: Services) -> tuple[str, bool]:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             async for _ in services.storage.walk("readiness/", 1):
                 break
     except Exception as error:

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import date
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -93,7 +94,8 @@ async def year(request: Request, visitor: Visitor) -> Response:
     services = of_request(request)
     today = visitor.clock(services.clock()).date()
     wanted = http.convert(pages.known_query(request, YearQuery), YearQuery).year or today.year
-    stats = await find_year(services, visitor.id, wanted, today)
+    with services.years(visitor.id):
+        stats = await find_year(services, visitor.id, wanted, today)
     async with services.pool.connection() as conn:
         token = await queries.share_token(conn, visitor.id, wanted)
     link = f"{services.settings.base_url}/shared/year?token={token}" if token else None
@@ -107,14 +109,15 @@ async def year(request: Request, visitor: Visitor) -> Response:
 
 
 async def shared_year(request: Request) -> Response:
-    """For whoever has the link."""
+    """For whoever has the link; half a minute old at most, however many look."""
     services = of_request(request)
     async with services.pool.connection() as conn:
         found = await queries.shared(conn, request.query_params.get("token", ""))
     if found is None:
         raise AppError.not_found("page")
     today = at_place(services.clock(), found.zone).date()
-    stats = await find_year(services, found.user_id, found.year, today)
+    find = partial(find_year, services, found.user_id, found.year, today)
+    stats = await services.memo.get(("year", found.user_id, found.year), 30, find)
     habits = Habits(found.units, found.week_start)
     return pages.page(
         request, "statistics/year.html", **_year(stats, habits, today), name=found.name

@@ -56,10 +56,12 @@ async def year(request: Request, user_id: int, query: YearQuery) -> Response:
     services = of_request(request)
     async with services.pool.connection() as conn:
         today = await accounts.local_day(conn, user_id, services.clock())
-    return http.json(await find_year(services, user_id, query.year or today.year, today))
+    with services.years(user_id):
+        return http.json(await find_year(services, user_id, query.year or today.year, today))
 
 
 async def find_year(services: Services, user_id: int, wanted: int, today: date) -> YearStats:
+    """It reads all that the person ever logged, for records and totals."""
     async with database.snapshot(services.reader) as conn:
         return await read_year(conn, user_id, wanted, today)
 

@@ -1,8 +1,8 @@
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from uuid import UUID
 
@@ -125,12 +125,8 @@ async def accept(
 
 async def _estimate(services: Services, conn: Conn, kind: str, queue: str) -> float:
     """Measured once a second: under load it would cost more than the request itself."""
-    seconds: float
-    until, seconds = services.memo.get(("estimate", kind), (0.0, 0.0))
-    if time.monotonic() > until:
-        seconds = await queries.estimate(conn, kind, queue)
-        services.memo["estimate", kind] = (time.monotonic() + 1, seconds)
-    return seconds
+    measure = partial(queries.estimate, conn, kind, queue)
+    return await services.memo.get(("estimate", kind), 1, measure)
 
 
 def download_url(services: Services, ticket: Ticket) -> str:

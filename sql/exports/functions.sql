@@ -44,3 +44,11 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+
+-- What a mail was to tell and did not, the next one tells.
+CREATE OR REPLACE FUNCTION on_export_mail_failed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE exports SET mail_id = NULL WHERE mail_id = NEW.id AND mail_id > 0;
+    RETURN NULL;
+END;
+$$;

@@ -8,3 +8,5 @@ CREATE OR REPLACE TRIGGER on_export_ended AFTER UPDATE OF completed_at, cancelle
     EXECUTE FUNCTION on_export_ended();
 CREATE OR REPLACE TRIGGER on_export_jobs_failed AFTER UPDATE ON procrastinate_jobs
     REFERENCING NEW TABLE AS new_jobs FOR EACH STATEMENT EXECUTE FUNCTION on_export_jobs_failed();
+CREATE OR REPLACE TRIGGER on_export_mail_failed AFTER UPDATE OF state ON mails FOR EACH ROW
+    WHEN (NEW.state = 'failed' AND NEW.kind = 'export_ready') EXECUTE FUNCTION on_export_mail_failed();

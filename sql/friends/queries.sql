@@ -174,10 +174,11 @@ SELECT u.name, count(*) OVER () AS total
 FROM claimed JOIN users u ON u.id = claimed.from_id ORDER BY claimed.id LIMIT 20
 
 -- name: take_activities
--- Likewise; of those who are friends still.
+-- Likewise; of the last week, and of those who are friends still. (Whoever did not want such mails for
+-- months is not told of all that happened meanwhile.)
 WITH claimed AS (
     UPDATE notifications SET mail_id = %(mail_id)s
-    WHERE user_id = %(user_id)s AND kind = 'friend_activity'
+    WHERE user_id = %(user_id)s AND kind = 'friend_activity' AND created_at > now() - interval '7 days'
       AND (mail_id IS NULL OR mail_id = %(mail_id)s)
     RETURNING activity_id, actor_id, id
 )

@@ -106,7 +106,8 @@ WHERE mails.id = e.mail_id AND mails.state = 'sending'
 
 -- name: unclaim
 -- It was not its turn yet: as if it had not been claimed.
-UPDATE mails SET state = 'queued', attempts = attempts - 1 WHERE id = %(id)s AND state = 'sending'
+UPDATE mails SET state = 'queued', attempts = attempts - 1
+WHERE id = %(id)s AND state = 'sending' AND attempts = coalesce(%(attempts)s, attempts)
 
 -- name: suppress
 INSERT INTO suppressed_addresses (address, answer) VALUES (lower(%(address)s::text COLLATE "C"), %(answer)s)

@@ -1,5 +1,5 @@
 -- name: schedule_runs
 DELETE FROM schedule_runs WHERE id IN (
     SELECT id FROM schedule_runs
-    WHERE started_at < %(now)s::timestamptz - interval '400 days' AND finished_at IS NOT NULL
+    WHERE started_at < %(now)s::timestamptz - interval '400 days'
     ORDER BY started_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

@@ -56,7 +56,7 @@ WITH noted AS (
     UPDATE webhook_deliveries SET answer = %(answer)s, attempts = attempts + 1,
         state = CASE WHEN %(is_last)s THEN 'failed' ELSE state END,
         finished_at = CASE WHEN %(is_last)s THEN now() END
-    WHERE id = %(id)s RETURNING webhook_id
+    WHERE id = %(id)s AND state = 'queued' RETURNING webhook_id  -- a run that was thought dead is late
 )
 UPDATE webhooks w
 SET failing_since = coalesce(failing_since, now()),

@@ -85,6 +85,12 @@ async def test_the_address_of_somebody_else_stays_theirs(world: World) -> None:
     assert (await ask(world, email="no address")).status_code == 400
 
 
+async def test_one_person_does_not_use_up_what_is_for_all(world: World) -> None:
+    await registered(world)
+    asked = [(await ask(world, email=f"new{n}@example.com")).status_code for n in range(6)]
+    assert asked == [202] * 5 + [429]
+
+
 async def test_by_page(world: World) -> None:
     await registered(world)
     ada = await world.value("SELECT id FROM users")

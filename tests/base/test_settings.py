@@ -1,5 +1,9 @@
+import re
+from pathlib import Path
+
 import pytest
 
+from activelog.base import settings as settings_module
 from activelog.base.settings import EXAMPLE_SECRET, S3, Folder, Settings, SettingsError, Smtp
 
 GOOD = {
@@ -52,6 +56,19 @@ def test_a_wrong_value_is_one_line_that_names_it(name: str, value: str) -> None:
     assert f"ACTIVELOG_{name}" in str(error.value)
     assert "\n" not in str(error.value)
     assert not any(part in str(error.value) for part in ("hun", "ter2", "se%zzcret"))
+
+
+def test_an_empty_variable_is_as_one_that_is_not_there() -> None:
+    names = set(re.findall(r'"(ACTIVELOG_[A-Z_]+)"', Path(settings_module.__file__).read_text()))
+    assert len(names) > 25
+    assert Settings.from_env(dict.fromkeys(names, "") | GOOD) == Settings.from_env(GOOD)
+
+
+@pytest.mark.parametrize("where", ["maildir:", "pop3://a:b@host", "imaps://host/INBOX",
+                                   "imaps://a:b@host:port/INBOX"])  # fmt: skip
+def test_a_wrong_bounce_mailbox_is_said_at_the_start(where: str) -> None:
+    with pytest.raises(SettingsError, match="ACTIVELOG_BOUNCES_MAILBOX"):
+        read(BOUNCES_MAILBOX=where)
 
 
 def test_urls_are_read_whole() -> None:

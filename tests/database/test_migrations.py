@@ -1,5 +1,6 @@
 import gzip
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -7,6 +8,7 @@ import pytest
 
 from activelog import database
 from activelog.base import resources
+from activelog.database import migrations
 from activelog.database.migrations import MigrationError, migrate, migration_files
 from activelog.local.embedded import EmbeddedPostgres
 
@@ -81,6 +83,31 @@ def test_migrating_again_holds_one_table_at_a_time(database_url: str) -> None:
     for writer in writers:
         writer.join()
     assert failed == []
+
+
+def test_a_change_waits_for_its_table_without_keeping_others_from_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that waits is in front of all that come after it."""
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migrations, "_PAUSE", 0.05)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("DELETE FROM schema_migrations WHERE name = 'exports/triggers.sql'")
+        with psycopg.connect(database_url) as holder, ThreadPoolExecutor() as pool:
+            holder.execute("LOCK TABLE exports IN ROW EXCLUSIVE MODE")
+            migrating = pool.submit(migrate, database_url)
+            for _ in range(5):
+                conn.execute("SET lock_timeout = '5s'")
+                conn.execute("DELETE FROM exports")
+            assert not migrating.done()
+            holder.rollback()
+            migrating.result(timeout=30)
+        monkeypatch.setattr(migrations, "_TRIES", 1)
+        conn.execute("DELETE FROM schema_migrations WHERE name = 'exports/triggers.sql'")
+        with psycopg.connect(database_url) as holder:
+            holder.execute("LOCK TABLE exports IN ROW EXCLUSIVE MODE")
+            with pytest.raises(MigrationError, match="somebody holds a table"):
+                migrate(database_url)
 
 
 def test_an_edited_migration_is_refused(

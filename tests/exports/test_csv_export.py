@@ -86,6 +86,15 @@ async def test_many_exports_are_told_of_together(world: World) -> None:
     assert len(told(world, ada)) == len(set(told(world, ada))) == 6
 
 
+async def test_exports_of_a_mail_that_failed_stand_in_the_next_one(world: World) -> None:
+    ada = await world.user()
+    await ada.log()
+    await finish(ada, await request(ada))
+    await world.rows("UPDATE mails SET state = 'failed', created_at = now() - interval '2 days'")
+    await finish(ada, await request(ada))
+    assert world.mails(ada.address)[-1]["Subject"] == "2 exports are ready"
+
+
 def told(world: World, user: User) -> list[str]:
     """The exports that mails tell of."""
     texts = [mail.get_body(("plain",)).get_content() for mail in world.mails(user.address)]

@@ -54,6 +54,28 @@ async def test_who_is_blocked_cannot_accept_what_was_asked_before(world: World) 
     assert await names(bob) == []
 
 
+async def test_who_wants_mails_again_is_not_told_of_all_that_happened_meanwhile(
+    world: World,
+) -> None:
+    ada, bob = await world.user(), await world.user("bob@example.com")
+    await befriend(ada, bob)
+    await world.rows("DELETE FROM mails")
+    path = "/api/v1/users/me/mail-preferences"
+    await bob.call("PATCH", path, json={"friend_activity": False})
+    await ada.log()
+    await world.work()
+    assert await world.value("SELECT count(*) FROM mails") == 0, "not even a mail that is skipped"
+    await world.rows("UPDATE notifications SET created_at = now() - interval '8 days'")
+    await bob.call("PATCH", path, json={"friend_activity": True})
+    await ada.log()
+    await world.make_due()
+    await world.work()
+    await world.make_due()
+    await world.work()
+    [mail] = world.mails(bob.address)
+    assert "2" not in mail["Subject"], mail["Subject"]
+
+
 async def test_both_accept_at_once(world: World) -> None:
     ada, bob = await world.user(), await world.user("bob@example.com")
     for _ in range(10):

@@ -1,11 +1,15 @@
+import csv
 import gzip
+import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from activelog.imports import table
+from activelog.imports import importing, table
 from tests.conftest import User, World
 from tests.imports.test_evidence import read
 
@@ -24,6 +28,49 @@ async def finish(user: User, job: dict[str, Any]) -> dict[str, Any]:
     await user.world.work()
     status: dict[str, Any] = (await user.get(job["status_url"])).json()
     return status
+
+
+async def test_texts_come_in_as_they_are(world: World) -> None:
+    ada = await world.user()
+    notes = "first\n\\.\n\\N\ttab \\ \"quoted\" 'one' {a,b} \u2028 🏃"
+    tags = ['a "b"', "back\\slash", "{c}", "NULL", "d'e"]
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(
+        ["activity_type", "duration_minutes", "distance_km", "activity_date", "tags", "notes"]
+    )
+    rows.writerow(["run \\N", 5, 1, "2024-01-15T06:30:00Z", ",".join(tags), notes])
+    rows.writerow(["run", 6, 1, "2024-01-16T06:30:00Z", "", ""])
+    done = await finish(ada, await upload(ada, text.getvalue()))
+    assert done["result"]["imported"] == 2, done["result"]["errors"]
+    plain, odd = (await ada.get("/api/v1/activities")).json()["activities"]
+    assert (odd["activity_type"], odd["notes"]) == ("run \\N", notes)
+    assert sorted(odd["tags"]) == sorted(tags)
+    assert (plain["notes"], plain["tags"], plain.get("calories")) == ("", [], None)
+
+
+async def test_no_transaction_is_open_while_a_file_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await world.user()
+    open_ones: list[Any] = []
+    read = importing._read_batch
+
+    def look(*args: Any) -> bool:
+        with psycopg.connect(world.settings.database_url) as conn:
+            open_ones.extend(
+                conn.execute(
+                    "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND pid <> pg_backend_pid() AND xact_start < now() - interval '0.2 s'"
+                ).fetchall()
+            )
+        time.sleep(0.25)
+        return read(*args)
+
+    monkeypatch.setattr(importing, "_read_batch", look)
+    done = await finish(ada, await upload(ada, f"{HEADER}1,run,5,1,2024-01-15T06:30:00Z,,\r\n"))
+    assert done["result"]["imported"] == 1
+    assert open_ones == []
 
 
 async def test_good_rows_are_in_and_bad_ones_are_named_by_line(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from activelog.base.settings import Settings
 from activelog.mail.bounces import read, return_path, take_bounce
+from activelog.operations.bounces import Maildir, take_all
 from tests.conftest import World, running
 from tests.mail.test_smtp import sink
 
@@ -245,6 +246,21 @@ async def test_a_maildir_is_read_once(with_bounces: Settings, tmp_path: Path) ->
             await world.work()
         counts = await world.rows("SELECT counts FROM schedule_runs ORDER BY id")
     assert counts == [({"hard": 1, "complaint": 1, "no bounce": 1},), ({},)]
+
+
+@pytest.mark.parametrize("header", [b"From: =?utf-8?q?=@", b'To: ,"', b"Message-ID: <x\0@y>"])
+async def test_a_message_that_cannot_be_read_keeps_no_other_one_from_being_read(
+    with_bounces: Settings, tmp_path: Path, header: bytes
+) -> None:
+    box = mailbox.Maildir(tmp_path / "box")
+    box.add(header + b"\nSubject: hello\n\nhello\n")
+    box.add(report("5.1.1", quoted="<1@example.com>"))
+    async with running(with_bounces) as world:
+        await sent_mail(world)
+        said = await take_all(world.pool, with_bounces, Maildir(tmp_path / "box"))
+        assert sum(one.startswith("hard") for one in said) == 1
+        assert len(said) == 2
+        assert await take_all(world.pool, with_bounces, Maildir(tmp_path / "box")) == []
 
 
 def test_the_command_reads_standard_input(environment: dict[str, str]) -> None:

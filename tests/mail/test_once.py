@@ -141,6 +141,18 @@ async def test_a_mail_that_was_sent_meanwhile_is_not_put_back(world: World) -> N
     assert await world.rows("SELECT state, attempts FROM mails") == [("sent", 1)]
 
 
+async def test_a_run_that_was_thought_dead_takes_no_later_one_back(world: World) -> None:
+    ada = await world.user()
+    await world.jobs_defer("activelog.accounts.welcome", user_id=ada.id)
+    await world.work()
+    await world.rows("UPDATE mails SET state = 'sending', attempts = 2")
+    async with world.pool.connection() as conn:
+        await queries.unclaim(conn, await world.value("SELECT id FROM mails"), 1)
+        assert await world.rows("SELECT state, attempts FROM mails") == [("sending", 2)]
+        await queries.unclaim(conn, await world.value("SELECT id FROM mails"), 2)
+        assert await world.rows("SELECT state, attempts FROM mails") == [("queued", 1)]
+
+
 async def test_a_request_that_comes_while_its_mail_goes_out_is_told_of(world: World) -> None:
     ada, eve, bob = [await world.user(f"{name}@example.com") for name in ("ada", "eve", "bob")]
     await ask(ada, bob.address)

@@ -248,6 +248,33 @@ async def test_a_relay_that_refuses_us_does_not_cost_the_mail(settings: Settings
         assert await state(world) == ("queued", 1)
 
 
+@pytest.mark.parametrize("away", ["530 must issue STARTTLS first", "connection"])
+async def test_mails_wait_for_a_day_while_the_relay_takes_none(
+    settings: Settings, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        server.answers["MAIL"] = away
+        with monkeypatch.context() as broken:
+            if away == "connection":
+                broken.setattr(socket, "create_connection", _no_connection)
+            await greet(world)
+            for _ in range(5):
+                await run_due(world)
+            assert (await state(world))[0] == "queued"
+        server.answers.clear()
+        await run_due(world)
+        assert (await state(world))[0] == "sent"
+        await world.rows("UPDATE mails SET state = 'queued', attempts = 47")
+        await world.rows("UPDATE procrastinate_jobs SET status = 'todo', attempts = 3")
+        server.answers["MAIL"] = "530 must issue STARTTLS first"
+        await run_due(world)
+        assert await state(world) == ("failed", 48)
+
+
+def _no_connection(*_: object, **__: object) -> None:
+    raise ConnectionRefusedError
+
+
 async def test_after_the_last_attempt_a_mail_has_failed(settings: Settings) -> None:
     async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
         server.answers["RCPT"] = f"451 {ADA} is busy"

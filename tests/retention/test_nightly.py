@@ -13,6 +13,7 @@ from activelog.storage import FolderStorage, StorageError
 from tests.activities.test_photos import picture
 from tests.conftest import User, World
 from tests.exports.test_csv_export import download, request
+from tests.http.test_pages import browse
 from tests.imports.test_import import HEADER, finish, upload
 
 
@@ -122,6 +123,19 @@ async def test_mails_and_notifications_go_after_400_days(world: World) -> None:
         " VALUES ('weekly_summary', %s, '1', '1', 'sent')", ada.id)  # fmt: skip
     assert await night(world) == {"mails": sent, "notifications": 1}
     assert await world.rows("SELECT kind FROM mails") == [("weekly_summary",)]
+
+
+async def test_the_rows_of_a_report_go_after_30_days(world: World) -> None:
+    ada = await world.user()
+    job = await upload(ada, f"{HEADER}1,run,odd,1,2024-01-15T06:30:00Z,,\r\n")
+    assert (await finish(ada, job))["result"]["errors"]
+    await world.rows("UPDATE job_tickets SET completed_at = now() - interval '31 days'")
+    await world.jobs_defer("activelog.cleanup.nightly")
+    result = (await finish(ada, job))["result"]
+    assert result["rejected"] == 1
+    assert not result.get("errors")
+    page = await world.http.get(f"/import/{job['job_id']}", headers=browse(world, ada))
+    assert page.status_code == 200
 
 
 async def test_small_things_go_and_the_young_ones_stay(world: World) -> None:

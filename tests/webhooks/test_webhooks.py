@@ -17,7 +17,7 @@ import pytest
 
 from activelog.base.errors import AppError
 from activelog.base.settings import Settings
-from activelog.webhooks import sending
+from activelog.webhooks import queries, sending
 from activelog.webhooks.sending import NotDelivered, _is_public, clean_url, post, sign
 from tests.conftest import User, World, full_once, running
 from tests.exports.test_csv_export import request
@@ -171,6 +171,21 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_told_of(
         await ada.log()
         await world.work()
         assert (await deliveries(ada))[0]["state"] == "delivered"
+
+
+async def test_a_run_that_was_thought_dead_fails_nothing_that_was_delivered(
+    listener: Listener, inside: Settings
+) -> None:
+    async with running(inside) as world:
+        ada = await world.user()
+        await add(ada, listener.url, "activity.created")
+        await ada.log()
+        await world.work()
+        async with world.pool.connection() as conn:
+            one = await world.value("SELECT id FROM webhook_deliveries")
+            assert not await queries.failed(conn, one, "late", is_last=True, is_gone=True)
+        assert [one["state"] for one in await deliveries(ada)] == ["delivered"]
+        assert await world.rows("SELECT failing_since, disabled_at FROM webhooks") == [(None, None)]
 
 
 async def test_who_is_gone_is_not_asked_again(listener: Listener, inside: Settings) -> None:
