@@ -40,18 +40,32 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if not _is_for_people(error):
+        said = _for_people(error)
+        if said is None:
             raise
-        sys.exit(f"activelog: {str(error).strip()}")
+        sys.exit(f"activelog: {said}")
 
 
-def _is_for_people(error: Exception) -> bool:
-    """Its message is enough; a traceback would say nothing more."""
+def _for_people(error: Exception) -> str | None:
+    """In a line, where a traceback would say nothing more."""
     import psycopg
+    from psycopg import errors
 
     from activelog.storage import StorageError
 
-    return isinstance(error, (CommandError, StorageError, psycopg.OperationalError, OSError))
+    said = str(error).strip()
+    if isinstance(error, (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)):
+        return (
+            f"this database has not this version's schema, run activelog migrate ({_first(said)})"
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        return f"the role of ACTIVELOG_DATABASE_URL may not do that: {_first(said)}"
+    is_plain = isinstance(error, (CommandError, StorageError, psycopg.OperationalError, OSError))
+    return said if is_plain else None
+
+
+def _first(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,14 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     up = commands.add_parser("up", help="run everything on this machine, Postgres included")
-    up.add_argument("--port", type=int, default=8000)
+    up.add_argument("--port", type=_port, default=8000)
     up.add_argument("--var", type=Path, default=Path("var"), help="where all of it is kept")
     up.add_argument("--demo", action="store_true", help="with a year of made-up activities")
     up.set_defaults(run=_up)
 
     demo = commands.add_parser("demo", help="run everything and try it as a REST client would")
     demo.add_argument("--activities", type=Path, metavar="FILE.csv", help="instead of made-up ones")
-    demo.add_argument("--port", type=int, default=0, help="any free one unless given")
+    demo.add_argument("--port", type=_port, default=0, help="any free one unless given")
     demo.add_argument("--var", type=Path, default=Path("var/demo"))
     demo.set_defaults(run=_demo)
 
@@ -78,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
     api = commands.add_parser("api", help="serve the API")
     api.add_argument("--host", default="127.0.0.1")
-    api.add_argument("--port", type=int, default=8000)
+    api.add_argument("--port", type=_port, default=8000)
     api.set_defaults(run=_api)
 
     importing = commands.add_parser("import", help="import a file of activities for a user")
@@ -114,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     document = commands.add_parser("openapi", help="print the OpenAPI document")
     document.set_defaults(run=_openapi)
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: they go from 0 to 65535")
+    return int(text)
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -181,12 +201,13 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 async def _print_diagnosis(*, with_mail: bool) -> int:
     """1 when something is wrong."""
+    from activelog import web
     from activelog.base.settings import Settings
     from activelog.operations import mail_records
     from activelog.operations.doctor import diagnose
 
     settings = Settings.from_env(os.environ)
-    lines = [line async for line in diagnose(settings)]
+    lines = [line async for line in diagnose(settings, web.MAILS)]
     if with_mail:
         lines += mail_records.examine(settings, mail_records.resolver())
     for line, is_good in lines:
@@ -224,20 +245,11 @@ def _bounces(arguments: argparse.Namespace) -> None:
 
 
 def _admin(arguments: argparse.Namespace) -> None:
-    from activelog import database
-    from activelog.base.addresses import findable
     from activelog.base.settings import Settings
+    from activelog.operations import shell
 
     settings = Settings.from_env(os.environ)
-    with database.connect_here(settings.database_url, "activelog admin") as conn:
-        granted = conn.execute(
-            "UPDATE users SET is_admin = %s"
-            ' WHERE lower(email) = lower(%s COLLATE "C") AND verified_at IS NOT NULL',
-            [not arguments.revoke, findable(arguments.email)],
-        )
-        if granted.rowcount == 0:
-            sys.exit(f"activelog: nobody with the verified address {arguments.email} is registered")
-    print(f"{arguments.email} is {'no admin any more' if arguments.revoke else 'an admin now'}.")
+    print(asyncio.run(shell.make_admin(settings, arguments.email, not arguments.revoke)))
 
 
 def _openapi(arguments: argparse.Namespace) -> None:

@@ -7,8 +7,9 @@ import sys
 from activelog import schedules
 from activelog.accounts import tasks as accounts
 from activelog.base import logs, traces
+from activelog.base.errors import CommandError
 from activelog.base.settings import Settings, SettingsError
-from activelog.database import Pool
+from activelog.database import Pool, check_one_database
 from activelog.exports import tasks as exports
 from activelog.friends import tasks as friends
 from activelog.imports import tasks as imports
@@ -36,6 +37,10 @@ FEATURES = (
 
 def make_app(settings: Settings) -> App:
     def context(pool: Pool) -> dict[str, Services]:
+        try:
+            check_one_database(settings.database_url, settings.other_database_urls)
+        except CommandError as error:
+            sys.exit(f"activelog: {error}")
         traces.start("activelog worker")
         logs.set_up(as_json=settings.json_logs)  # the engine's command line has its own by now
         return {"services": make_services(settings, pool)}

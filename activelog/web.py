@@ -117,6 +117,8 @@ MAILS = (
 def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        others = settings.other_database_urls
+        await asyncio.to_thread(database.check_one_database, settings.database_url, others)
         pool = database.make_pool(
             settings.database_url,
             max_size=settings.db_connections,

@@ -121,6 +121,14 @@ class Settings:
     def is_pooled(self) -> bool:
         return self.direct_url != self.database_url
 
+    @property
+    def other_database_urls(self) -> dict[str, str | None]:
+        """By the names of their settings; they lead to the database of `database_url`, too."""
+        return {
+            "ACTIVELOG_DATABASE_DIRECT_URL": self.database_direct_url,
+            "ACTIVELOG_DATABASE_REPLICA_URL": self.database_replica_url,
+        }
+
     def font_files(self) -> list[str]:
         """What the folder of fonts holds, for characters that our own ones lack."""
         if self.fonts is None:
@@ -169,7 +177,7 @@ class Settings:
                 environ, "ACTIVELOG_REGISTRATIONS_PER_HOUR", cls.registrations_per_hour
             ),
             quotas=Quotas.from_env(environ),
-            metrics_token=environ.get("ACTIVELOG_METRICS_TOKEN") or None,
+            metrics_token=environ.get("ACTIVELOG_METRICS_TOKEN", "").strip() or None,
         )
 
 
@@ -311,6 +319,8 @@ def _http_url(environ: Mapping[str, str], name: str, default: str | None) -> str
     url = _split(name, value)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise SettingsError(f"{name} must be an http:// or https:// URL")
+    if url.username or url.password or url.query or url.fragment:
+        raise SettingsError(f"{name} must have no user, password, ? and #")
     if not value.isascii():
         raise SettingsError(f"{name}: write the host in its ASCII form, xn--…, the rest as %XX")
     return value.rstrip("/")

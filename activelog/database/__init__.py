@@ -6,7 +6,13 @@ than one open `transaction(pool)`. `connections` alone makes connections. Query 
 connection of their caller.
 """
 
-from activelog.database.connections import Conn, connect, connect_here, is_away
+from activelog.database.connections import (
+    Conn,
+    check_one_database,
+    connect,
+    connect_here,
+    is_away,
+)
 from activelog.database.pool import (
     Pool,
     command_pool,
@@ -41,6 +47,7 @@ __all__ = [
     "ReconnectingConnection",
     "array",
     "batches",
+    "check_one_database",
     "command_pool",
     "connect",
     "connect_here",

@@ -8,7 +8,7 @@ statement and not by a start-up option, which poolers refuse.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict
 
 from activelog.base import traces
+from activelog.base.errors import CommandError
 
 # So that a connection whose other side vanished without a word is noticed.
 _PATIENCE = {
@@ -52,6 +53,8 @@ _SESSION = {
 # Where the server can, it notices that a statement which waits for a lock is nobody's any more.
 _CHECKED = "CASE WHEN version() LIKE '%linux%' THEN '10s' ELSE '0' END"
 _RETRY_SECONDS = 0.25
+# Of a standby as of its primary.
+_IDENTITY = "SELECT system_identifier, current_database() FROM pg_control_system()"
 _LEADING_COMMENTS = re.compile(r"\A(\s*--[^\n]*\n)+\s*")
 # What Postgres says when it is not there, or not yet, or has no room.
 _AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
@@ -89,6 +92,25 @@ def connect_here(url: str, application: str) -> psycopg.Connection:
         conn.close()
         raise
     return conn
+
+
+def check_one_database(url: str, others: Mapping[str, str | None]) -> None:
+    """Raises CommandError when one of the others, by the names of their settings, leads to another
+    database: jobs would be taken from one and done in the other. What does not answer now is not
+    asked."""
+    wanted = _identity(url)
+    for name, other in others.items():
+        found = _identity(other) if other and other != url else None
+        if wanted and found and found != wanted:
+            raise CommandError(f"{name} and ACTIVELOG_DATABASE_URL lead to different databases")
+
+
+def _identity(url: str) -> tuple[Any, ...] | None:
+    try:
+        with psycopg.connect(**_parameters(url), autocommit=True) as conn:
+            return conn.execute(_IDENTITY).fetchone()
+    except psycopg.Error:
+        return None
 
 
 async def connect(

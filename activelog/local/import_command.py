@@ -10,6 +10,7 @@ from activelog.accounts import queries
 from activelog.base.addresses import findable
 from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
+from activelog.base.zones import clean_zone
 from activelog.imports.model import Choices, Import
 from activelog.imports.routes import import_key, open_import
 from activelog.services import make_services
@@ -27,6 +28,8 @@ async def run(settings: Settings, email: str, path: Path, said: dict[str, str]) 
         raise ImportFailed(f"{path} is not a file")
     try:
         choices = http.convert(said, Choices).made()
+        if "zone" in choices:
+            clean_zone(str(choices["zone"]))
     except AppError as error:
         raise ImportFailed(str(error)) from None
     async with database.command_pool(settings, "activelog import") as pool:

@@ -138,12 +138,15 @@ def run(var: Path, port: int, environ: Mapping[str, str]) -> Iterator[Running]:
 def _environment(
     var: Path, database_url: str, base_url: str, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    defaults = {
-        "ACTIVELOG_STORAGE_URL": (var / "objects").as_uri(),
-        "ACTIVELOG_SMTP_URL": (var / "mails").as_uri(),
-    }
+    """Whatever of another installation the environment names (its database, its files, its
+    bounces), this one keeps its hands off. A relay may be there to be tried."""
+    defaults = {"ACTIVELOG_SMTP_URL": (var / "mails").as_uri()}
     own = {
         "ACTIVELOG_DATABASE_URL": database_url,
+        "ACTIVELOG_DATABASE_DIRECT_URL": "",
+        "ACTIVELOG_DATABASE_REPLICA_URL": "",
+        "ACTIVELOG_STORAGE_URL": (var / "objects").as_uri(),
+        "ACTIVELOG_BOUNCES_MAILBOX": "",
         "ACTIVELOG_BASE_URL": base_url,
         "ACTIVELOG_SECRET": _secret(var / "secret"),
         "PROCRASTINATE_APP": "activelog.jobs.app",

@@ -8,10 +8,12 @@ as well.
 import hmac
 import re
 from collections.abc import Iterator
-from email import message_from_bytes, policy
+from email import message_from_bytes
 from email.message import EmailMessage, Message
+from email.policy import EmailPolicy
 from email.utils import getaddresses
 from hashlib import sha256
+from typing import Any, cast
 
 from activelog.base import auth
 from activelog.base.settings import Settings
@@ -19,6 +21,17 @@ from activelog.database import Conn
 from activelog.mail import queries
 from activelog.mail.model import DEAD_MAILBOX, LISTS, Bounce, BounceKind
 from activelog.mail.smtp import without_private_words
+
+
+class _Lenient(EmailPolicy):
+    """The library's parser fails on some headers that anybody can send: they stay as they are."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        try:
+            return super().header_fetch_parse(name, value)
+        except Exception:
+            return "".join(value.splitlines())
+
 
 LARGEST = 10 * 1024 * 1024  # bytes of a report
 _DEAD = ("5.1.0", *DEAD_MAILBOX)  # a relay that says 5.1.0 at once may mean the sender
@@ -64,7 +77,7 @@ def return_path(secret: str, bounces: str, mail_id: int) -> str:
 
 def read(data: bytes, secret: str, bounces: str | None) -> Bounce:
     """Of a message as it lies in a mailbox."""
-    message = message_from_bytes(data[:LARGEST], policy=policy.default)
+    message = cast(EmailMessage, message_from_bytes(data[:LARGEST], policy=_Lenient()))
     mail_id = _mail_id(message, secret, bounces) if bounces else None
     kind, said = _verdict(message)
     return Bounce(kind, without_private_words(said)[:_SAID_LENGTH], mail_id, _message_id(message))
@@ -229,7 +242,7 @@ def _message_id(message: EmailMessage) -> str:
             payload = part.get_payload()
             quoted = payload[0] if isinstance(payload, list) and payload else None
             if isinstance(quoted, Message):
-                return str(quoted.get("message-id", "")).strip()
+                return str(quoted.get("message-id", "")).replace("\0", "").strip()
             if found := _ID_LINE.search(str(payload)):
                 return found[1]
     return ""

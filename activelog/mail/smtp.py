@@ -311,5 +311,19 @@ def _losses(*, before_content: bool = True) -> Iterator[None]:
         reason = "the mail relay went away in the middle"
         raise Lost(reason, before_content=before_content) from error
     except OSError as error:  # smtplib's other exceptions among them
-        reason = f"the mail relay is away: {type(error).__name__}"
+        reason = f"the mail relay is away: {_said(error)}"
         raise Lost(reason, before_content=before_content) from error
+
+
+def _said(error: OSError) -> str:
+    """What an operator needs to know, without addresses and links."""
+    name = type(error).__name__
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"{name}: its certificate does not convince us: {error.verify_message}"
+        case smtplib.SMTPNotSupportedError():
+            return f"{name}: {error} (smtp+starttls:// needs STARTTLS, a user needs AUTH)"
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said):
+            text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+            return f"{name}: {code} {without_private_words(text)}"
+    return name

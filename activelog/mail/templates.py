@@ -3,7 +3,8 @@
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from activelog.base import resources
 from activelog.base.errors import Permanent
 from activelog.base.formatting import counted, duration, sentence
 from activelog.mail.languages import DEFAULT, LANGUAGES, LanguageCode
+from activelog.mail.model import MailKind
 
 _PARTS = ("subject.txt", "body.txt", "body.html")
 
@@ -50,6 +52,19 @@ class Templates:
                 logger.error("An overriding template is broken and not used: %s", error)
         return _render(self._environment(language, is_first=False), kind, data)
 
+    def problem(self, kinds: Iterable[MailKind]) -> str | None:
+        """What is wrong with a file of the folder that overrides ours; None: nothing is."""
+        if self._override is None:
+            return None
+        for kind in kinds:
+            for language in LANGUAGES:
+                try:
+                    frame = {"name": "Ada", "unsubscribe_url": None, **kind.fixture}
+                    _render(self._environment(language, is_first=True), kind.name, frame)
+                except Permanent as error:
+                    return f"{error}, in {language}: ours is used in its place"
+        return None
+
     def _is_usable(self, kind: str, fixture: Mapping[str, Any], language: LanguageCode) -> bool:
         """What the folder holds now is tried once."""
         assert self._override is not None
@@ -80,8 +95,12 @@ class Templates:
 
 
 def _state_of(folder: Path) -> object:
-    """Another one when a file of it changed, came or went."""
-    return [(path, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*.*"))]
+    """Another one when a file of it changed, came or went. (An editor's own files come and go.)"""
+    found = []
+    for path in sorted(folder.rglob("[!.]*.*")):
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat().st_mtime_ns))
+    return found
 
 
 class _Folders(jinja2.FileSystemLoader):
@@ -162,18 +181,15 @@ def _words(language: LanguageCode) -> dict[str, Any]:
 def _render(
     environment: jinja2.Environment, kind: str, data: Mapping[str, Any]
 ) -> tuple[str, str, str]:
-    part = _PARTS[0]
+    name, texts = "", []
     try:
-        texts = []
-        for part in _PARTS:
-            texts.append(environment.get_template(f"{kind}/{part}").render(data))
+        for name in (*(f"{kind}/{part}" for part in _PARTS), "foot.txt"):
+            texts.append(environment.get_template(name).render(data))
     except jinja2.TemplateSyntaxError as error:
         raise Permanent(f"template {error.name}, line {error.lineno}: {error.message}") from error
     except Exception as error:
-        line = _line_in_template(error)
-        raise Permanent(f"template {kind}/{part}{line}: {error}") from error
-    subject, text, html = texts
-    foot = environment.get_template("foot.txt").render(data)
+        raise Permanent(f"template {name}{_line_in_template(error)}: {error}") from error
+    subject, text, html, foot = texts
     return " ".join(subject.split()), text.rstrip() + "\n" + foot, html
 
 

@@ -26,6 +26,7 @@ from activelog.operations.model import (
     Job,
     JobFilter,
     JobRow,
+    MadeAdmin,
     Mail,
     MailFilter,
     Noted,
@@ -287,6 +288,12 @@ async def audit(conn: Conn, before: int | None, limit: int) -> list[Noted]:
     """Newest first."""
     params = {"before": 2**63 - 1 if before is None else before, "limit": limit}
     return await database.many(conn, _SQL["audit"], params, Noted)
+
+
+async def make_admin(conn: Conn, email: str, wanted: bool) -> MadeAdmin | None:
+    """Or takes it back. None when nobody has the address."""
+    params = {"email": email, "wanted": wanted}
+    return await database.one(conn, _SQL["make_admin"], params, MadeAdmin)
 
 
 async def note(conn: Conn, user_id: int | None, action: str, subject: str) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import imaplib
 import logging
-import mailbox
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -38,20 +38,16 @@ class Maildir:
     def __init__(self, path: Path) -> None:
         if not (path / "new").is_dir():
             raise CommandError(f"{path} is no Maildir: it has no folder new")
-        self._box = mailbox.Maildir(path, create=False)
+        self._new, self._seen = path / "new", path / "cur"
 
     def messages(self) -> Iterator[tuple[bytes, str]]:
-        new = [
-            key for key in self._box.iterkeys() if self._box.get_message(key).get_subdir() == "new"
-        ]
-        for key in sorted(new)[:_MOST]:
-            yield self._box.get_bytes(key), key
+        for file in islice(sorted(self._new.iterdir()), _MOST):
+            with suppress(FileNotFoundError):  # somebody else read it
+                yield file.read_bytes(), file.name
 
     def mark(self, key: str) -> None:
-        message = self._box.get_message(key)
-        message.set_subdir("cur")
-        message.add_flag("S")
-        self._box[key] = message
+        with suppress(FileNotFoundError):
+            (self._new / key).rename(self._seen / f"{key}:2,S")
 
 
 class Imap:
@@ -59,15 +55,15 @@ class Imap:
         self._server = server
 
     def messages(self) -> Iterator[tuple[bytes, str]]:
-        _, found = self._server.uid("SEARCH", "UNSEEN")
+        found = _good(self._server.uid("SEARCH", "UNSEEN"))
         for uid in (found[0] or b"").split()[:_MOST]:
-            _, parts = self._server.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
+            parts = _good(self._server.uid("FETCH", uid.decode(), "(BODY.PEEK[])"))
             data = next((part[1] for part in parts if isinstance(part, tuple)), None)
             if data is not None:
                 yield data, uid.decode()
 
     def mark(self, key: str) -> None:
-        self._server.uid("STORE", key, "+FLAGS", "(\\Seen)")
+        _good(self._server.uid("STORE", key, "+FLAGS", "(\\Seen)"))
 
 
 @contextmanager
@@ -86,12 +82,19 @@ def opened(where: str) -> Iterator[Mailbox]:
     try:
         with connect(url.hostname, port, timeout=_TIMEOUT) as server:
             server.login(unquote(url.username), unquote(url.password or ""))
-            server.select(unquote(url.path.lstrip("/")) or "INBOX")
+            folder = unquote(url.path.lstrip("/")) or "INBOX"
+            _good(server.select('"{}"'.format(folder.replace("\\", "\\\\").replace('"', '\\"'))))
             yield Imap(server)
-    except (imaplib.IMAP4.error, OSError):
-        raise CommandError(
-            f"the mailbox at {url.hostname} does not answer, or refuses us"
-        ) from None
+    except (imaplib.IMAP4.error, OSError) as error:
+        raise CommandError(f"the mailbox at {url.hostname} refuses us: {error}") from None
+
+
+def _good(answer: tuple[str, list[Any]]) -> list[Any]:
+    """What the server gave. Raises IMAP4.error with what it said, if that was no."""
+    kind, found = answer
+    if kind != "OK":
+        raise imaplib.IMAP4.error(b" ".join(found).decode("utf-8", "replace"))
+    return found
 
 
 async def take_all(pool: Pool, settings: Settings, box: Mailbox) -> list[str]:

@@ -3,14 +3,18 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
+
 from activelog import database
+from activelog.base.errors import CommandError
 from activelog.base.settings import Settings
 from activelog.database.notifications import listen
+from activelog.mail import MailKind
 from activelog.operations import queries
 from activelog.operations.routes import check
 from activelog.services import Services, make_services
@@ -20,9 +24,16 @@ _CHANNEL = "activelog_doctor"
 _DRIFT = 5.0  # seconds between this host's clock and the database's
 
 
-async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
-    """Lines for people, and whether each is good."""
+async def diagnose(
+    settings: Settings, kinds: Iterable[MailKind]
+) -> AsyncIterator[tuple[str, bool]]:
+    """Lines for people, and whether each is good. `kinds`: of mails."""
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # its lines say it better
+    try:
+        await (await database.connect(settings.database_url, "activelog doctor")).close()
+        database.check_one_database(settings.database_url, settings.other_database_urls)
+    except (psycopg.OperationalError, CommandError) as error:
+        yield f"connecting: {str(error).strip()}", False
     async with database.small_pool(settings, "activelog doctor") as pool:
         services = make_services(settings, pool)
         lines, _ = await check(services)
@@ -32,6 +43,8 @@ async def diagnose(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
         yield f"storage for writing: {problem or 'ok'}", problem is None
         problem = await services.outbox.mailer.check()
         yield f"mail: {problem or 'ok'}", problem is None
+        problem = services.outbox.templates.problem(kinds)
+        yield f"templates: {problem or 'ok'}", problem is None
         if lines[0] == "database: ok":
             yield await _clock(services)
             problem = await _notifications(services)

@@ -547,6 +547,12 @@ class SlowDomain:
 
 
 @dataclass(frozen=True)
+class MadeAdmin:
+    user_id: int
+    is_changed: bool
+
+
+@dataclass(frozen=True)
 class Noted:
     id: Number
     at: Moment

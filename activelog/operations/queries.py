@@ -81,6 +81,7 @@ class Readiness:
 
     migrations: dict[str, str]
     has_worker: bool
+    may_write: bool
 
 
 async def runs(conn: Conn) -> list[Runs]:

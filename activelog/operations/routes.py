@@ -2,6 +2,7 @@ import asyncio
 import hmac
 from functools import partial
 
+import psycopg
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -59,9 +60,16 @@ async def _database(services: Services) -> tuple[list[str], bool]:
     try:
         async with asyncio.timeout(_TIMEOUT), services.pool.connection(timeout=3) as conn:
             found = await queries.ready(conn)
+    except psycopg.errors.UndefinedTable:
+        return ["database: ok", "migrations: none: run activelog migrate", "worker: unknown"], False
     except Exception as error:
         away = f"database: away ({type(error).__name__}): does it run, and is its URL right?"
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            away = "database: its role has no rights: let the role that migrates own it, or grant"
         return [away, "migrations: unknown", "worker: unknown"], False
+    if not found.may_write:
+        denied = "database: its role may only read: let it be the role that migrates"
+        return [denied, "migrations: unknown", "worker: unknown"], False
     lacking = missing(found.migrations)
     migrations = f"{len(lacking)} to apply: run activelog migrate" if lacking else "ok"
     worker = "ok" if found.has_worker else "none is alive: run procrastinate worker"

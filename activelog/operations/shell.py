@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from activelog import database, http
+from activelog.base.addresses import findable
 from activelog.base.errors import AppError, CommandError
 from activelog.base.settings import Settings
 from activelog.database import Conn
@@ -153,3 +154,19 @@ def _line(row: dict[str, Any]) -> str:
     return "  ".join(
         f"{name}={value}" for name, value in row.items() if value not in (None, "", [])
     )
+
+
+async def make_admin(settings: Settings, email: str, wanted: bool) -> str:
+    """Or takes it back. Says what is so now. Raises CommandError when nobody has the address."""
+    async with (
+        database.command_pool(settings, "activelog admin", max_size=1) as pool,
+        database.transaction(pool) as conn,
+    ):
+        found = await admin.make_admin(conn, findable(email), wanted)
+        if found is None:
+            raise CommandError(f"nobody with the verified address {email} is registered")
+        if not found.is_changed:
+            return f"{email} is {'an admin already' if wanted else 'no admin'}."
+        action = "grant admin" if wanted else "revoke admin"
+        await admin.note(conn, None, action, f"user {found.user_id}, from the shell")
+    return f"{email} is {'an admin now' if wanted else 'no admin any more'}."

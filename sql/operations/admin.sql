@@ -522,10 +522,14 @@ SELECT coalesce((SELECT id FROM users WHERE id = %(id)s
                  ORDER BY verified_at IS NULL, id LIMIT 1), 0)
 
 -- name: send_again
--- Also to an address that was refused: whoever sends it again knows better.
+-- Also to an address that was refused: whoever sends it again knows better. Not while a job is
+-- to send it, or may be about to come.
 WITH again AS (
-    UPDATE mails SET state = 'queued', finished_at = NULL, answer = NULL, turn_at = NULL
-    WHERE id = %(id)s AND kind = %(kind)s AND state NOT IN ('queued', 'sending')
+    UPDATE mails m SET state = 'queued', finished_at = NULL, answer = NULL, turn_at = NULL
+    WHERE id = %(id)s AND kind = %(kind)s AND (state NOT IN ('queued', 'sending') OR created_at < now() - interval '1 minute' AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs j
+        WHERE j.status IN ('todo', 'doing') AND j.task_name = %(task)s AND j.args->>'user_id' = m.user_id::text
+          AND (%(key)s = '' OR j.args->>%(key)s = m.dedup_key)))
     RETURNING user_id, dedup_key, address
 ),
 lifted AS (
@@ -625,6 +629,17 @@ WHERE until > now() - interval '7 days' ORDER BY created_at DESC LIMIT 100
 -- name: audit
 SELECT a.id, a.at, a.action, a.subject, u.name FROM audit a LEFT JOIN users u ON u.id = a.user_id
 WHERE a.id < %(before)s ORDER BY a.id DESC LIMIT %(limit)s
+
+-- name: make_admin
+-- No row when nobody has the address; whether it changed anything.
+WITH found AS (
+    SELECT id, is_admin FROM users WHERE lower(email) = lower(%(email)s::text COLLATE "C") AND verified_at IS NOT NULL
+),
+changed AS (
+    UPDATE users u SET is_admin = %(wanted)s FROM found
+    WHERE u.id = found.id AND found.is_admin <> %(wanted)s RETURNING u.id
+)
+SELECT found.id AS user_id, changed.id IS NOT NULL AS is_changed FROM found LEFT JOIN changed USING (id)
 
 -- name: note
 INSERT INTO audit (user_id, action, subject) VALUES (%(user_id)s, %(action)s, %(subject)s)

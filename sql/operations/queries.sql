@@ -79,7 +79,8 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 -- name: ready
 -- What readiness asks of the database: its migrations, and whether a worker is alive.
 SELECT (SELECT jsonb_object_agg(name, checksum) FROM schema_migrations) AS migrations,
-       EXISTS (SELECT FROM alive_workers()) AS has_worker
+       EXISTS (SELECT FROM alive_workers()) AS has_worker,
+       has_table_privilege('procrastinate_jobs', 'INSERT') AS may_write
 
 -- name: clock
 SELECT clock_timestamp()

@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from activelog.base.settings import Folder, Settings, Smtp
+from activelog.local import up
 from tests.conftest import remove_data
 from tests.processes import PYTHON, is_alive, run, until
 
@@ -149,6 +151,22 @@ def test_up_runs_restarts_a_dead_worker_and_stops(place: Path) -> None:
     assert again.call("/api/v1/auth/login", _account(again))["token"], "the same account works"
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(timeout=10) == 0
+
+
+def test_up_keeps_its_hands_off_another_installation(tmp_path: Path) -> None:
+    theirs = {
+        "ACTIVELOG_DATABASE_DIRECT_URL": "postgresql://theirs/x",
+        "ACTIVELOG_DATABASE_REPLICA_URL": "postgresql://theirs/x",
+        "ACTIVELOG_STORAGE_URL": "file:///their/objects",
+        "ACTIVELOG_BOUNCES_MAILBOX": "maildir:/their/box",
+        "ACTIVELOG_SMTP_URL": "smtp://relay:25",
+    }
+    made = up._environment(tmp_path, "postgresql://ours/x", "http://x.test", theirs)
+    settings = Settings.from_env(made)
+    assert settings.direct_url == settings.database_url == "postgresql://ours/x"
+    assert settings.database_replica_url is settings.bounces_mailbox is None
+    assert settings.storage == Folder(tmp_path / "objects")
+    assert isinstance(settings.mail, Smtp), "to try it"
 
 
 def test_up_goes_on_with_what_the_demo_made(place: Path) -> None:

@@ -142,6 +142,21 @@ def test_an_override_is_tried_with_made_up_content_before_anybody_gets_it(
     assert templates.render("export_ready", frame | one, "en", kind.fixture)[0] == "One"
 
 
+@pytest.mark.parametrize("content", [b"Bye {{ adress }}", b"{% if %}", "Tschüß".encode("latin-1")])
+def test_a_broken_foot_is_told_of_and_ours_is_used(tmp_path: Path, content: bytes) -> None:
+    kind = KINDS["welcome"]
+    (tmp_path / "foot.txt").write_bytes(content)
+    (tmp_path / ".#subject.txt").symlink_to("root@host.123")  # as Emacs does
+    templates = Templates(tmp_path, "https://x.test")
+    frame = {"name": "Ada", "unsubscribe_url": ""}
+    _, text, _ = templates.render("welcome", frame | dict(kind.fixture), "en", kind.fixture)
+    assert "because of your ActiveLog account" in text
+    assert "foot.txt" in (templates.problem(KINDS.values()) or "")
+    (tmp_path / "foot.txt").write_text("Bye\n")
+    assert templates.problem(KINDS.values()) is None
+    assert Templates(None, "https://x.test").problem(KINDS.values()) is None
+
+
 async def test_an_override_of_one_language_leaves_the_others(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -221,6 +221,10 @@ async def test_a_mail_that_has_its_end_is_sent_again(world: World, admin: User) 
     assert await world.value("SELECT state FROM mails WHERE id = %s", first) == "sent"
     waiting = {"id": first + 1}
     assert (await admin.post(f"{AT}/mails/again", json=waiting)).status_code == 409
+    await world.rows("UPDATE mails SET created_at = now() - interval '1 hour'")
+    assert (await admin.post(f"{AT}/mails/again", json=waiting)).status_code == 202, "it has no job"
+    await world.work()
+    assert await world.value("SELECT state FROM mails WHERE id = %s", waiting["id"]) == "sent"
     assert (await admin.post(f"{AT}/mails/again", json={"id": 999})).status_code == 404
     noted = await world.value("SELECT subject FROM audit WHERE action = 'send again'")
     assert noted == f"mail {first} (weekly_summary)"
