@@ -16,7 +16,7 @@ from activelog.operations import queries
 from activelog.operations.metrics import expose, measure
 from activelog.services import Services, of_request
 
-_TIMEOUT = 5.0  # seconds, for a database or a store that hangs
+_PATIENCE = 5.0  # seconds, for a database or a store that hangs
 
 
 async def metrics(request: Request) -> Response:
@@ -27,7 +27,7 @@ async def metrics(request: Request) -> Response:
     if token and not hmac.compare_digest(http.bearer(request).encode(), token.encode()):
         raise auth.unauthorized("send ACTIVELOG_METRICS_TOKEN as a bearer token")
     try:
-        async with asyncio.timeout(_TIMEOUT):
+        async with asyncio.timeout(_PATIENCE):
             text = await services.memo.get("metrics", 2, partial(_measured, services))
     except TimeoutError:
         message = "the database does not answer; try again"
@@ -58,7 +58,7 @@ async def check(services: Services) -> tuple[list[str], bool]:
 
 async def _database(services: Services) -> tuple[list[str], bool]:
     try:
-        async with asyncio.timeout(_TIMEOUT), services.pool.connection(timeout=3) as conn:
+        async with asyncio.timeout(_PATIENCE), services.pool.connection(timeout=3) as conn:
             found = await queries.ready(conn)
     except psycopg.errors.UndefinedTable:
         return ["database: ok", "migrations: none: run activelog migrate", "worker: unknown"], False
@@ -78,7 +78,7 @@ async def _database(services: Services) -> tuple[list[str], bool]:
 
 async def _storage(services: Services) -> tuple[str, bool]:
     try:
-        async with asyncio.timeout(_TIMEOUT):
+        async with asyncio.timeout(_PATIENCE):
             async for _ in services.storage.walk("readiness/", 1):
                 break
     except Exception as error:

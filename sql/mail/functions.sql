@@ -1,6 +1,5 @@
--- Writes digests: a user who has one of the kind still waiting gets what is new with it, and one who does
--- not want the list of the kind's name gets none. The job that sends one starts _delay later. Returns how
--- many it wrote.
+-- Writes digests: a user who has one of the kind still waiting gets what is new with it. The job that
+-- sends one starts _delay later. Returns how many it wrote.
 --
 -- A digest that is relied on is held until the caller's transaction is over: nobody sends it before
 -- what it is to tell is there.
@@ -19,8 +18,6 @@ CREATE OR REPLACE FUNCTION write_digests(
         SELECT _kind, u.id, _dedup_key, '<' || gen_random_uuid() || '@' || _domain || '>'
         FROM unnest(_users) AS u (id)
         WHERE NOT EXISTS (SELECT FROM waiting w WHERE w.user_id = u.id)
-          AND NOT EXISTS (SELECT FROM mail_preferences p
-                          WHERE p.user_id = u.id AND p.list = _kind AND NOT p.wanted)
         ON CONFLICT DO NOTHING RETURNING user_id
     )
     SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW(
