@@ -28,7 +28,7 @@ async def change_password(request: Request, user_id: int, body: ChangePassword) 
     """Sets another password. Every session ends, this one too; a mail says so."""
     services = of_request(request)
     mine = await _check_own(services, user_id, body.current_password)
-    check_password(body.password, *mine.email.split("@"))
+    check_password(body.password, mine.email, *mine.email.split("@"))
     password_hash = await asyncio.to_thread(auth.hash_password, body.password)
     async with database.transaction(services.pool) as conn:
         await queries.change_password(conn, user_id, password_hash)
@@ -42,7 +42,9 @@ async def change_address(request: Request, user_id: int, body: ChangeAddress) ->
     """Mails a link to the new address; whoever opens it within 24 hours makes it the account's. The
     answer is the same for an address that has an account."""
     services, email = of_request(request), clean_email(body.email)
-    await _check_own(services, user_id, body.password)
+    mine = await _check_own(services, user_id, body.password)
+    if email.casefold() == mine.email.casefold():
+        raise AppError.invalid("email", "is your address already")
     change_id = uuid4()
     token_hash = auth.hash_token(mails.address_token(services, change_id))
     async with database.transaction(services.pool) as conn:

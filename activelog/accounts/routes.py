@@ -72,7 +72,7 @@ async def start(request: Request, body: Register) -> tuple[Pending, str, str]:
     """The registration, the address as it is kept, and the token that is mailed to it."""
     services = of_request(request)
     email, name, zone = clean_email(body.email), clean_name(body.name), clean_zone(body.zone)
-    check_password(body.password, name, *email.split("@"))
+    check_password(body.password, name, email, *email.split("@"))
     host = http.client_host(request)
     async with services.pool.connection() as conn:
         await rate_limits.take(conn, REGISTER_PER_HOST, host)

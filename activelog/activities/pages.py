@@ -26,7 +26,12 @@ from activelog.storage import ObjectMissing
 _PAGE = 30
 _ON_FOOT = {"run", "running", "jog", "jogging", "walk", "walking", "hike", "hiking", "trail"}
 _TYPES = ("running", "ride", "walk", "hike", "swim", "yoga", "strength")
-_CLEARED: dict[str, Any] = {"calories": None, "distance_km": 0, "title": ""}
+_CLEARED: dict[str, Any] = {
+    "calories": None,
+    "distance_km": 0,
+    "moving_minutes": None,
+    "title": "",
+}
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
@@ -87,6 +92,8 @@ def _changed_fields(form: Form, activity: Activity, visitor: Visitor) -> dict[st
     cleared = {name: value for name, value in _CLEARED.items() if said.get(name) == ""}
     if said.get("activity_date") == _form_time(activity.local_time):
         said.pop("activity_date")  # in the hour that clocks repeat it would be another moment
+    if said.get("moving_minutes") == str(activity.moving_minutes or ""):
+        said.pop("moving_minutes")  # it goes with the duration, unless somebody says another one
     if said.get("distance_mi") == exact(in_units(activity.distance_km, "mi")):
         said.pop("distance_mi")  # miles with three places are not exactly these metres
     return cleared | _fields(said, _place(activity, visitor))

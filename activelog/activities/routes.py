@@ -22,7 +22,7 @@ Place = tuple[datetime, Annotated[int, Meta(ge=0, le=2**63 - 1)]]
 
 async def create(request: Request, user_id: int, body: NewActivity) -> Response:
     """Logs an activity."""
-    services, wanted = of_request(request), (user_id, clean(body), logs.origin())
+    services, wanted = of_request(request), (user_id, clean(_checked(body)), logs.origin())
     await quotas.take_activity(services, user_id)
 
     async def create_one(conn: Conn) -> Response:
@@ -84,13 +84,22 @@ def _found(activity: Activity | None) -> Activity:
 
 
 def _changed(current: Activity, change: Change) -> NewActivity:
+    """Another duration without a moving time takes the old one away: it was of the old duration."""
     fields = {name: getattr(current, name) for name in NewActivity.__struct_fields__}
     given = {
         name: value
         for name in NewActivity.__struct_fields__
         if (value := getattr(change, name)) is not msgspec.UNSET
     }
-    return NewActivity(**(fields | given))
+    if given.get("duration_minutes", current.duration_minutes) != current.duration_minutes:
+        fields["moving_minutes"] = None
+    return _checked(NewActivity(**(fields | given)))
+
+
+def _checked(activity: NewActivity) -> NewActivity:
+    if (activity.moving_minutes or 0) > activity.duration_minutes:
+        raise AppError.invalid("moving_minutes", "must not be more than duration_minutes")
+    return activity
 
 
 ENDPOINTS = [

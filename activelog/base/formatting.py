@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # Spreadsheets take wide signs for plain ones, and some skip spaces before them. One that splits at
 # semicolons or tabs begins a cell behind each of them, and behind each end of a line.
@@ -27,6 +28,14 @@ def counted(number: float, noun: str) -> str:
     if noun.endswith("ies"):
         one = noun.removesuffix("ies") + "y"
     return f"{number:,.10g} {one if number == 1 else noun}"
+
+
+def with_others(sums: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """The first `most` types; where there are more, the last one stands for all others."""
+    if len(sums) <= most:
+        return list(sums)
+    first, others = sums[: most - 1], sums[most - 1 :]
+    return [*first, (f"{len(others)} other types", sum(number for _, number in others))]
 
 
 def exact(number: float) -> str:

@@ -1,7 +1,8 @@
 """Time zones, by their IANA names."""
 
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -51,6 +52,8 @@ def clocks_of(minutes: int) -> tzinfo:
 
 def offset_minutes(moment: datetime) -> int | None:
     """By how much its clock is ahead of UTC; None for UTC itself, which names no place."""
+    with suppress(OverflowError):  # an hour that clocks leave out is moved, as they are
+        moment = moment.astimezone(UTC).astimezone(moment.tzinfo)
     offset = moment.utcoffset()
     is_of_a_place = bool(offset) or isinstance(moment.tzinfo, ZoneInfo)
     return round((offset or timedelta()).total_seconds() / 60) if is_of_a_place else None

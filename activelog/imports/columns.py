@@ -8,7 +8,7 @@ from functools import cache
 from activelog.base.errors import AppError, Permanent
 from activelog.imports import words
 from activelog.imports.cells import LONGEST, is_clock, is_duration, is_empty, number, seconds_of
-from activelog.imports.dates import clock_time, looks_like_date
+from activelog.imports.dates import has_clock_time, looks_like_date
 from activelog.imports.kinds import is_known
 from activelog.imports.words import plain
 
@@ -198,7 +198,7 @@ def _is_time(text: str) -> bool:
 
 
 def _is_clock_time(text: str) -> bool:
-    return clock_time(text) is not None and not looks_like_date(text)
+    return has_clock_time(text) and not looks_like_date(text)
 
 
 _TESTS = {

@@ -201,6 +201,22 @@ class DateReader:
             raise AppError.invalid("date", message)
         return moment
 
+    def at_time(self, day: datetime, text: str) -> datetime:
+        """The day at the time of day that another column says, in the zone that it says, if any; or
+        the whole date that it says. Raises AppError for a text that is neither."""
+        if looks_like_date(text):
+            return self.read(text)
+        time = _time_in(text) if len(text) <= LONGEST else None
+        (hour, minute, second), _ = _clock(text, time)
+        # What follows at once may be a zone, or the end: 07:00-08:00.
+        is_read = time is not None and text[time.end() :][:1] not in ("-", "+")
+        if not is_read or _unread(text, time) or (hour, minute, second) > (24, 0, 0):
+            raise AppError.invalid("start", f"{text[:40]!r} is not a time of day that we can read")
+        offset = _offset(text, time)
+        zone = timezone(offset) if offset is not None else day.tzinfo
+        moment = day.replace(hour=hour % 24, minute=minute, second=second, tzinfo=zone)
+        return moment + timedelta(days=hour // 24)
+
 
 def _iso(text: str, zone: tzinfo = UTC) -> datetime | None:
     """Also seconds and milliseconds since 1970."""
@@ -220,10 +236,8 @@ def looks_like_date(text: str) -> bool:
     return _iso(text) is not None or _parts(text) is not None
 
 
-def clock_time(text: str) -> tuple[int, int, int] | None:
-    """Of a cell that holds a time of day only."""
-    time = _time_in(text) if len(text) <= LONGEST else None
-    return _clock(text, time)[0] if time else None
+def has_clock_time(text: str) -> bool:
+    return len(text) <= LONGEST and _time_in(text) is not None
 
 
 @dataclass

@@ -3,6 +3,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -38,6 +39,8 @@ class Report:
     rejected: int = 0
     doubtful: int = 0
     skipped: int = 0  # for being similar
+    corrected: int = 0  # that came in before
+    moved: int = 0  # that are there in another zone
     photos: int = 0
     problems: list[str] = field(default_factory=list)  # with photos
     repeated: list[int] = field(default_factory=list)  # lines
@@ -48,7 +51,7 @@ class Report:
     @property
     def imported(self) -> int:
         """In a dry run: how many it would be."""
-        return self.read - self.duplicates - self.skipped
+        return self.read - self.duplicates - self.skipped - self.corrected
 
     def refuse(self, refused: Refused) -> None:
         self.rejected += 1
@@ -60,7 +63,8 @@ class Report:
         self.doubtful += bool(found.doubts)
         if found.doubts and len(self.doubts) < KEPT_ERRORS:
             values = found.values
-            says = (f"{values.activity_date:%Y-%m-%d %H:%M}, {values.activity_type},"
+            at = values.activity_date + timedelta(minutes=values.utc_offset or 0)
+            says = (f"{at:%Y-%m-%d %H:%M}, {values.activity_type},"
                     f" {values.duration_minutes} min, {values.distance_km:g} km")  # fmt: skip
             self.doubts.append(_entry(found.line, "; ".join(found.doubts), says, _LOOK))
 
@@ -70,9 +74,12 @@ class Report:
             f"{counted(self.imported, 'activities')} {would_be}imported,"
             f" {self.duplicates:,} there already, {counted(self.rejected, 'rows')} refused"
         )
+        message += f", {self.corrected:,} {would_be}corrected" if self.corrected else ""
         return f"{message}, {self.doubtful:,} doubtful" if self.doubtful else message
 
     def _repeated(self) -> Iterator[str]:
+        if self.moved:
+            yield f"{counted(self.moved, 'rows')} there already, by the clocks of another time zone"
         if self.repeated:
             lines = ", ".join(map(str, self.repeated[:_SHOWN_LINES]))
             more = ", …" if len(self.repeated) > _SHOWN_LINES else ""
@@ -87,6 +94,7 @@ class Report:
             "rejected": self.rejected,
             "doubtful": self.doubtful,
             "skipped": self.skipped,
+            "corrected": self.corrected,
             "errors": self.errors,
             "doubts": self.doubts,
             "similar": [msgspec.to_builtins(one) for one in self.similar],
@@ -152,11 +160,17 @@ async def _prepare_photos(
 
 
 async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices) -> None:
+    name = report.source.name
+    if name != "activelog":
+        report.corrected = await queries.correct(
+            conn, user_id, name, choices, dry_run=report.dry_run
+        )
     report.duplicates = await queries.drop_duplicates(conn, user_id)
-    if report.source.name == "activelog":  # rows that look the same are different activities
+    if name == "activelog":  # rows that look the same are different activities
         return
+    report.moved = await queries.drop_moved(conn, user_id, name)
     report.repeated = await queries.drop_repeated(conn)
-    report.duplicates += len(report.repeated)
+    report.duplicates += len(report.repeated) + report.moved
     report.similar = await queries.find_similar(conn, user_id, KEPT_ERRORS)
     if choices.similar == "skip":
         report.skipped = await queries.drop_similar(conn)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated, BinaryIO
 
@@ -32,12 +32,20 @@ class PreviewRow(msgspec.Struct):
 
     line: Annotated[int, Meta(examples=[2])]
     activity_date: datetime | None = None
+    utc_offset: Annotated[
+        int | None, Meta(description="minutes by which clocks there are ahead of UTC")
+    ] = None
     activity_type: Annotated[str, Meta(examples=["running"])] = ""
     duration_minutes: Annotated[int, Meta(examples=[45])] = 0
     distance_km: Annotated[float, Meta(examples=[7.5])] = 0
     title: Annotated[str, Meta(examples=["Morning run"])] = ""
     refused: Annotated[str, Meta(description="why")] = ""
     doubts: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def local_time(self) -> datetime | None:
+        """By the clocks of the place."""
+        return self.activity_date and self.activity_date + timedelta(minutes=self.utc_offset or 0)
 
 
 class Preview(msgspec.Struct):

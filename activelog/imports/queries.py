@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from activelog import database
 from activelog.database import Conn
-from activelog.imports.model import Found, Import
+from activelog.imports.model import Choices, Found, Import
 
 _SQL = database.queries("imports")
 _CHUNK = 64 * 1024
@@ -54,10 +54,29 @@ async def copy_in(conn: Conn, rows: BinaryIO) -> None:
             await copy.write(chunk)
 
 
+async def correct(conn: Conn, user_id: int, source: str, choices: Choices, *, dry_run: bool) -> int:
+    """Mends activities that came in before with the other unit, or without a type, where that is
+    said now; drops their rows. How many."""
+    params = {
+        "user_id": user_id,
+        "source": source,
+        "has_units": choices.units is not None,
+        "has_type": choices.type is not None,
+        "dry_run": dry_run,
+    }
+    await database.execute(conn, _SQL["analyze_incoming"], {})
+    return await database.execute(conn, _SQL["correct"], params)
+
+
+async def drop_moved(conn: Conn, user_id: int, source: str) -> int:
+    """Drops what the user has at the same time by its clocks, in another zone."""
+    params = {"user_id": user_id, "source": source}
+    return await database.execute(conn, _SQL["drop_moved"], params)
+
+
 async def drop_duplicates(conn: Conn, user_id: int) -> int:
     """Drops what the user has already: the same type at the same time for as long; where a row
     says a day alone, as far, too."""
-    await database.execute(conn, _SQL["analyze_incoming"], {})
     return await database.execute(conn, _SQL["drop_duplicates"], {"user_id": user_id})
 
 

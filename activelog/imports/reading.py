@@ -17,7 +17,7 @@ from activelog.base.errors import AppError
 from activelog.imports import cells
 from activelog.imports.cells import Decimals
 from activelog.imports.columns import METRES, split_unit, unit_named
-from activelog.imports.dates import DateReader, DateSurvey, clock_time
+from activelog.imports.dates import DateReader, DateSurvey, looks_like_date
 from activelog.imports.kinds import activity_kind
 from activelog.imports.layouts import Layout
 from activelog.imports.model import Choices, Draft, Question, Refused, Unit
@@ -54,12 +54,9 @@ class Reader:
 
     def moment(self, row: Row) -> datetime:
         moment, start = self.dates.read(self.text(row, "date")), self.text(row, "start")
-        at = clock_time(start)
         if cells.is_empty(start) or (moment.hour, moment.minute) != (0, 0):
             return moment
-        if at is None:
-            raise AppError.invalid("start", f"{start[:40]!r} is not a time of day")
-        return moment.replace(hour=at[0] % 24, minute=at[1], second=at[2])
+        return self.dates.at_time(moment, start)
 
     def kind(self, row: Row) -> str:
         return activity_kind(self.text(row, "type")) or (self.choices.type or "")
@@ -108,7 +105,10 @@ class Reader:
         distance = self._distance(row)
         if distance is None:
             return None
-        unit = split_unit(self.text(row, "distance"))[1] or unit_named(self.text(row, "unit"))
+        said = self.text(row, "unit").strip()
+        unit = split_unit(self.text(row, "distance"))[1] or unit_named(said)
+        if not unit and not cells.is_empty(said):
+            raise AppError.invalid("unit", f"{said[:40]!r} is not a unit that we know")
         return distance * METRES[unit] if unit else self.units.metres(self.measured(row))
 
     def _distance(self, row: Row) -> float | None:
@@ -146,12 +146,9 @@ class Reader:
 
     def _until(self, row: Row, end: str) -> float | None:
         begin = self.moment(row)
-        if (at := clock_time(end)) and len(end) < 12:
-            until = begin.replace(hour=at[0] % 24, minute=at[1], second=at[2])
-            if until < begin:
-                until += timedelta(days=1)
-        else:
-            until = self.dates.read(end)
+        until = self.dates.at_time(begin, end)
+        if until < begin and not looks_like_date(end):
+            until += timedelta(days=1)
         seconds = until.timestamp() - begin.timestamp()
         return seconds if seconds >= 0 else None
 

@@ -29,7 +29,7 @@ from activelog.activities.model import (
     clean,
 )
 from activelog.base.errors import AppError, Permanent
-from activelog.base.formatting import unescape_formula
+from activelog.base.formatting import counted, unescape_formula
 from activelog.base.zones import clocks_of
 from activelog.imports import tracks
 from activelog.imports.cells import one_line
@@ -45,6 +45,7 @@ _MOST_ENTRIES = 100_000
 _MOST_PHOTOS, _MOST_DETAILS = 100_000, 100_000  # of our own archive, in memory
 _COLUMNS = {"photos.csv": {"activity_id", "file"}, "activity_details.csv": {"activity_id"}}
 _CHUNK = 1 << 18
+_NAMED = 5  # files that are left out
 _TABLES = ("activities.csv", "cardioactivities.csv")  # in ZIPs: Strava's and ours, RunKeeper's
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -230,6 +231,8 @@ def _doubts(draft: Draft, now: datetime) -> Iterator[str]:
         yield "that is slower than anybody goes: are the duration and the distance right?"
     if draft.seconds is None:
         yield "the file says no duration: it was taken for 0 minutes"
+    elif draft.metres and draft.seconds < 30:
+        yield "it lasted 0 minutes: is the duration right?"
     elif draft.seconds > 86400:
         yield f"it lasted {draft.seconds / 3600:,.0f} hours"
     yield from _odd_time(draft.moment, now)
@@ -340,16 +343,20 @@ def _own_fields(reader: Reader, row: Row) -> dict[str, Any]:
     if text.get("moving"):
         fields["moving_minutes"] = text["moving"]
     if text.get("start"):  # the same moment, with the offset of its place
-        fields["activity_date"] = _at_place(text["start"])
+        fields["activity_date"] = _at_place(text["start"], fields["activity_date"])
     if text.get("tags"):
         fields["tags"] = text["tags"].split(",")
     return fields
 
 
-def _at_place(text: str) -> str | datetime:
-    """`+00:00` is of a place here, as any other offset. What cannot be read is left as it is."""
-    with suppress(ValueError):
+def _at_place(text: str, moment: str | datetime) -> str | datetime:
+    """`+00:00` is of a place, as any other offset. What cannot be read is left as it is. Raises
+    AppError when it is not the moment of the other column: one of them was mended."""
+    with suppress(ValueError, TypeError):
         start = datetime.fromisoformat(text)
+        other = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        if abs(start - other) > timedelta(minutes=1):
+            raise AppError.invalid("start_local", "is another moment than activity_date")
         if start.utcoffset() == timedelta(0):
             return start.replace(tzinfo=clocks_of(0))
     return text
@@ -395,7 +402,8 @@ def _open_archive(archive: zipfile.ZipFile, choices: Choices, now: datetime) -> 
     if entry is None:
         _zip_kind(archive)
         file: Any = archive.fp
-        yield Source("tracks", file, _values(_all_tracks(archive), choices, now))
+        rows = _values(_all_tracks(archive), choices, now)
+        yield Source("tracks", file, rows, remarks=tuple(_left_out(archive)))
         return
     with tempfile.TemporaryFile(prefix="activelog-") as table:
         _unpack(archive, entry, table)
@@ -416,6 +424,16 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Any) -> No
                 raise Permanent(f"{entry.filename} is too long")
             target.write(chunk)
     target.seek(0)
+
+
+def _left_out(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Other files beside tracks."""
+    names = [entry.filename for entry in archive.infolist()
+             if not (entry.is_dir() or tracks.reader_of(entry.filename)
+                     or entry.filename.rpartition("/")[2].startswith("."))]  # fmt: skip
+    if names:
+        more = f" and {counted(len(names) - _NAMED, 'others')}" if len(names) > _NAMED else ""
+        yield f"only tracks of the ZIP were read, not {', '.join(names[:_NAMED])}{more}"
 
 
 def _all_tracks(archive: zipfile.ZipFile) -> Iterator[Draft | Refused]:

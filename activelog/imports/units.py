@@ -101,7 +101,7 @@ class Units:
         return row.distance * METRES["yd" if in_yards else "m"]
 
     def said(self) -> dict[str, str]:
-        kinds = ", ".join(sorted(kind or "of no type" for kind in self.metre_kinds))
+        kinds = ", ".join(sorted(kind or "no type" for kind in self.metre_kinds))
         others = f"; those of {kinds} are in metres" if kinds and self.account != "m" else ""
         return {"distance": _NAMES[self.account], "why": self.why + others}
 

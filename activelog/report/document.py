@@ -12,7 +12,6 @@ from activelog.report.model import MOST_ROWS, Report, Row, Slot, TypeTotals, Uni
 from activelog.report.pdf import Bars, Card, Column, Document, Lines, Picture, Share, Shares, Table
 
 _UNITS: dict[Unit, str] = {"day": "per day", "week": "per week", "month": "per month"}
-_TYPES = 7
 _LONGEST_CELL = 160  # letters; no column shows more
 
 
@@ -102,7 +101,7 @@ def _charts(report: Report) -> Iterator[Bars | Lines | Shares]:
             _running(report.slots_before, report.units),
             (short_name(report.dates, "these days"), short_name(report.before)),
         )
-    yield Shares("By type", [_share(kind, report.units) for kind in report.types[:_TYPES]])
+    yield Shares("By type", [_share(kind, report.units) for kind in report.types])
 
 
 def _running(slots: Sequence[Slot], units: Units) -> list[float]:

@@ -19,7 +19,7 @@ from activelog.report.model import (
 )
 
 _SQL = database.queries("report")
-_TYPES = 50
+_TYPES = 7
 
 
 async def read(conn: Conn, selection: Selection, dates: DateRange, today: date) -> Report:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from activelog import http
 from activelog.base.errors import AppError
+from activelog.base.formatting import with_others
 from activelog.base.units import Habits
 from activelog.base.zones import at_place
 from activelog.http import pages
@@ -21,6 +22,9 @@ from activelog.statistics.routes import find_last_day, find_stats, find_year, wa
 from activelog.statistics.year import calendar, changes
 
 UNITS = {"daily": "by day", "weekly": "by week", "monthly": "by month"}
+
+
+_TYPES = 7  # that a chart tells apart
 
 
 async def page(request: Request, visitor: Visitor) -> Response:
@@ -87,7 +91,7 @@ def _types(found: list[Figures]) -> list[tuple[str, int]]:
     for figures in found:
         for name, kind in figures.by_type.items():
             sums[name] = sums.get(name, 0) + kind.minutes
-    return sorted(sums.items(), key=lambda item: -item[1])[:8]
+    return with_others(sorted(sums.items(), key=lambda item: -item[1]), _TYPES)
 
 
 async def year(request: Request, visitor: Visitor) -> Response:
@@ -130,6 +134,7 @@ def _year(stats: YearStats, habits: Habits, today: date) -> dict[str, Any]:
         "stats": stats,
         "calendar": calendar(stats, habits),
         "changes": changes(stats),
+        "types": with_others(list(stats.minutes_by_type.items()), _TYPES),
         "months": [
             {"label": f"{date(stats.year, month, 1):%b}", "value": minutes, "share": minutes / top}
             for month, minutes in enumerate(stats.minutes_by_month, 1)
@@ -140,7 +145,9 @@ def _year(stats: YearStats, habits: Habits, today: date) -> dict[str, Any]:
 
 
 async def share(request: Request, visitor: Visitor, form: Form) -> Response:
-    wanted = http.convert(form, YearQuery).year or 0
+    wanted = http.convert(form, YearQuery).year
+    if wanted is None:
+        raise AppError.invalid("year", "must be a year")
     async with of_request(request).pool.connection() as conn:
         await queries.share(conn, visitor.id, wanted, secrets.token_urlsafe(24))
     return pages.back(request, f"/statistics/year?year={wanted}", "Whoever has the link sees it.")

@@ -27,6 +27,9 @@ class Result(msgspec.Struct, omit_defaults=True):
     rejected: Annotated[int | None, Meta(description="rows that an import refused")] = None
     doubtful: Annotated[int | None, Meta(description="imported rows that are odd")] = None
     skipped: Annotated[int | None, Meta(description="rows left out for being similar")] = None
+    corrected: Annotated[
+        int | None, Meta(description="activities of the file before whose unit or type was mended")
+    ] = None
     photos: Annotated[int | None, Meta(description="that came with an archive")] = None
     errors: Annotated[
         list["RowReport"], Meta(description="why, for the first 1,000 refused rows")

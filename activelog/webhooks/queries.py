@@ -39,6 +39,12 @@ async def replay(conn: Conn, user_id: int, delivery_id: UUID) -> bool:
     return await database.value(conn, _SQL["replay"], params) is not None
 
 
+async def is_disabled(conn: Conn, user_id: int, delivery_id: UUID) -> bool:
+    """The webhook of a delivery of theirs."""
+    params = {"id": delivery_id, "user_id": user_id}
+    return bool(await database.value(conn, _SQL["is_disabled"], params))
+
+
 async def get(conn: Conn, delivery_id: UUID) -> Due | None:
     """None when it was made, its webhook is gone, or disabled."""
     return await database.one(conn, _SQL["get"], {"id": delivery_id}, Due)
@@ -46,6 +52,11 @@ async def get(conn: Conn, delivery_id: UUID) -> Due | None:
 
 async def succeeded(conn: Conn, delivery_id: UUID, answer: str) -> None:
     await database.execute(conn, _SQL["succeeded"], {"id": delivery_id, "answer": answer})
+
+
+async def drop(conn: Conn, delivery_id: UUID, answer: str) -> None:
+    """One that is not sent any more."""
+    await database.execute(conn, _SQL["drop"], {"id": delivery_id, "answer": answer})
 
 
 async def failed(

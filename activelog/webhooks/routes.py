@@ -71,6 +71,9 @@ async def deliveries(request: Request, user_id: int) -> Response:
 async def replay(request: Request, user_id: int, body: WebhookQuery) -> Response:
     """Sends an event again, as a new delivery. Takes a delivery's id."""
     async with of_request(request).pool.connection() as conn:
+        if await queries.is_disabled(conn, user_id, body.id):
+            message = "the webhook is disabled; enable it, then send the event again"
+            raise AppError("conflict", message, 409)
         if not await queries.replay(conn, user_id, body.id):
             raise AppError.not_found("delivery")
     return Response(status_code=202)
@@ -84,5 +87,6 @@ ENDPOINTS = [
     Endpoint("POST", "/api/v1/webhooks/enable", enable, {204: None}, errors=(404,),
              scope="session"),
     Endpoint("GET", "/api/v1/webhooks/deliveries", deliveries, {200: Deliveries}),
-    Endpoint("POST", "/api/v1/webhooks/deliveries/replay", replay, {202: None}, errors=(404,)),
+    Endpoint("POST", "/api/v1/webhooks/deliveries/replay", replay, {202: None},
+             errors=(404, 409)),
 ]  # fmt: skip

@@ -35,7 +35,8 @@ async def deliver(context: Context, delivery_id: str) -> None:
     if due is None:
         return
     if data is None:  # what it is about is deleted
-        await _note_success(services, due, "nothing to tell: it is deleted")
+        async with services.pool.connection() as conn:
+            await queries.drop(conn, due.id, "nothing to tell: it is deleted")
         return
     try:
         answer = await _post(services, due, data)

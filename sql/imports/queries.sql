@@ -31,6 +31,27 @@ COPY incoming (line, activity_type, duration_minutes, distance_km, activity_date
 -- name: analyze_incoming
 ANALYZE incoming
 
+-- name: correct
+-- What came in before, from a file of the same kind, in the other unit or without a type: now that its
+-- owner says what it is (%(has_units)s, %(has_type)s), that is mended, and the row does not come in again.
+WITH mendable AS MATERIALIZED (
+    SELECT DISTINCT ON (a.id) a.id, i.place, i.activity_type, i.distance_km
+    FROM incoming i JOIN activities a ON a.user_id = %(user_id)s AND a.deleted_at IS NULL
+     AND a.activity_date = i.activity_date AND a.duration_minutes = i.duration_minutes
+     AND a.source = coalesce(nullif(i.source, ''), %(source)s)
+     AND (a.activity_type = i.activity_type OR %(has_type)s AND a.activity_type = 'workout')
+     AND (abs(a.distance_km - i.distance_km) <= 0.001 OR %(has_units)s
+          AND (abs(a.distance_km * 1.609344 - i.distance_km) <= 0.002
+               OR abs(a.distance_km - i.distance_km * 1.609344) <= 0.002))
+    WHERE a.activity_type <> i.activity_type OR abs(a.distance_km - i.distance_km) > 0.001
+    ORDER BY a.id, i.place
+),
+mended AS (
+    UPDATE activities a SET activity_type = m.activity_type, distance_km = m.distance_km, updated_at = now()
+    FROM mendable m WHERE a.id = m.id AND NOT %(dry_run)s
+)
+DELETE FROM incoming i USING mendable m WHERE i.place = m.place
+
 -- name: drop_duplicates
 -- Where a row says a day alone, not of another distance: there may be two runs of thirty minutes on one.
 DELETE FROM incoming i USING activities a
@@ -38,6 +59,15 @@ WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date = i.a
   AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
   AND (NOT i.says_day_alone
        OR abs(a.distance_km - i.distance_km) <= greatest(0.05, 0.03 * i.distance_km))
+
+-- name: drop_moved
+-- What is there at the same time by its clocks: its file was read in another time zone before.
+DELETE FROM incoming i USING activities a
+WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date <> i.activity_date
+  AND a.local_time = i.activity_date AT TIME ZONE 'UTC' + make_interval(mins => i.utc_offset)
+  AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
+  AND abs(a.distance_km - i.distance_km) <= 0.001
+  AND a.source = coalesce(nullif(i.source, ''), %(source)s)
 
 -- name: drop_repeated
 -- What is at the same time as a row before it; where a row says a day alone, what says the same.

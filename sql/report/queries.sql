@@ -29,16 +29,23 @@ WHERE user_id = %(user_id)s AND deleted_at IS NULL
 GROUP BY 1 ORDER BY 1
 
 -- name: types
-SELECT activity_type, count(*)::integer AS activities,
-       sum(duration_minutes)::bigint AS minutes,
-       sum(distance_km)::double precision AS kilometres
-FROM activities
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND local_time >= %(first)s::date AND local_time < %(until)s::date
-  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
-GROUP BY activity_type ORDER BY minutes DESC, activities DESC, activity_type LIMIT %(limit)s
+-- The first %(limit)s; where there are more, the last one stands for all others.
+WITH types AS (
+    SELECT activity_type, count(*) AS activities, sum(duration_minutes) AS minutes,
+           sum(distance_km) AS kilometres,
+           row_number() OVER (ORDER BY sum(duration_minutes) DESC, count(*) DESC, activity_type) AS place
+    FROM activities
+    WHERE user_id = %(user_id)s AND deleted_at IS NULL
+      AND local_time >= %(first)s::date AND local_time < %(until)s::date
+      AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
+      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
+      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+    GROUP BY activity_type
+)
+SELECT CASE count(*) WHEN 1 THEN min(activity_type) ELSE count(*) || ' other types' END AS activity_type,
+       sum(activities)::integer AS activities, sum(minutes)::bigint AS minutes,
+       sum(kilometres)::double precision AS kilometres
+FROM types GROUP BY least(place, %(limit)s) ORDER BY least(place, %(limit)s)
 
 -- name: rows
 -- (Of notes as much as a line of a table can show.)

@@ -25,11 +25,12 @@ FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
 WHERE d.user_id = %(user_id)s ORDER BY d.created_at DESC, d.id LIMIT 100
 
 -- name: replay
--- As a new delivery of the same event to the same webhook.
+-- As a new delivery of the same event to the same webhook, unless that is disabled.
 WITH again AS (
     INSERT INTO webhook_deliveries (webhook_id, user_id, event, subject)
-    SELECT webhook_id, user_id, event, subject FROM webhook_deliveries
-    WHERE id = %(id)s AND user_id = %(user_id)s RETURNING id, user_id
+    SELECT d.webhook_id, d.user_id, d.event, d.subject
+    FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+    WHERE d.id = %(id)s AND d.user_id = %(user_id)s AND w.disabled_at IS NULL RETURNING id, user_id
 )
 SELECT procrastinate_defer_jobs_v1(array_agg(ROW(
     'low', 'activelog.webhooks.deliver', 0, 'webhooks of ' || user_id, NULL,
@@ -49,6 +50,15 @@ WITH delivered AS (
 )
 UPDATE webhooks w SET failing_since = NULL FROM delivered
 WHERE w.id = delivered.webhook_id AND w.failing_since IS NOT NULL
+
+-- name: drop
+-- It says nothing of whether the webhook works.
+UPDATE webhook_deliveries SET state = 'failed', answer = %(answer)s, finished_at = now()
+WHERE id = %(id)s AND state = 'queued'
+
+-- name: is_disabled
+SELECT w.disabled_at IS NOT NULL FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+WHERE d.id = %(id)s AND d.user_id = %(user_id)s
 
 -- name: failed
 -- Returns true when the webhook is disabled by it: attempts have failed for days, or nobody is there.

@@ -83,6 +83,7 @@ async def test_the_address_of_somebody_else_stays_theirs(world: World) -> None:
     assert await world.value("SELECT count(*) FROM users WHERE email = %s", NEW) == 1
     assert (await ask(world, password="a guess at it")).status_code == 403
     assert (await ask(world, email="no address")).status_code == 400
+    assert (await ask(world, email=ADA.upper())).status_code == 400, "it is theirs already"
 
 
 async def test_one_person_does_not_use_up_what_is_for_all(world: World) -> None:

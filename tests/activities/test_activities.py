@@ -168,3 +168,25 @@ async def test_addresses_that_are_none(world: World) -> None:
         assert missing.json()["error"] == "not found"
     assert (await ada.call("PUT", "/api/v1/activities")).status_code == 405
     assert (await world.http.get("/api/v1/activities")).status_code == 401
+
+
+async def test_a_moving_time_is_of_its_duration(world: World) -> None:
+    ada = await world.user()
+    body = {"activity_type": "running", "duration_minutes": 35, "moving_minutes": 30,
+            "distance_km": 5, "activity_date": "2024-02-03T07:00:00Z"}  # fmt: skip
+    made = (await ada.post("/api/v1/activities", json=body)).json()
+    path = f"/api/v1/activities/{made['id']}"
+    too_long = await ada.call("PATCH", path, json={"moving_minutes": 36})
+    assert too_long.status_code == 400
+    assert "duration_minutes" in too_long.json()["message"]
+    assert (
+        await ada.post("/api/v1/activities", json=body | {"duration_minutes": 10})
+    ).status_code == 400
+    same = (await ada.call("PATCH", path, json={"duration_minutes": 35, "notes": "a"})).json()
+    assert same["moving_minutes"] == 30
+    both = (
+        await ada.call("PATCH", path, json={"duration_minutes": 60, "moving_minutes": 50})
+    ).json()
+    assert both["moving_minutes"] == 50
+    other = (await ada.call("PATCH", path, json={"duration_minutes": 70})).json()
+    assert other["moving_minutes"] is None, "nobody knows how long it was of these"

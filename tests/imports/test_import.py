@@ -293,6 +293,40 @@ async def test_a_run_from_another_tracker_is_reported_and_left_out_on_request(wo
     assert await world.value("SELECT count(*) FROM activities") == 3
 
 
+async def test_what_a_report_advises_mends_what_came_in(world: World) -> None:
+    """And nothing is there twice, whether the rows say a time or a day alone."""
+    ada = await world.user()
+    for dates in (("2024-02-03 07:00", "2024-02-04 07:30"), ("2024-03-03", "2024-03-04")):
+        text = f"date,duration,distance\n{dates[0]},30,3\n{dates[1]},31,3\n"
+        first = (await finish(ada, await upload(ada, text)))["result"]
+        assert first["imported"] == 2
+        for query, corrected, there in (
+            ("?units=mi&dry_run=true", 2, 0),
+            ("?units=mi&type=running", 2, 0),
+            ("?units=mi&type=running", 0, 2),
+        ):
+            path = f"/api/v1/activities/import{query}"
+            job = (await ada.post(path, content=text.encode())).json()
+            result = (await finish(ada, job))["result"]
+            assert (result["imported"], result["corrected"], result["duplicates"]) == (
+                0, corrected, there)  # fmt: skip
+    rows = await world.rows("SELECT DISTINCT activity_type, distance_km FROM activities")
+    assert rows == [("running", 4.828)]
+    assert await world.value("SELECT count(*) FROM activities") == 4
+
+
+async def test_a_file_that_comes_again_in_another_zone_is_there_already(world: World) -> None:
+    ada = await world.user()
+    text = "date,duration,distance,type\n2024-02-03 07:00,30,3,run\n2024-02-04,31,3,run\n"
+    path = "/api/v1/activities/import?zone="
+    for zone, imported in (("Europe/Berlin", 2), ("America/New_York", 0)):
+        job = (await ada.post(path + zone, content=text.encode())).json()
+        result = (await finish(ada, job))["result"]
+        assert result["imported"] == imported
+    assert result["duplicates"] == 2
+    assert any("another time zone" in remark for remark in result["remarks"])
+
+
 async def test_the_report_says_units_doubts_and_what_to_do(world: World) -> None:
     ada = await world.user()
     text = GARMIN + "Running,2024-01-15 07:30:00,false,Park,100.00,500,00:50:30\n"

@@ -212,3 +212,95 @@ async def test_a_row_that_nobody_can_mean_does_not_fail_the_import(world: World)
 def test_minutes_are_still_minutes() -> None:
     for text in ("45", "45 min", "45 m", "45 minuten", "45 Min.", "45:00", "0:45:00", "45 мин"):
         assert minutes(f"date,duration,type\n2024-01-15,{text},run\n") == [45], text
+
+
+@pytest.mark.parametrize(("start", "moment"), [
+    ("07:00 EST", "2024-02-03T12:00:00Z"),
+    ("07:00 -08:00", "2024-02-03T15:00:00Z"),
+    ("07:00-08:00", None),
+    ("2024-02-04T07:00:00-08:00", "2024-02-04T15:00:00Z"),
+    ("7pm", "2024-02-03T18:00:00Z"),
+    ("24:00", "2024-02-03T23:00:00Z"),
+    ("07:00 XYZT", None),
+    ("24:30", None),
+    ("99:30", None),
+    ("soon", None),
+])  # fmt: skip
+async def test_a_column_of_start_times_is_read_whole(
+    world: World, start: str, moment: str | None
+) -> None:
+    ada = await world.user()
+    text = f"Date,Start time,Duration\n2024-02-03,{start},30 min\n2024-02-05,08:00,31 min\n"
+    path = "/api/v1/activities/import?zone=Europe/Berlin"
+    job = (await ada.post(path, content=text.encode())).json()
+    result = (await finish(ada, job))["result"]
+    assert (result["imported"], result["rejected"]) == ((2, 0) if moment else (1, 1))
+    if moment:
+        first = (await ada.get("/api/v1/activities")).json()["activities"][-1]
+        assert first["activity_date"] == moment
+
+
+async def test_a_unit_that_nobody_knows_is_refused(world: World) -> None:
+    ada = await world.user()
+    text = (
+        "Date,Type,Time,Distance,Unit\n2024-02-03,Swim,30:00,1500,ft\n2024-02-04,Run,30:00,5,km\n"
+    )
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert (result["imported"], result["rejected"]) == (1, 1)
+    assert "'ft' is not a unit" in result["errors"][0]["reason"]
+
+
+async def test_no_minutes_for_a_distance_are_doubtful(world: World) -> None:
+    ada = await world.user()
+    text = "Date,Duration,Distance (km),Type\n2024-02-05,0:00:00,12,running\n"
+    result = (await finish(ada, await upload(ada, text)))["result"]
+    assert "0 minutes" in result["doubts"][0]["reason"]
+
+
+async def test_two_columns_that_disagree_are_refused(world: World) -> None:
+    ada = await world.user()
+    header = (
+        "id,activity_type,duration_minutes,distance_km,activity_date,tags,notes,start_local\r\n"
+    )
+    row = "1,run,45,7.5,2024-05-{}T06:30:00Z,,,2024-05-01T08:30:00+02:00\r\n"
+    for day, imported in (("11", 0), ("01", 1)):
+        done = (await finish(ada, await upload(ada, header + row.format(day))))["result"]
+        assert (done["imported"], done["rejected"]) == (imported, 1 - imported)
+
+
+async def test_all_that_is_told_of_a_row_tells_its_own_clock(world: World) -> None:
+    """A person in Berlin, a file of a place behind it."""
+    ada = await world.user()
+    await ada.call("PATCH", "/api/v1/users/me", json={"zone": "Europe/Berlin"})
+    text = "Date,Duration,Distance (km)\n2024-02-04 21:30,30:00,50\n"
+    query = "?zone=America/Los_Angeles"
+    shown = await ada.post(f"/api/v1/activities/import/preview{query}", content=text.encode())
+    [row] = shown.json()["rows"]
+    assert (row["activity_date"], row["utc_offset"]) == ("2024-02-05T05:30:00Z", -480)
+    job = (await ada.post(f"/api/v1/activities/import{query}", content=text.encode())).json()
+    result = (await finish(ada, job))["result"]
+    assert result["doubts"][0]["says"].startswith("2024-02-04 21:30")
+
+
+async def test_what_of_a_zip_was_not_read_is_said(world: World) -> None:
+    ada = await world.user()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.gpx", '<gpx><trk><type>running</type><trkseg>'
+                         '<trkpt lat="1" lon="1"><time>2024-02-03T07:00:00Z</time></trkpt>'
+                         '<trkpt lat="1.01" lon="1"><time>2024-02-03T07:10:00Z</time></trkpt>'
+                         '</trkseg></trk></gpx>')  # fmt: skip
+        archive.writestr("b.csv", "date,duration\n2024-02-04,30\n")
+        archive.writestr("__MACOSX/._a.gpx", "")
+    result = (await finish(ada, await upload(ada, packed.getvalue())))["result"]
+    assert result["imported"] == 1
+    assert result["remarks"] == ["only tracks of the ZIP were read, not b.csv"]
+
+
+async def test_an_hour_that_clocks_leave_out_is_moved_as_they_are(world: World) -> None:
+    ada = await world.user()
+    text = "Date,Duration,Type\n2024-03-31 02:30,30:00,run\n"
+    path = "/api/v1/activities/import?zone=Europe/Berlin"
+    await finish(ada, (await ada.post(path, content=text.encode())).json())
+    [one] = (await ada.get("/api/v1/activities")).json()["activities"]
+    assert (one["activity_date"], one["utc_offset"]) == ("2024-03-31T01:30:00Z", 120)

@@ -235,6 +235,39 @@ async def test_what_is_deleted_meanwhile_is_not_told(listener: Listener, inside:
     assert listener.heard == []
 
 
+async def test_what_is_deleted_is_no_success_of_a_webhook(
+    listener: Listener, inside: Settings
+) -> None:
+    async with running(inside) as world:
+        ada = await world.user()
+        await add(ada, listener.url, "activity.created")
+        made = await ada.log()
+        await world.rows("UPDATE webhooks SET failing_since = now()")
+        await ada.call("DELETE", f"/api/v1/activities/{made['id']}")
+        await world.work()
+        [one] = await deliveries(ada)
+        assert (one["state"], one["answer"]) == ("failed", "nothing to tell: it is deleted")
+        assert await world.value("SELECT failing_since IS NOT NULL FROM webhooks")
+
+
+async def test_an_event_is_not_sent_again_to_a_disabled_webhook(
+    listener: Listener, inside: Settings
+) -> None:
+    async with running(inside) as world:
+        ada, eve = await world.user(), await world.user("eve@example.com")
+        await add(ada, listener.url, "activity.created")
+        await ada.log()
+        await world.work()
+        await world.rows("UPDATE webhooks SET disabled_at = now()")
+        [one] = await deliveries(ada)
+        again = {"json": {"id": one["id"]}}
+        assert (await eve.post(f"{AT}/deliveries/replay", **again)).status_code == 404
+        refused = await ada.post(f"{AT}/deliveries/replay", **again)
+        assert refused.status_code == 409
+        assert "enable it" in refused.json()["message"]
+        assert len(await deliveries(ada)) == 1
+
+
 async def test_no_request_goes_to_a_private_address(listener: Listener, world: World) -> None:
     ada = await world.user()
     await add(ada, listener.url, "activity.created")
