@@ -42,7 +42,7 @@ class Services:
     # Downloads that are read from Postgres by this process; each holds a connection.
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8), repr=False)
     endings: Endings = field(default_factory=Endings, repr=False)
-    # How many activities each person may log until they are counted again, and when that is.
+    # By user id: until when this holds, and how many activities they may still log.
     activity_room: dict[int, tuple[float, int]] = field(default_factory=dict, repr=False)
     years: PerPerson = field(default_factory=lambda: PerPerson("years", 2), repr=False)
     memo: Memo = field(default_factory=Memo, repr=False)

@@ -1,23 +1,17 @@
 """The HTTP application, put together from what each feature brings: its endpoints, pages, routes
-and mails; what happens at start and stop; errors."""
+and mails; what happens at start and stop."""
 
 import asyncio
-import errno
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from http import HTTPStatus
 from typing import Any
 
-import psycopg
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
 
 from activelog import database, http, services
 from activelog.accounts import changes, mail_preferences, tokens
@@ -28,7 +22,6 @@ from activelog.activities import pages as activities_pages
 from activelog.activities import photos
 from activelog.activities import routes as activities_routes
 from activelog.base import traces
-from activelog.base.errors import AppError
 from activelog.base.settings import Settings
 from activelog.exports import mails as exports_mails
 from activelog.exports import pages as exports_pages
@@ -38,7 +31,7 @@ from activelog.friends import mails as friends_mails
 from activelog.friends import pages as friends_pages
 from activelog.friends import queries as friends_queries
 from activelog.friends import routes as friends_routes
-from activelog.http import files, openapi, pages, samples, templating
+from activelog.http import error_answers, files, openapi, samples, templating
 from activelog.http.access_log import AccessLog
 from activelog.imports import pages as imports_pages
 from activelog.imports import routes as imports_routes
@@ -53,20 +46,13 @@ from activelog.services import make_services, of_request
 from activelog.statistics import mails as statistics_mails
 from activelog.statistics import pages as statistics_pages
 from activelog.statistics import routes as statistics_routes
-from activelog.storage import StorageError
 from activelog.tickets import routes as tickets_routes
 from activelog.webhooks import mails as webhooks_mails
 from activelog.webhooks import pages as webhooks_pages
 from activelog.webhooks import routes as webhooks_routes
 
-logger = logging.getLogger(__name__)
-
-_LOCK_SECONDS = 10.0  # then who waits for somebody's lock gives its connection to others
-_WORTH_ANOTHER_TRY = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.QueryCanceled,
+_LOCK_SECONDS = (
+    10.0  # after this a request that waits for a lock fails, and gives its connection back
 )
 
 ENDPOINTS = [
@@ -147,18 +133,13 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
         middleware=[
             Middleware(
-                AccessLog, on_error=_internal_error, on_stop=_stopping, headers=_headers(settings)
+                AccessLog,
+                on_error=error_answers.internal_error,
+                on_stop=error_answers.stopping,
+                headers=_headers(settings),
             ),
         ],
-        exception_handlers={
-            AppError: _refused,
-            ClientDisconnect: _hung_up,
-            HTTPException: _http_error,
-            psycopg.OperationalError: _database_error,
-            psycopg.errors.ForeignKeyViolation: _account_gone,
-            StorageError: _away("the file storage"),
-            OSError: _disk_error,
-        },
+        exception_handlers=error_answers.HANDLERS,
     )
     app.router.redirect_slashes = False  # to an address that the client named
     return app
@@ -200,92 +181,3 @@ def _tags(document: dict[str, Any]) -> Iterator[str]:
 @cache
 def _document(base_url: str) -> dict[str, Any]:
     return openapi.document(ENDPOINTS, base_url)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AppError)
-    return _answer(request, error)
-
-
-def _answer(request: Request, error: AppError) -> Response:
-    """A page for a browser that shows one, JSON for everybody else, and for the API's clients."""
-    wants_page = "text/html" in request.headers.get("accept", "")
-    is_page = wants_page and not request.url.path.startswith("/api/")
-    return pages.problem(request, error) if is_page else http.problem(error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        return _answer(request, AppError("not found", "there is nothing at this address", 404))
-    response = http.problem(AppError("method not allowed", error.detail, error.status_code))
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        response.headers["Allow"] = ", ".join(_allowed(request))
-    return response
-
-
-def _allowed(request: Request) -> list[str]:
-    """Of every route with this path; the router names only the first one's methods."""
-    matching = (
-        route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE
-    )
-    return sorted({method for route in matching for method in route.methods})
-
-
-async def _hung_up(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # as nginx counts it; nobody reads it
-
-
-async def _account_gone(request: Request, error: Exception) -> Response:
-    """A token outlives its account; what its owner writes then has nobody to belong to."""
-    assert isinstance(error, psycopg.Error)
-    if not (error.diag.constraint_name or "").endswith("user_id_fkey"):
-        raise error
-    return _answer(request, AppError("unauthorized", "the account is gone", 401))
-
-
-async def _database_error(request: Request, error: Exception) -> Response:
-    """Away, or a statement that failed: a deadlock is worth another try, the rest is ours."""
-    if database.is_away(error):
-        return _away("the database")(request, error)
-    if isinstance(error, psycopg.errors.DiskFull):
-        return _full(request, error)
-    if isinstance(error, _WORTH_ANOTHER_TRY):
-        logger.warning("%s %s failed", request.method, request.url.path, exc_info=error)
-        message = "the database broke this request off, maybe for another one; try again"
-        return _answer(request, AppError("unavailable", message, 503, retry_after=1))
-    raise error
-
-
-async def _disk_error(request: Request, error: Exception) -> Response:
-    """A full disk, ours or the database's, is an outage like another; the rest is ours."""
-    assert isinstance(error, OSError)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _full(request, error)
-    raise error
-
-
-def _full(request: Request, error: Exception) -> Response:
-    logger.error("%s %s: the disk is full: %s", request.method, request.url.path, error)
-    message = "there is no room on our disks for a moment; try again later"
-    return _answer(request, AppError("unavailable", message, 503, retry_after=60))
-
-
-def _away(what: str) -> Callable[[Request, Exception], Response]:
-    def answer(request: Request, error: Exception) -> Response:
-        logger.warning("%s %s: %s is away: %s", request.method, request.url.path, what, error)
-        message = f"{what} is away for a moment; try again"
-        return _answer(request, AppError("unavailable", message, 503, retry_after=2))
-
-    return answer
-
-
-async def _internal_error(scope: Scope, receive: Receive, send: Send) -> None:
-    # The error goes on to uvicorn, which logs it with its traceback.
-    error = AppError("internal error", "something went wrong on our side", 500)
-    await _answer(Request(scope), error)(scope, receive, send)
-
-
-async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:
-    error = AppError("unavailable", "this server is stopping; try again", 503, retry_after=1)
-    await _answer(Request(scope), error)(scope, receive, send)

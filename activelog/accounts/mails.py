@@ -20,12 +20,12 @@ def verification_token(services: Services, verification_id: UUID) -> str:
 
 
 def reset_token(services: Services, reset_id: UUID) -> str:
-    """Likewise."""
+    """The token of a link to a new password, derived like verification_token."""
     return auth.sign(services.settings.secret, "reset-password", reset_id)
 
 
 def address_token(services: Services, change_id: UUID) -> str:
-    """Likewise."""
+    """The token of a link to another address, derived like verification_token."""
     return auth.sign(services.settings.secret, "confirm-email", change_id)
 
 

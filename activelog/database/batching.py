@@ -69,7 +69,8 @@ class Batcher:
                     await self._run(query, wanted)
                 timer.cancel()
         finally:
-            # In the same breath as the last look at what waits: whoever comes now is served anew.
+            # No await stands between the last look at `calls` and this line: a call that comes
+            # now starts a new server.
             waiting.at_work -= is_counted
 
     def _serve_more(self, query: Query[Any, Any], waiting: _Waiting) -> None:

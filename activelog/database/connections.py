@@ -44,7 +44,7 @@ _SESSION = {
     "default_transaction_isolation": "read committed",
     # One statement takes one core; and starting the others takes longer than most of ours.
     "max_parallel_workers_per_gather": "0",
-    # The same patience on the server's side: what a vanished client had locked is free.
+    # Postgres ends a transaction whose client is silent for 30 s, and so frees its locks.
     "idle_in_transaction_session_timeout": "30s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",

@@ -3,7 +3,7 @@
 Tables are changed by sql/migrations, each file applied once. Functions, triggers and views are
 code: the files in the folders of their parts say how they are now, and are applied anew. (Each
 trigger in a transaction of its own: it waits for the writers of its table, and must hold no other
-table meanwhile, or they could wait for each other.)
+table meanwhile, or they could deadlock.)
 
 Two that start at once queue on an advisory lock. A ledger keeps the checksum of every applied
 file and refuses one that was edited afterwards.

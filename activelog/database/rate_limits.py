@@ -14,8 +14,9 @@ _SQL = database.queries("database")
 
 @dataclass(frozen=True)
 class RateLimit:
-    """`count` times in `seconds`, for each subject. `is_told`: whether answers may say how much of
-    it is left; not where others use it up, of whom they would tell."""
+    """`count` times in `seconds`, for each subject. `is_told`: whether the RateLimit headers
+    show what is left. False where strangers share the limit: the number would reveal what they did.
+    """
 
     name: str
     count: int

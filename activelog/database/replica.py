@@ -18,7 +18,7 @@ _PATIENCE = 0.5  # seconds for a connection, and for what was committed to arriv
 _LOOK_AGAIN = 0.01  # seconds
 _LEFT_OUT = 10.0  # seconds, after it lagged or was away
 
-# Whose commit was acknowledged is flushed, unless commits do not wait for that.
+# A commit that was acknowledged is flushed to the WAL, except with synchronous_commit = off.
 _COMMITTED = b"""
 SELECT (CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn()
         ELSE pg_current_wal_flush_lsn() END)::text"""

@@ -42,7 +42,7 @@ def queries(part: str, file: str = "queries") -> dict[str, bytes]:
 
 def parts_with(file: str) -> list[str]:
     """The parts that have such a file: what each declares about its own tables (retention,
-    personal_data, objects, account_deletion), for a shared task to do. The lowest first."""
+    personal_data, objects, account_deletion, usage), for a shared task to do. The lowest first."""
     sql = resources.folder("sql")
     return [part for part in PARTS if sql.joinpath(part, f"{file}.sql").exists()]
 

@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activelog import http
-from activelog.exports import queries, routes
+from activelog.activities import queries as activities
+from activelog.exports import routes
 from activelog.exports.model import MORE_COLUMNS, CsvRequest, HistoryQuery, PdfRequest
 from activelog.http import pages
 from activelog.http.pages import Form, Page, Visitor
@@ -21,7 +22,7 @@ async def page(request: Request, visitor: Visitor) -> Response:
     query = http.convert(pages.known_query(request, HistoryQuery), HistoryQuery)
     found = await routes.find_history(services, visitor.id, query)
     async with services.pool.connection() as conn:
-        types = await queries.types(conn, visitor.id)
+        types = await activities.recent_types(conn, visitor.id)
     today = visitor.clock(services.clock()).date()
     return pages.page(
         request,

@@ -64,12 +64,6 @@ async def has_more_than(conn: Conn, selection: Selection, most: int) -> bool:
     return bool(await database.value(conn, _SQL["has_more_than"], params))
 
 
-async def types(conn: Conn, user_id: int) -> list[str]:
-    """The types of a user's latest activities, the most frequent first."""
-    cursor = await conn.execute(_SQL["types"], {"user_id": user_id})
-    return [name for (name,) in await cursor.fetchall()]
-
-
 @dataclass(frozen=True)
 class Known:
     type: bool

@@ -118,7 +118,7 @@ class _Spool:
                         raise AppError("too large", "take an export in the background for so much")
                     self._grown.set()
         finally:
-            # In the same breath in which the task is done: whoever waits looks afterwards.
+            # After the task counts as done: a reader that wakes then sees that it is done.
             asyncio.get_running_loop().call_soon(self._grown.set)
 
 

@@ -27,7 +27,7 @@ DEVICE_COOKIE = "activelog_device"
 
 _SQL = database.queries("http")
 _ASKED_EVERY = 1.0  # seconds
-_ANEW = 3600.0  # seconds; then what is too old is forgotten
+_REBUILD_SECONDS = 3600.0  # then it forgets what is older than any token
 
 
 async def current_user(request: Request, scope: Scope | Literal["any"]) -> int:
@@ -109,7 +109,7 @@ async def ask_for_endings(services: Services) -> None:
 
 async def _ask(services: Services) -> None:
     known = services.endings
-    is_anew = time.monotonic() - known.began_at > _ANEW
+    is_anew = time.monotonic() - known.began_at > _REBUILD_SECONDS
     params = {"hours": auth.SESSION_HOURS, "since": None if is_anew else known.newest}
     async with services.pool.connection() as conn:
         rows = await (await conn.execute(_SQL["endings"], params)).fetchall()

@@ -84,7 +84,8 @@ def check_beginning(data: bytes) -> None:
 
 
 def detect(file: BinaryIO, choices: Choices) -> str:
-    """Whose file it is, by its beginning. Raises Permanent when it is nobody's."""
+    """Whose file it is, by its beginning. Raises Permanent for a file of no kind
+    that we know."""
     kind = kind_of(file)
     if kind == "zip":
         with _archive(file) as archive:
@@ -104,7 +105,8 @@ def header_digest(file: BinaryIO) -> str | None:
 
 @contextmanager
 def open_source(file: BinaryIO, choices: Choices, now: datetime) -> Iterator[Source]:
-    """Raises Permanent when the file is nobody's, Question when it may be read in two ways."""
+    """Raises Permanent for a file of no kind that we know, Question when it may be read in two
+    ways."""
     kind = kind_of(file)
     if kind == "zip":
         with _archive(file) as archive, _open_archive(archive, choices, now) as source:

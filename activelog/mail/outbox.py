@@ -63,7 +63,7 @@ class Outbox:
     async def write_gathered(
         self, conn: Conn, kind: MailKind, user_id: int, dedup_key: str, pause: timedelta
     ) -> bool:
-        """Likewise, unless a mail of the kind to this person waits: it tells all that is new by
+        """As write, unless a mail of the kind to this person waits: it tells all that is new by
         then. The first one leaves at once, each other one `pause` after the one before."""
         message_id = make_message_id(self.settings.mail_from)
         return await queries.write_gathered(conn, kind, user_id, dedup_key, message_id, pause)

@@ -16,7 +16,8 @@ from activelog.base.formatting import counted
 from activelog.database import Conn
 from activelog.mail import MailKind
 from activelog.operations import admin, queries
-from activelog.operations.model import Action, JobFilter, Trouble, Work
+from activelog.operations.model import Action, JobFilter, Work
+from activelog.operations.troubles import Trouble
 from activelog.services import Services
 
 _SECONDS = 5  # that reading for a page may take

@@ -39,11 +39,11 @@ from activelog.operations.model import (
     SlowDomain,
     StateCount,
     Suppressed,
-    Trouble,
     Unit,
     Work,
     Worker,
 )
+from activelog.operations.troubles import Trouble
 
 _SQL = database.queries("operations", "admin")
 Numbered = TypeVar("Numbered", JobRow, Mail, Noted)

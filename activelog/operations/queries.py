@@ -3,7 +3,7 @@ from datetime import datetime
 
 from activelog import database
 from activelog.database import Conn
-from activelog.operations.model import Session, Trouble
+from activelog.operations.troubles import PostgresSession, Trouble
 
 _SQL = database.queries("operations")
 
@@ -125,7 +125,8 @@ async def mail_health(conn: Conn) -> MailHealth:
 async def in_the_way(conn: Conn) -> list[Trouble]:
     """Sessions that hold others up, the worst first. It reads no table, so no lock keeps it."""
     return [
-        session.trouble() for session in await database.many(conn, _SQL["in_the_way"], {}, Session)
+        session.trouble()
+        for session in await database.many(conn, _SQL["in_the_way"], {}, PostgresSession)
     ]
 
 

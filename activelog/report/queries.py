@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -92,4 +92,4 @@ async def _types(conn: Conn, selection: Selection, dates: DateRange) -> list[Typ
 
 
 def _params(selection: Selection, dates: DateRange) -> dict[str, Any]:
-    return selection.params() | {"first": dates.first, "until": dates.until}
+    return replace(selection, times=dates.times).params()

@@ -12,8 +12,8 @@ _PAGE = 1000
 
 
 async def verify(settings: Settings) -> AsyncIterator[tuple[str, bool]]:
-    """Lines for people, and whether each is good. An object that no row needs is: the nightly
-    clean-up removes it when it is a day old."""
+    """Lines for people, and whether each is good. An object that no row needs counts
+    as good: the nightly clean-up removes it when it is a day old."""
     async with database.command_pool(settings, "activelog verify") as pool:
         services = make_services(settings, pool)
         lost = left = 0

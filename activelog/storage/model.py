@@ -46,8 +46,8 @@ class Storage(Protocol):
         """Pages of objects, in order of their keys; those behind `after`."""
 
     async def set_rules(self) -> None:
-        """Has the store itself expire what our clean-up should have removed, as a net below it;
-        rules that somebody set stay."""
+        """Sets bucket rules that expire exports and imports after nine days, in case our clean-up
+        does not run. Leaves a bucket alone that has rules."""
 
 
 def content_disposition(file_name: str) -> str:

@@ -1,4 +1,4 @@
-"""TrackedJob that blocks, in threads."""
+"""Blocking work in threads."""
 
 import asyncio
 from collections.abc import Callable

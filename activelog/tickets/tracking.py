@@ -37,7 +37,8 @@ class TrackedJob:
                 await queries.report(conn, self.ticket_id, min(progress, 99), message)
 
     async def is_over(self) -> bool:
-        """Another run finished it meanwhile. Raises JobAborted when it was cancelled."""
+        """Whether the ticket was finished or deleted meanwhile. Raises JobAborted when it was
+        cancelled."""
         return await _start(self.services, self.ticket_id) is None
 
     async def is_cancelled(self) -> bool:

@@ -18,7 +18,7 @@ from activelog.base.errors import AppError, JobError
 PATIENCE = 10.0  # seconds for all of it
 _PREFIX = "whsec_"
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
-# All that is not of it is somebody's own, or of the wires: site-local, local NAT64, translated.
+# Other IPv6 addresses are not public: site-local, local NAT64, translated ones.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -91,8 +91,8 @@ def sign(secret: str, message_id: str, body: bytes, now: float) -> Signed:
 
 
 def post(url: str, signed: Signed, *, may_be_private: bool) -> str:
-    """The status; blocks for ten seconds at most. Raises NotDelivered for anything but a 2xx: a
-    redirect may lead inside, so it is none of the answers that we follow."""
+    """The status; blocks for ten seconds at most. Raises NotDelivered for anything but a 2xx.
+    It follows no redirect: one may lead to a private address."""
     parts = _split(url)
     host, port = parts.hostname or "", parts.port or 443
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

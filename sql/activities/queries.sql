@@ -39,15 +39,9 @@ FROM activities WHERE id = %(id)s AND user_id = %(user_id)s AND deleted_at IS NU
 -- name: page
 SELECT id, activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
        moving_minutes, utc_offset, source, created_at, updated_at
-FROM activities
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
-  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
-  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
-  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
-  AND (%(before_id)s::bigint IS NULL
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
+WHERE (%(before_id)s::bigint IS NULL
        OR (activity_date, id) < (%(before_date)s::timestamptz, %(before_id)s::bigint))
 ORDER BY activity_date DESC, id DESC LIMIT %(limit)s
 

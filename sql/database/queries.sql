@@ -7,6 +7,6 @@ ON CONFLICT (key) DO UPDATE SET
 RETURNING hits, greatest(1, ceil(extract(epoch FROM window_ends - now())))::integer AS seconds_left
 
 -- name: give_back
--- In one order, or two could wait for each other.
+-- In one order, or two could deadlock.
 UPDATE limits SET hits = hits - 1
 WHERE key IN (SELECT key FROM limits WHERE key = ANY (%(keys)s) AND hits > 0 ORDER BY key FOR UPDATE)

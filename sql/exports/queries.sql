@@ -34,25 +34,13 @@ ORDER BY created_at DESC, id DESC LIMIT %(limit)s
 DELETE FROM job_tickets WHERE id = %(id)s
 
 -- name: count
-SELECT count(*) FROM activities
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
-  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
-  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
-  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+SELECT count(*) FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
 
 -- name: has_more_than
 SELECT count(*) > %(most)s FROM (
-    SELECT FROM activities
-    WHERE user_id = %(user_id)s AND deleted_at IS NULL
-      AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
-      AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
-      AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
-      AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
-      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+    SELECT FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
     LIMIT %(most)s + 1
 ) AS counted
 
@@ -66,26 +54,14 @@ SELECT %(type)s::text IS NULL OR EXISTS (
            WHERE user_id = %(user_id)s AND deleted_at IS NULL
              AND tags @> ARRAY[%(tag)s::text]) AS tag
 
--- name: types
-SELECT activity_type FROM (
-    SELECT activity_type FROM activities WHERE user_id = %(user_id)s AND deleted_at IS NULL
-    ORDER BY activity_date DESC LIMIT 1000
-) AS latest GROUP BY activity_type ORDER BY count(*) DESC, activity_type LIMIT 30
-
 -- name: rows
 -- The columns of the API's CSV, newest first, as texts. (::text is faster than to_char; and it is
 -- a.activity_date by which the index is in order, not the text.)
 SELECT id::text, activity_type, duration_minutes::text, distance_km::text,
        replace((activity_date AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS activity_date,
        array_to_string(tags, ','), notes
-FROM activities AS a
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
-  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
-  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
-  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s) AS a
 ORDER BY a.activity_date DESC, a.id DESC
 
 -- name: rows_with_more
@@ -97,14 +73,8 @@ SELECT id::text, activity_type, duration_minutes::text, distance_km::text,
            || CASE WHEN utc_offset < 0 THEN '-' ELSE '+' END
            || to_char(make_interval(mins => abs(utc_offset)), 'HH24:MI') AS start_local,
        moving_minutes::text, source
-FROM activities AS a
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND (%(start)s::timestamptz IS NULL OR activity_date >= %(start)s)
-  AND (%(until)s::timestamptz IS NULL OR activity_date < %(until)s)
-  AND (%(first_day)s::date IS NULL OR local_time >= %(first_day)s::date)
-  AND (%(until_day)s::date IS NULL OR local_time < %(until_day)s::date)
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s) AS a
 ORDER BY a.activity_date DESC, a.id DESC
 
 -- name: expired

@@ -14,7 +14,7 @@ DECLARE
 BEGIN
     PERFORM follow_activities(user_id, _sign * friends) FROM (
         SELECT user_id, count(*)::integer AS friends FROM changed
-        GROUP BY user_id ORDER BY user_id  -- in one order, or two could wait for each other
+        GROUP BY user_id ORDER BY user_id  -- in one order, or two could deadlock
     ) AS people;
     RETURN NULL;
 END;

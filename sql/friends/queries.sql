@@ -174,7 +174,7 @@ SELECT u.name, count(*) OVER () AS total
 FROM claimed JOIN users u ON u.id = claimed.from_id ORDER BY claimed.id LIMIT 20
 
 -- name: take_activities
--- Likewise; of the last week, and of those who are friends still. (Whoever did not want such mails for
+-- As take_requests; of the last week, and of those who are friends still. (Whoever did not want such mails for
 -- months is not told of all that happened meanwhile.)
 WITH claimed AS (
     UPDATE notifications SET mail_id = %(mail_id)s

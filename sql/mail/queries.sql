@@ -13,7 +13,7 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[ROW(
 SELECT write_digests(%(user_ids)s, %(kind)s, %(task)s, %(queue)s, %(dedup_key)s, %(delay)s, %(domain)s)
 
 -- name: write_gathered
--- Likewise, for a mail that tells all that is new: none while one of the kind waits, and it leaves
+-- As write, for a mail that tells all that is new: none while one of the kind waits, and it leaves
 -- %(pause)s after the last one at the earliest. One that is relied on is held until the caller's
 -- transaction is over, as in write_digests.
 WITH waiting AS MATERIALIZED (
@@ -49,7 +49,7 @@ WITH wanted AS (
     ORDER BY user_id, kind, dedup_key, job_id
 ),
 recipient AS (
-    -- A stranger may have typed the name of who is not verified: it is not mailed to anybody.
+    -- Of an unverified account the name is left out: a stranger may have typed it.
     SELECT w.*, u.units, u.language, CASE WHEN u.verified_at IS NOT NULL THEN u.name ELSE '' END AS name,
            coalesce(m.address, u.email) AS email,
            coalesce(s.until > now() - CASE WHEN w.list IS NULL THEN interval '0' ELSE '7 days' END,

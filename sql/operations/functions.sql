@@ -167,7 +167,7 @@ BEGIN
 END;
 $$;
 
--- Who says goodbye has beaten a moment ago; whoever others remove has not.
+-- A worker that unregisters itself had a heartbeat just before. One that others removed had none for seconds.
 CREATE OR REPLACE FUNCTION on_worker_went() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE worker_history SET ended_at = now(), died = OLD.last_heartbeat < now() - interval '3 seconds'

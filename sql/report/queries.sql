@@ -1,18 +1,11 @@
--- Days are those of the places where activities happened (local_time); the bounds of activity_date are
--- for the index, since no clock is a day ahead or behind.
-
 -- name: totals
 SELECT count(*)::integer AS activities,
        coalesce(sum(duration_minutes), 0)::bigint AS minutes,
        coalesce(sum(distance_km), 0)::double precision AS kilometres,
        coalesce(sum(calories), 0)::bigint AS calories,
        count(DISTINCT local_time::date)::integer AS days
-FROM activities
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND local_time >= %(first)s::date AND local_time < %(until)s::date
-  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
 
 -- name: slots
 -- By day, week or month, those without an activity left out. Weeks begin %(shift)s days before Monday.
@@ -20,12 +13,8 @@ SELECT date_trunc(%(unit)s, local_time + make_interval(days => %(shift)s))::date
        count(*)::integer AS activities,
        sum(duration_minutes)::bigint AS minutes,
        sum(distance_km)::double precision AS kilometres
-FROM activities
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND local_time >= %(first)s::date AND local_time < %(until)s::date
-  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
 GROUP BY 1 ORDER BY 1
 
 -- name: types
@@ -34,12 +23,8 @@ WITH types AS (
     SELECT activity_type, count(*) AS activities, sum(duration_minutes) AS minutes,
            sum(distance_km) AS kilometres,
            row_number() OVER (ORDER BY sum(duration_minutes) DESC, count(*) DESC, activity_type) AS place
-    FROM activities
-    WHERE user_id = %(user_id)s AND deleted_at IS NULL
-      AND local_time >= %(first)s::date AND local_time < %(until)s::date
-      AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
-      AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-      AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+    FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
     GROUP BY activity_type
 )
 SELECT CASE count(*) WHEN 1 THEN min(activity_type) ELSE count(*) || ' other types' END AS activity_type,
@@ -50,12 +35,8 @@ FROM types GROUP BY least(place, %(limit)s) ORDER BY least(place, %(limit)s)
 -- name: rows
 -- (Of notes as much as a line of a table can show.)
 SELECT local_time, activity_type, duration_minutes, distance_km, tags, title, left(notes, 400) AS notes
-FROM activities
-WHERE user_id = %(user_id)s AND deleted_at IS NULL
-  AND local_time >= %(first)s::date AND local_time < %(until)s::date
-  AND activity_date >= %(first)s::date - 1 AND activity_date < %(until)s::date + 1
-  AND (%(type)s::text IS NULL OR activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR tags @> ARRAY[%(tag)s::text])
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s)
 ORDER BY local_time, id LIMIT %(limit)s
 
 -- name: person
@@ -63,10 +44,7 @@ SELECT name, units, week_start FROM users WHERE id = %(user_id)s
 
 -- name: photos
 SELECT p.object_key, a.activity_type, a.local_time
-FROM photos p JOIN activities a ON a.id = p.activity_id
-WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL
-  AND a.local_time >= %(first)s::date AND a.local_time < %(until)s::date
-  AND a.activity_date >= %(first)s::date - 1 AND a.activity_date < %(until)s::date + 1
-  AND (%(type)s::text IS NULL OR a.activity_type = %(type)s)
-  AND (%(tag)s::text IS NULL OR a.tags @> ARRAY[%(tag)s::text])
+FROM selected_activities(
+    %(user_id)s, %(start)s, %(until)s, %(first_day)s, %(until_day)s, %(type)s, %(tag)s) AS a
+JOIN photos p ON p.activity_id = a.id
 ORDER BY a.local_time, p.created_at, p.id LIMIT %(limit)s

@@ -20,7 +20,7 @@ BEGIN
         PERFORM mark_stale(user_id, day) FROM (
             SELECT DISTINCT user_id, local_time::date AS day
             FROM new_rows WHERE is_past_day(local_time::date, clock_timestamp())
-            ORDER BY 1, 2  -- in one order, or two imports could wait for each other
+            ORDER BY 1, 2  -- in one order, or two imports could deadlock
         ) AS days;
     END IF;
     RETURN NULL;

@@ -27,7 +27,7 @@ BEGIN
             SELECT DISTINCT t.concurrency_group FROM job_tickets t
             WHERE t.concurrency_group IS NOT NULL AND t.job_id = ANY (ARRAY(
                 SELECT id FROM new_jobs WHERE status NOT IN ('todo', 'doing')))
-            ORDER BY 1  -- in one order, or two workers could wait for each other
+            ORDER BY 1  -- in one order, or two workers could deadlock
         ) AS ended;
     END IF;
     RETURN NULL;
@@ -59,8 +59,8 @@ END;
 $$;
 
 -- Defers the jobs of the next tickets of a concurrency group, as many as its limit leaves room for: an
--- admin's, or the one that they were opened with. One that somebody is cancelling or deleting is passed
--- over: waiting for it could be waiting for each other.
+-- admin's, or the one that they were opened with. It skips a ticket that
+-- another transaction is cancelling or deleting: waiting for it could deadlock.
 CREATE OR REPLACE FUNCTION admit_waiting(_group text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     ticket record;

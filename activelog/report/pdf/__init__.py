@@ -2,7 +2,7 @@
 
 It knows no SQL and no activities: a Document holds what to show, already in words, and
 `render` turns it into bytes, the same bytes for the same Document. That is CPU-bound, so callers
-run it in a process of its own (`activelog.processes`).
+run it in a process of its own (`activelog.base.processes`).
 
 What is drawn with the small Latin cut of Inter costs least: reading and subsetting fonts is most
 of a short document's time. Any other character is looked for in the fonts of `fonts/` and of the
