@@ -343,23 +343,29 @@ def _strict_queues(environ: Mapping[str, str]) -> bool:
     return order == "strict"
 
 
+def _whole(value: str) -> int:
+    """-1 for what is no whole number from 0 on, or too long for one."""
+    return int(value) if value.isdecimal() and len(value) < 20 else -1
+
+
 def _days(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name) or str(default)
-    if not value.isdecimal() or not 1 <= int(value) <= 3650:
+    if not 1 <= _whole(value) <= 3650:
         raise SettingsError(f"{name} must be a number of days from 1 to 3650, not {value!r}")
     return int(value)
 
 
 def _minutes(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name) or str(default)
-    if not value.isdecimal() or int(value) > 24 * 60:
+    if not 0 <= _whole(value) <= 24 * 60:
         raise SettingsError(f"{name} must be a number of minutes up to 1440, not {value!r}")
     return int(value)
 
 
 def _count(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name) or str(default)
-    if not value.isdecimal() or (environ.get(name) and int(value) < 1):
+    least = 1 if environ.get(name) else 0
+    if _whole(value) < least:
         raise SettingsError(f"{name} must be a whole number from 1, not {value!r}")
     return int(value)
 

@@ -13,6 +13,7 @@ from activelog.base.settings import Settings
 from activelog.base.zones import clean_zone
 from activelog.imports.model import Choices, Import
 from activelog.imports.routes import import_key, open_import
+from activelog.operations import queries as operations
 from activelog.services import make_services
 from activelog.tickets import Ticket
 
@@ -44,6 +45,8 @@ async def run(settings: Settings, email: str, path: Path, said: dict[str, str]) 
             async with database.transaction(pool) as conn:
                 wanted = Import(import_key(user_id, ticket_id), dry_run=False, choices=choices)
                 await open_import(conn, ticket_id, user_id, wanted)
+                if not (await operations.ready(conn)).has_worker:
+                    print("No worker is alive: the import waits for one.", file=sys.stderr)
         except AppError as error:
             await services.storage.remove(import_key(user_id, ticket_id))
             raise ImportFailed(str(error)) from None

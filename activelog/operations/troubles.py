@@ -20,7 +20,9 @@ class Trouble:
     def sentence(self) -> str:
         is_least = self.more or self.count >= _MOST_WAITING
         jobs = counted(self.count, "jobs") + (" and more" if is_least else "")
-        return TROUBLES[self.kind][0].format(subject=self.subject, jobs=jobs, count=self.count)
+        times = counted(self.count, "times")
+        sentence = TROUBLES[self.kind][0]
+        return sentence.format(subject=self.subject, jobs=jobs, count=self.count, times=times)
 
     def link(self) -> str:
         """Where it shows."""
@@ -80,7 +82,7 @@ TROUBLES = {
     ),
     "deaths": (
         (
-            "Workers died, or froze, while they ran {subject}: {count} times within two hours."
+            "Workers died, or froze, while they ran {subject}: {times} within two hours."
             " See below which workers, and ask the kernel's log whether memory ran out."
         ),
         "/admin/jobs?task={subject}",

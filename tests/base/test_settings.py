@@ -50,6 +50,9 @@ def test_two_settings_are_enough() -> None:
         ("TEMPLATES", "/no/such/folder"),
         ("QUEUES", "fair"),
         ("KEEP_FAILED_DAYS", "0"),
+        ("KEEP_FAILED_DAYS", "9" * 5000),
+        ("REGISTRATIONS_PER_HOUR", "-1"),
+        ("REGISTRATIONS_PER_HOUR", "0"),
         ("KEEP_SUCCEEDED_DAYS", "a week"),
     ],
 )
