@@ -1,18 +1,24 @@
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
+
+import psycopg
 
 from activelog import schedules
 from activelog.base.date_ranges import midnight
 from activelog.queue import Blueprint, Context
 from activelog.retention import queries
 from activelog.services import Services, of_job
-from activelog.storage import Stored
+from activelog.storage import StorageError, Stored
 
 PAGE = 1000
 ACCOUNTS_PAGE = 100
 SWEPT_A_NIGHT = 1_000_000  # objects of a folder
 UPLOADS_MAY_TAKE = timedelta(days=1)
 
+logger = logging.getLogger(__name__)
 blueprint = Blueprint()
 
 
@@ -20,20 +26,33 @@ blueprint = Blueprint()
 @blueprint.job("activelog.cleanup.nightly", queue="low", timeout=6 * 3600, lock="cleanup")
 async def nightly(context: Context, timestamp: int | None = None, day: str | None = None) -> None:
     """Deletes what is old; by hand, `day` says as of when (jobs go by the clock). A second run
-    finds nothing left to delete."""
+    finds nothing left to delete. What fails keeps nothing else from being done."""
     services = of_job(context)
     now = midnight(schedules.day_of(None, day, services.clock())) if day else services.clock()
+    failed: list[Exception] = []
     async with schedules.recorded(context, timestamp) as counts:
-        for name, statement in queries.retention():
-            counts[name.replace("_", " ")] += await delete_all(services, statement, now)
-        counts["jobs"] += await retire_jobs(services)
-        # Last what needs the storage, which may be away.
-        counts["accounts"] += await delete_accounts(services, now)
-        for folder, statement in queries.objects():
-            counts["orphaned objects"] += await sweep(services, folder, statement, now)
+        for what, delete in _concerns(services, now):
+            try:
+                if deleted := await delete():
+                    counts[what] += deleted
+            except (psycopg.Error, StorageError) as error:
+                logger.warning("The clean-up of %s failed: %s", what, error)
+                failed.append(error)
+        if failed:
+            raise failed[0]
         await services.storage.set_rules()
-        for what in [what for what, number in counts.items() if not number]:
-            del counts[what]
+
+
+def _concerns(
+    services: Services, now: datetime
+) -> Iterator[tuple[str, Callable[[], Awaitable[int]]]]:
+    """What is deleted, and how; each gives how many. Last what needs the storage."""
+    for name, statement in queries.retention():
+        yield name.replace("_", " "), partial(delete_all, services, statement, now)
+    yield "jobs", partial(retire_jobs, services)
+    yield "accounts", partial(delete_accounts, services, now)
+    for folder, statement in queries.objects():
+        yield "orphaned objects", partial(sweep, services, folder, statement, now)
 
 
 async def delete_all(services: Services, statement: bytes, now: datetime) -> int:

@@ -228,6 +228,23 @@ async def test_a_mail_whose_job_is_gone_is_given_up_after_a_day(world: World) ->
     assert await world.value("SELECT state FROM mails") == "failed"
 
 
+async def test_what_fails_keeps_nothing_else_from_being_done(world: World) -> None:
+    ada = await world.user()
+    await ada.call("DELETE", f"/api/v1/activities/{(await ada.log())['id']}")
+    await world.rows("UPDATE activities SET deleted_at = now() - interval '31 days'")
+    await world.rows("UPDATE limits SET window_ends = now()")
+    await world.rows("ALTER TABLE activities RENAME deleted_at TO gone_at")
+    await world.jobs_defer("activelog.cleanup.nightly")
+    await world.work()
+    assert await world.value("SELECT count(*) FROM limits") == 0
+    [(outcome, error)] = await world.rows("SELECT outcome, error FROM schedule_runs")
+    assert (outcome, "deleted_at" in error) == ("failed", True)
+    await world.rows("ALTER TABLE activities RENAME gone_at TO deleted_at")
+    await world.make_due()
+    await world.work()
+    assert await world.value("SELECT count(*) FROM activities") == 0
+
+
 async def test_a_deletion_that_was_cut_off_is_finished_the_next_night(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
