@@ -93,7 +93,8 @@ def _changed(current: Activity, change: Change) -> NewActivity:
     }
     if given.get("duration_minutes", current.duration_minutes) != current.duration_minutes:
         fields["moving_minutes"] = None
-    return _checked(NewActivity(**(fields | given)))
+    changed = NewActivity(**(fields | given))
+    return _checked(changed) if given.keys() & {"moving_minutes", "duration_minutes"} else changed
 
 
 def _checked(activity: NewActivity) -> NewActivity:

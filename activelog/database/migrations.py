@@ -23,8 +23,8 @@ from activelog.database.connections import connect_here
 from activelog.database.statements import PARTS
 
 _CODE = ("functions", "triggers", "views")
-# Who waits for a table keeps all others that come behind from it: so for three seconds at a time.
-_LOCK_TIMEOUT, _TRIES, _PAUSE = "3s", 100, 2.0
+# While it waits for a table, all who come behind it wait, too: so for half a second at a time.
+_LOCK_TIMEOUT, _TRIES, _PAUSE = "500ms", 300, 2.0
 _OLDEST = 140000  # of Postgres
 _LOCK = 0x41_43_54_4C
 _LEDGER = """
@@ -179,11 +179,11 @@ def _patiently(conn: psycopg.Connection, path: Path, change: Callable[[], object
             with conn.transaction():
                 change()
             return
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             time.sleep(_PAUSE)
     raise MigrationError(
-        f"{path.name}: somebody holds a table that it changes (`activelog doctor` names the"
-        " session); end that, then run migrate again"
+        f"{path.name}: somebody holds a table that it changes; end the oldest transactions of"
+        " pg_stat_activity (xact_start), then run migrate again"
     )
 
 

@@ -141,11 +141,8 @@ async def download(request: Request, export_id: UUID, query: DownloadQuery) -> R
     """Leads to the finished file for ten minutes. Needs the link of the job's result or mail, or
     a bearer token. 409 while it is not ready, 410 after it expired."""
     services = of_request(request)
-    user_id = (
-        None
-        if _is_signed(services, export_id, query)
-        else await http.current_user(request, "export")
-    )
+    is_signed = _is_signed(services, export_id, query)
+    user_id = None if is_signed else await _downloader(request, query)
     async with services.pool.connection() as conn:
         export = await queries.get(conn, export_id)
         ticket = await tickets.get(conn, export_id, export.user_id) if export else None
@@ -201,14 +198,22 @@ def _file_name(export: Export, requested: datetime) -> str:
     return f"report-{dates.first}-{dates.last}.pdf"
 
 
+async def _downloader(request: Request, query: DownloadQuery) -> int:
+    """Who is signed in, although the link is none of ours."""
+    try:
+        return await http.current_user(request, "export")
+    except AppError as error:
+        if query.signature and error.status == 401:
+            message = "the link is damaged or not one of ours; copy all of it from the mail"
+            raise AppError(error.code, message, error.status) from None
+        raise
+
+
 def _is_signed(services: Services, export_id: UUID, query: DownloadQuery) -> bool:
     secret = services.settings.secret
     genuine = bool(query.signature) and auth.check_signature(
         query.signature, secret, "download", export_id, query.expires
     )
-    if query.signature and not genuine:
-        message = "the link is damaged or not one of ours; copy all of it from the mail"
-        raise AppError("unauthorized", message, 401)
     if genuine and auth.is_past(query.expires):
         raise AppError("gone", "the link has expired", 410)
     return genuine

@@ -37,10 +37,13 @@ _YEAR_FIRST = re.compile(
 _TIME = re.compile(r"(?<!\d)(\d{1,2})(?:[:.hH]| Uhr )([0-5]\d)(?:[:.]([0-5]\d)(?:[.,]\d+)?)?(?!\d)")
 _HOUR = re.compile(r"(?<!\d)(\d{1,2})()()\s?(?=[ap]\.?m|uhr\b|h\b)", re.IGNORECASE)  # 7pm, 7h
 _OFFSET = re.compile(r"(?<![\d\w])(?:GMT|UTC)?\s?\(?([+\-])(\d\d?)(?::?(\d\d))?\)?(?![:\d])")
+_GLUED = re.compile(r"([+\-])(\d\d)(?::?(\d\d))?\)?(?![:\d])")  # to the time before it
+_ZULU = re.compile(r"(?<![^\W\d_])Z$|(?:UTC|GMT)$")
 _ZONE = re.compile(r"\b[A-Z]{2,4}T\b")  # of some land; IST is one of three
 _ZONES = {
     "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
-    "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "BST": 1, "JST": 9,
+    "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2,
+    "EET": 2, "EEST": 3, "BST": 1, "JST": 9,
     "AEST": 10, "AEDT": 11, "MSK": 3, "SAST": 2, "HKT": 8, "SGT": 8, "AWST": 8, "KST": 9,
     "NZST": 12, "NZDT": 13, "HST": -10, "AKST": -9, "AKDT": -8, "BRT": -3, "GMT": 0,
 }  # fmt: skip
@@ -145,9 +148,9 @@ def _unread(text: str, time: re.Match[str] | None) -> str:
 
 
 def _offset(text: str, time: re.Match[str] | None) -> timedelta | None:
-    if text.endswith(("Z", "UTC", "GMT")):
+    if _ZULU.search(text):
         return timedelta(0)
-    found = _OFFSET.search(text, time.end()) if time else None
+    found = time and (_GLUED.match(text, time.end()) or _OFFSET.search(text, time.end()))
     if found is None:
         words = re.findall(r"[A-Z]{3,4}", text)
         return next((timedelta(hours=_ZONES[word]) for word in words if word in _ZONES), None)
@@ -208,8 +211,8 @@ class DateReader:
             return self.read(text)
         time = _time_in(text) if len(text) <= LONGEST else None
         (hour, minute, second), _ = _clock(text, time)
-        # What follows at once may be a zone, or the end: 07:00-08:00.
-        is_read = time is not None and text[time.end() :][:1] not in ("-", "+")
+        # 08:00 of 07:00-08:00 may be a zone, or the end.
+        is_read = time is not None and text[time.end() :][:1] != "-"
         if not is_read or _unread(text, time) or (hour, minute, second) > (24, 0, 0):
             raise AppError.invalid("start", f"{text[:40]!r} is not a time of day that we can read")
         offset = _offset(text, time)

@@ -3,9 +3,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import tzinfo
 from itertools import islice
 from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo
 
 import msgspec
 from psycopg import Rollback
@@ -14,6 +15,7 @@ from activelog import tickets
 from activelog.accounts import queries as accounts
 from activelog.accounts import quotas
 from activelog.base.formatting import counted
+from activelog.base.zones import clocks_of
 from activelog.database import Conn
 from activelog.imports import photos, queries
 from activelog.imports.model import Choices, Found, Import, Refused
@@ -34,6 +36,7 @@ class Report:
 
     source: Source
     dry_run: bool
+    zone: str  # of its person
     read: int = 0
     duplicates: int = 0
     rejected: int = 0
@@ -63,10 +66,13 @@ class Report:
         self.doubtful += bool(found.doubts)
         if found.doubts and len(self.doubts) < KEPT_ERRORS:
             values = found.values
-            at = values.activity_date + timedelta(minutes=values.utc_offset or 0)
+            at = values.activity_date.astimezone(self._place(values.utc_offset))
             says = (f"{at:%Y-%m-%d %H:%M}, {values.activity_type},"
                     f" {values.duration_minutes} min, {values.distance_km:g} km")  # fmt: skip
             self.doubts.append(_entry(found.line, "; ".join(found.doubts), says, _LOOK))
+
+    def _place(self, utc_offset: int | None) -> tzinfo:
+        return ZoneInfo(self.zone) if utc_offset is None else clocks_of(utc_offset)
 
     def message(self) -> str:
         would_be = "would be " if self.dry_run else ""
@@ -121,7 +127,7 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
     with ExitStack() as stack:
         opening = open_source(file, choices, job.services.clock())
         source = await asyncio.to_thread(stack.enter_context, opening)
-        report = Report(source, wanted.dry_run, problems=problems)
+        report = Report(source, wanted.dry_run, choices.zone or "UTC", problems=problems)
         rows = stack.enter_context(tempfile.TemporaryFile(prefix="activelog-"))
         await _read_rows(job, size, report, rows)
         completed = False
@@ -161,7 +167,7 @@ async def _prepare_photos(
 
 async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices) -> None:
     name = report.source.name
-    if name != "activelog":
+    if name != "activelog" and (choices.units or choices.type):
         report.corrected = await queries.correct(
             conn, user_id, name, choices, dry_run=report.dry_run
         )

@@ -52,6 +52,7 @@ async def copy_in(conn: Conn, rows: BinaryIO) -> None:
     async with conn.cursor().copy(_SQL["copy_in"]) as copy:
         while chunk := await asyncio.to_thread(rows.read, _CHUNK):
             await copy.write(chunk)
+    await database.execute(conn, _SQL["analyze_incoming"], {})
 
 
 async def correct(conn: Conn, user_id: int, source: str, choices: Choices, *, dry_run: bool) -> int:
@@ -64,7 +65,6 @@ async def correct(conn: Conn, user_id: int, source: str, choices: Choices, *, dr
         "has_type": choices.type is not None,
         "dry_run": dry_run,
     }
-    await database.execute(conn, _SQL["analyze_incoming"], {})
     return await database.execute(conn, _SQL["correct"], params)
 
 

@@ -107,7 +107,7 @@ class Reader:
             return None
         said = self.text(row, "unit").strip()
         unit = split_unit(self.text(row, "distance"))[1] or unit_named(said)
-        if not unit and not cells.is_empty(said):
+        if not unit and distance and not cells.is_empty(said):
             raise AppError.invalid("unit", f"{said[:40]!r} is not a unit that we know")
         return distance * METRES[unit] if unit else self.units.metres(self.measured(row))
 

@@ -365,8 +365,11 @@ def _at_place(text: str, moment: str | datetime) -> str | datetime:
 
 
 def _clean(fields: dict[str, Any]) -> Values:
+    """A moving time that is longer than the whole is none."""
     try:
-        return clean(msgspec.convert(fields, NewActivity, strict=False))
+        values = clean(msgspec.convert(fields, NewActivity, strict=False))
+        is_odd = (values.moving_minutes or 0) > values.duration_minutes
+        return replace(values, moving_minutes=None) if is_odd else values
     except msgspec.ValidationError as error:
         raise AppError("invalid row", http.explain(error).message) from None
     except (ValueError, OverflowError):
@@ -430,7 +433,7 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Any) -> No
 
 def _left_out(archive: zipfile.ZipFile) -> Iterator[str]:
     """Other files beside tracks."""
-    names = [entry.filename for entry in archive.infolist()
+    names = [entry.filename[:60] for entry in archive.infolist()
              if not (entry.is_dir() or tracks.reader_of(entry.filename)
                      or entry.filename.rpartition("/")[2].startswith("."))]  # fmt: skip
     if names:

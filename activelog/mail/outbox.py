@@ -53,12 +53,12 @@ class Outbox:
         dedup_key: str = "",
         *,
         address: str | None = None,
-    ) -> bool:
+    ) -> None:
         """Writes the mail and defers `kind.task(user_id=…, <kind.key>=dedup_key)` in the caller's
-        transaction. `address`: where it goes, if not to the person's. False if it was there
-        before."""
+        transaction, unless it was written before. `address`: where it goes, if not to the
+        person's."""
         message_id = make_message_id(self.settings.mail_from)
-        return await queries.write(conn, kind, user_id, dedup_key, message_id, address)
+        await queries.write(conn, kind, user_id, dedup_key, message_id, address)
 
     async def write_gathered(
         self, conn: Conn, kind: MailKind, user_id: int, dedup_key: str, pause: timedelta
@@ -75,11 +75,11 @@ class Outbox:
         user_ids: Sequence[int],
         dedup_key: str,
         delay: timedelta,
-    ) -> int:
+    ) -> None:
         """Writes a mail to each user who has none of the kind waiting, and defers its task for
-        `delay` later: it tells all that is new by then. Returns how many."""
+        `delay` later: it tells all that is new by then."""
         domain = domain_of(self.settings.mail_from)
-        return await queries.write_digests(conn, kind, user_ids, dedup_key, delay, domain)
+        await queries.write_digests(conn, kind, user_ids, dedup_key, delay, domain)
 
     async def deliver(
         self, context: Context, kind: MailKind, user_id: int, dedup_key: str = ""
@@ -205,7 +205,7 @@ async def _content(context: Context, kind: MailKind, claim: Claim) -> Mapping[st
 
 def _much_later(claim: Claim, error: JobError) -> JobError:
     """The relay or we are the fault, and not the mail: it waits, for a day at most."""
-    if claim.attempts >= _MOST_TRIES:
+    if claim.attempts % _MOST_TRIES == 0:  # sent again by somebody, it has a day more
         return error
     return Postponed(str(error), _LONG_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
 

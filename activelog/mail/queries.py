@@ -20,10 +20,9 @@ async def write(
     dedup_key: str,
     message_id: str,
     address: str | None,
-) -> bool:
-    """False if it was there before."""
+) -> None:
     params = _new(kind, user_id, dedup_key, message_id) | {"address": address}
-    return await database.value(conn, _SQL["write"], params) is not None
+    await database.execute(conn, _SQL["write"], params)
 
 
 async def write_gathered(
@@ -41,7 +40,7 @@ async def write_digests(
     dedup_key: str,
     delay: timedelta,
     domain: str,
-) -> int:
+) -> None:
     params = {
         "user_ids": list(user_ids),
         "kind": kind.name,
@@ -51,7 +50,7 @@ async def write_digests(
         "delay": delay,
         "domain": domain,
     }
-    return int(await database.value(conn, _SQL["write_digests"], params))
+    await database.execute(conn, _SQL["write_digests"], params)
 
 
 async def claim(conn: Conn, wanted: Sequence[MailWanted]) -> list[Claim | None]:

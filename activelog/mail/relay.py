@@ -15,6 +15,7 @@ from activelog.mail.smtp import Answer, Connection, Lost, Refused
 _IDLE_SECONDS = 20.0
 _FRESH_SECONDS = 1.0  # a connection that was used so lately is not asked whether it lives
 _MAILS_PER_CONNECTION = 100
+_LONG_SILENCE, _SILENT_SECONDS = 5.0, 60.0  # after so long in vain, nobody connects for a minute
 
 _TOO_MUCH = re.compile(r"too many|too fast|rate limit|throttl|unusual(?:ly)? rate", re.IGNORECASE)
 _ENHANCED = re.compile(r"^(5\.\d{1,3}\.\d{1,3})\b|\(#(5\.\d{1,3}\.\d{1,3})\)")
@@ -109,6 +110,7 @@ class SmtpMailer:
         self._relay = relay
         self._idle: list[_Pooled] = []  # the one that was used last at the end
         self._closing: asyncio.TimerHandle | None = None
+        self._silent_until = 0.0
 
     async def send(self, message: Message) -> str:
         while True:
@@ -131,6 +133,7 @@ class SmtpMailer:
             return answer
 
     async def check(self) -> str | None:
+        self._silent_until = 0.0
         try:
             connection = await self._connect()
         except MailDelayed as delayed:
@@ -179,9 +182,15 @@ class SmtpMailer:
         self._close_idle_ones()
 
     async def _connect(self) -> Connection:
+        began = time.monotonic()
+        if began < self._silent_until:
+            raise RelayAway("the mail relay is away: it was silent a moment ago")
         try:
             return await asyncio.to_thread(Connection, self._relay)
         except Lost as lost:
+            # One that swallows all that is sent would hold each slot for so long, again and again.
+            if time.monotonic() - began > _LONG_SILENCE:
+                self._silent_until = time.monotonic() + _SILENT_SECONDS
             raise RelayAway(str(lost)) from lost.__cause__
         except Refused as refused:
             if refused.step == "AUTH":
@@ -190,11 +199,11 @@ class SmtpMailer:
 
 
 def _sorted_out(refused: Refused) -> JobError:
-    if refused.code >= 500 and refused.step == "MAIL":
+    is_throttled = _is_too_much(Answer(refused.code, refused.text.encode()))
+    if refused.step == "MAIL" and not is_throttled:
         return RelayAway(str(refused))
     # A full mailbox may have room in an hour.
     if refused.code < 500 or _is_full(refused):
-        is_throttled = _is_too_much(Answer(refused.code, refused.text.encode()))
         return MailDelayed(str(refused), is_throttled=is_throttled)
     return MailRefused(
         str(refused),

@@ -36,14 +36,19 @@ class Mailbox(Protocol):
 
 class Maildir:
     def __init__(self, path: Path) -> None:
-        if not (path / "new").is_dir():
-            raise CommandError(f"{path} is no Maildir: it has no folder new")
         self._new, self._seen = path / "new", path / "cur"
+        if not (self._new.is_dir() and self._seen.is_dir()):
+            raise CommandError(f"{path} is no Maildir: it has no folders new and cur")
 
     def messages(self) -> Iterator[tuple[bytes, str]]:
-        for file in islice(sorted(self._new.iterdir()), _MOST):
-            with suppress(FileNotFoundError):  # somebody else read it
-                yield file.read_bytes(), file.name
+        files = (file for file in sorted(self._new.iterdir()) if file.is_file())
+        for file in islice(files, _MOST):
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                logger.warning("The message %s cannot be read: %s", file.name, error.strerror)
+            else:
+                yield data, file.name
 
     def mark(self, key: str) -> None:
         with suppress(FileNotFoundError):
@@ -85,8 +90,11 @@ def opened(where: str) -> Iterator[Mailbox]:
             folder = unquote(url.path.lstrip("/")) or "INBOX"
             _good(server.select('"{}"'.format(folder.replace("\\", "\\\\").replace('"', '\\"'))))
             yield Imap(server)
-    except (imaplib.IMAP4.error, OSError) as error:
-        raise CommandError(f"the mailbox at {url.hostname} refuses us: {error}") from None
+    except imaplib.IMAP4.error as error:
+        said = str(error).removeprefix("b'").removesuffix("'")
+        raise CommandError(f"the mailbox at {url.hostname} refuses us: {said}") from None
+    except OSError as error:
+        raise CommandError(f"the mailbox at {url.hostname} is away: {error}") from None
 
 
 def _good(answer: tuple[str, list[Any]]) -> list[Any]:
@@ -114,9 +122,9 @@ async def _take(pool: Pool, settings: Settings, data: bytes) -> str:
     try:
         async with pool.connection() as conn:
             return await take_bounce(conn, settings, data)
-    except (psycopg.OperationalError, psycopg.InterfaceError):
-        raise  # it is read again
     except Exception as error:
+        if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
+            raise  # of ours, or Postgres is away: the message is read again
         logger.warning("A message of %d bytes cannot be read: %s", len(data), type(error).__name__)
         return "unreadable"
 

@@ -12,6 +12,7 @@ sql/<part>/account_deletion.sql what goes with an account. What is here does it,
 | accounts, with all that is theirs | 30 days after their owner asked for it |
 | registrations that nobody verified; links that were mailed; idempotency keys | after 7 days |
 | counters of rate limits | when their window ends |
+| rows in reports of imports | after 30 days; the figures stay |
 | jobs that ended, with their events and errors | after 7 days, failed ones after 30 (settings) |
 | mails, notifications, runs of schedules | after 400 days |
 | counts of jobs by the hour | become those of the day after three days, and go after a year |

@@ -175,12 +175,16 @@ FROM claimed JOIN users u ON u.id = claimed.from_id ORDER BY claimed.id LIMIT 20
 
 -- name: take_activities
 -- As take_requests; of the last week, and of those who are friends still. (Whoever did not want such mails for
--- months is not told of all that happened meanwhile.)
-WITH claimed AS (
-    UPDATE notifications SET mail_id = %(mail_id)s
-    WHERE user_id = %(user_id)s AND kind = 'friend_activity' AND created_at > now() - interval '7 days'
+-- months is not told of all that happened meanwhile: mail 0 is none.)
+WITH taken AS (
+    UPDATE notifications
+    SET mail_id = CASE WHEN created_at > now() - interval '7 days' THEN %(mail_id)s::bigint ELSE 0 END
+    WHERE user_id = %(user_id)s AND kind = 'friend_activity'
       AND (mail_id IS NULL OR mail_id = %(mail_id)s)
-    RETURNING activity_id, actor_id, id
+    RETURNING activity_id, actor_id, id, mail_id
+),
+claimed AS (
+    SELECT * FROM taken WHERE mail_id <> 0
 )
 SELECT u.name, a.activity_type, a.duration_minutes, a.distance_km, count(*) OVER () AS total
 FROM claimed JOIN users u ON u.id = claimed.actor_id

@@ -34,8 +34,9 @@ ANALYZE incoming
 -- name: correct
 -- What came in before, from a file of the same kind, in the other unit or without a type: now that its
 -- owner says what it is (%(has_units)s, %(has_type)s), that is mended, and the row does not come in again.
-WITH mendable AS MATERIALIZED (
-    SELECT DISTINCT ON (a.id) a.id, i.place, i.activity_type, i.distance_km
+WITH matched AS MATERIALIZED (
+    SELECT a.id, i.place, i.activity_type, i.distance_km,
+           a.activity_type = i.activity_type AND abs(a.distance_km - i.distance_km) <= 0.001 AS is_same
     FROM incoming i JOIN activities a ON a.user_id = %(user_id)s AND a.deleted_at IS NULL
      AND a.activity_date = i.activity_date AND a.duration_minutes = i.duration_minutes
      AND a.source = coalesce(nullif(i.source, ''), %(source)s)
@@ -43,8 +44,16 @@ WITH mendable AS MATERIALIZED (
      AND (abs(a.distance_km - i.distance_km) <= 0.001 OR %(has_units)s
           AND (abs(a.distance_km * 1.609344 - i.distance_km) <= 0.002
                OR abs(a.distance_km - i.distance_km * 1.609344) <= 0.002))
-    WHERE a.activity_type <> i.activity_type OR abs(a.distance_km - i.distance_km) > 0.001
-    ORDER BY a.id, i.place
+     AND (NOT i.says_day_alone OR a.title = i.title AND a.notes = i.notes
+          AND a.calories IS NOT DISTINCT FROM i.calories)
+),
+mendable AS MATERIALIZED (
+    SELECT DISTINCT ON (id) * FROM matched
+    WHERE NOT is_same AND id NOT IN (SELECT id FROM matched WHERE is_same)
+      AND place NOT IN (SELECT place FROM matched WHERE is_same)
+      -- The same file again, and not another one with a row like it.
+      AND 2 * (SELECT count(DISTINCT place) FROM matched) >= (SELECT count(*) FROM incoming)
+    ORDER BY id, place
 ),
 mended AS (
     UPDATE activities a SET activity_type = m.activity_type, distance_km = m.distance_km, updated_at = now()

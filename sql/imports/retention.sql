@@ -3,5 +3,5 @@
 UPDATE job_tickets SET result = result - ARRAY['errors', 'doubts', 'similar'] WHERE id IN (
     SELECT id FROM job_tickets
     WHERE kind = 'import' AND result ?| ARRAY['errors', 'doubts', 'similar']
-      AND completed_at BETWEEN %(now)s::timestamptz - interval '60 days' AND %(now)s::timestamptz - interval '30 days'
-    LIMIT %(page)s FOR UPDATE SKIP LOCKED)
+      AND completed_at < %(now)s::timestamptz - interval '30 days'
+    ORDER BY completed_at LIMIT %(page)s FOR UPDATE SKIP LOCKED)

@@ -207,6 +207,15 @@ async def test_bad_requests_start_nothing(world: World, body: dict[str, Any]) ->
         assert await world.value(f"SELECT count(*) FROM {table}") == 0
 
 
+async def test_a_damaged_link_is_said_unless_its_owner_is_signed_in(world: World) -> None:
+    ada = await world.user()
+    status = await finish(ada, await request(ada))
+    damaged = status["result"]["download_url"][:-3]
+    refused = await world.http.get(damaged)
+    assert (refused.status_code, "damaged" in refused.json()["message"]) == (401, True)
+    assert (await ada.get(damaged)).status_code == 302
+
+
 async def test_a_download_is_for_its_owner_or_whoever_has_the_link(world: World) -> None:
     ada, eve = await world.user(), await world.user("eve@example.com")
     job = await request(ada)

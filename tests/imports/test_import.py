@@ -315,6 +315,27 @@ async def test_what_a_report_advises_mends_what_came_in(world: World) -> None:
     assert await world.value("SELECT count(*) FROM activities") == 4
 
 
+async def test_nothing_but_the_same_file_is_mended(world: World) -> None:
+    ada = await world.user()
+    path = "/api/v1/activities/import?type=running&units=km"
+
+    async def bring(text: str, query: str = path) -> dict[str, Any]:
+        found: dict[str, Any] = await finish(
+            ada, (await ada.post(query, content=text.encode())).json()
+        )
+        return found["result"]  # type: ignore[no-any-return]
+
+    header = "date,duration,title\n"
+    await bring(f"{header}2024-02-03,30,yoga at home\n", "/api/v1/activities/import")
+    other = await bring(f"{header}2024-02-03,30,run in the park\n2024-02-05,40,by the river\n")
+    assert (other["imported"], other["corrected"]) == (2, 0)
+    alike = "date,duration,distance\n2024-03-03,30,3\n2024-03-03,30,4.828\n"
+    await bring(alike)
+    for _ in range(2):
+        again = await bring(alike)
+        assert (again["imported"], again["corrected"], again["duplicates"]) == (0, 0, 2)
+
+
 async def test_a_file_that_comes_again_in_another_zone_is_there_already(world: World) -> None:
     ada = await world.user()
     text = "date,duration,distance,type\n2024-02-03 07:00,30,3,run\n2024-02-04,31,3,run\n"

@@ -220,6 +220,10 @@ def test_minutes_are_still_minutes() -> None:
     ("07:00-08:00", None),
     ("2024-02-04T07:00:00-08:00", "2024-02-04T15:00:00Z"),
     ("7pm", "2024-02-03T18:00:00Z"),
+    ("07:00+02:00", "2024-02-03T05:00:00Z"),
+    ("07:00:00.000+0200", "2024-02-03T05:00:00Z"),
+    ("07:00 MEZ", "2024-02-03T06:00:00Z"),
+    ("07:00Z", "2024-02-03T07:00:00Z"),
     ("24:00", "2024-02-03T23:00:00Z"),
     ("07:00 XYZT", None),
     ("24:30", None),
@@ -304,3 +308,35 @@ async def test_an_hour_that_clocks_leave_out_is_moved_as_they_are(world: World) 
     await finish(ada, (await ada.post(path, content=text.encode())).json())
     [one] = (await ada.get("/api/v1/activities")).json()["activities"]
     assert (one["activity_date"], one["utc_offset"]) == ("2024-03-31T01:30:00Z", 120)
+
+
+@pytest.mark.parametrize(("date", "moment"), [
+    ("05.03.2024 07:00:00+02:00", "2024-03-05T05:00:00Z"),
+    ("2024/03/05 07:00-0500", "2024-03-05T12:00:00Z"),
+    ("05.03.2024 07:00 MEZ", "2024-03-05T06:00:00Z"),
+    ("05.03.2024 07:00 MESZ", "2024-03-05T05:00:00Z"),
+])  # fmt: skip
+def test_a_zone_that_is_glued_to_its_time_counts(date: str, moment: str) -> None:
+    [one], _, _ = read(f"date,duration,distance,type\n{date},45,5,run\n")
+    assert one.values.activity_date.isoformat() == moment.replace("Z", "+00:00")
+
+
+async def test_no_distance_needs_no_unit(world: World) -> None:
+    ada = await world.user()
+    text = "Date,Type,Time,Distance,Unit\n2024-02-03,Yoga,30:00,0,reps\n2024-02-04,Run,30:00,5,km\n"
+    assert (await finish(ada, await upload(ada, text)))["result"]["imported"] == 2
+
+
+async def test_a_moving_time_that_is_too_long_is_none_and_old_ones_harm_nobody(
+    world: World,
+) -> None:
+    ada = await world.user()
+    header = (
+        "activity_type,duration_minutes,distance_km,activity_date,tags,notes,moving_minutes\r\n"
+    )
+    await finish(ada, await upload(ada, f"{header}run,30,5,2024-05-01T06:30:00Z,,,45\r\n"))
+    [one] = (await ada.get("/api/v1/activities")).json()["activities"]
+    assert one["moving_minutes"] is None
+    await world.rows("UPDATE activities SET moving_minutes = 45")
+    changed = await ada.call("PATCH", f"/api/v1/activities/{one['id']}", json={"notes": "x"})
+    assert changed.status_code == 200

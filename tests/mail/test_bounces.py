@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from activelog.base.errors import CommandError
 from activelog.base.settings import Settings
 from activelog.mail.bounces import read, return_path, take_bounce
 from activelog.operations.bounces import Maildir, take_all
@@ -261,6 +262,20 @@ async def test_a_message_that_cannot_be_read_keeps_no_other_one_from_being_read(
         assert sum(one.startswith("hard") for one in said) == 1
         assert len(said) == 2
         assert await take_all(world.pool, with_bounces, Maildir(tmp_path / "box")) == []
+
+
+async def test_a_maildir_is_whole_and_a_folder_in_it_is_no_message(
+    with_bounces: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "box" / "new").mkdir(parents=True)
+    with pytest.raises(CommandError, match="new and cur"):
+        Maildir(tmp_path / "box")
+    (tmp_path / "box" / "cur").mkdir()
+    (tmp_path / "box" / "new" / "a folder").mkdir()
+    (tmp_path / "box" / "new" / "b").write_bytes(report("5.1.1"))
+    async with running(with_bounces) as world:
+        said = await take_all(world.pool, with_bounces, Maildir(tmp_path / "box"))
+    assert said == ["hard, of no mail of ours"]
 
 
 def test_the_command_reads_standard_input(environment: dict[str, str]) -> None:

@@ -248,7 +248,9 @@ async def test_a_relay_that_refuses_us_does_not_cost_the_mail(settings: Settings
         assert await state(world) == ("queued", 1)
 
 
-@pytest.mark.parametrize("away", ["530 must issue STARTTLS first", "connection"])
+@pytest.mark.parametrize(
+    "away", ["530 must issue STARTTLS first", "452 4.3.1 disk full", "connection"]
+)
 async def test_mails_wait_for_a_day_while_the_relay_takes_none(
     settings: Settings, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,11 +266,30 @@ async def test_mails_wait_for_a_day_while_the_relay_takes_none(
         server.answers.clear()
         await run_due(world)
         assert (await state(world))[0] == "sent"
-        await world.rows("UPDATE mails SET state = 'queued', attempts = 47")
+        await world.rows("UPDATE mails SET state = 'queued', attempts = 95")
         await world.rows("UPDATE procrastinate_jobs SET status = 'todo', attempts = 3")
         server.answers["MAIL"] = "530 must issue STARTTLS first"
         await run_due(world)
-        assert await state(world) == ("failed", 48)
+        assert await state(world) == ("failed", 96), "a day, and a day more for who sent it again"
+
+
+async def test_a_relay_that_swallows_all_holds_one_mail_and_not_each(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_LONG_SILENCE", -1.0)
+    async with sink() as (server, smtp), running(replace(settings, mail=smtp)) as world:
+        mailer = world.services.outbox.mailer
+        message = compose("a@x.test", Recipient("Ada", ADA), "<1@x.test>", CONTENT)
+        server.connections = 0
+        with monkeypatch.context() as broken:
+            broken.setattr(socket, "create_connection", _no_connection)
+            with pytest.raises(relay.RelayAway, match="ConnectionRefusedError"):
+                await mailer.send(message)
+        with pytest.raises(relay.RelayAway, match="silent a moment ago"):
+            await mailer.send(message)
+        assert server.connections == 0
+        assert await mailer.check() is None, "the doctor looks anew"
+        await mailer.send(message)
 
 
 def _no_connection(*_: object, **__: object) -> None:
