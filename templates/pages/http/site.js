@@ -26,15 +26,18 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
 for (const place of document.querySelectorAll("[data-columns]")) {
   const form = place.closest("form");
   const file = form.querySelector("input[type=file]");
+  let asked = 0;  // an answer that comes late would take back what was chosen since
   const show = async () => {
-    const chosen = file.files[0];
+    const chosen = file.files[0], mine = ++asked;
     if (!chosen || !/\.(csv|txt|tsv)$/i.test(chosen.name)) { place.textContent = ""; return; }
     const query = new URLSearchParams(new FormData(form));
     query.delete("file");
     const body = chosen.slice(0, 1 << 20);
     const answer = await fetch("/import/columns?" + query, { method: "POST", body });
-    if (answer.ok && !answer.redirected) place.innerHTML = await answer.text();
-    else place.textContent = answer.redirected ? "" : (await answer.json()).message;
+    const text = answer.ok ? await answer.text() : (await answer.json()).message;
+    if (mine !== asked) return;
+    if (answer.ok && !answer.redirected) place.innerHTML = text;
+    else place.textContent = answer.redirected ? "" : text;
   };
   file.addEventListener("change", () => { form.elements.columns.value = ""; });
   form.addEventListener("change", (event) => {
