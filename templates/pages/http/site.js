@@ -33,11 +33,12 @@ for (const place of document.querySelectorAll("[data-columns]")) {
     const query = new URLSearchParams(new FormData(form));
     query.delete("file");
     const body = chosen.slice(0, 1 << 20);
-    const answer = await fetch("/import/columns?" + query, { method: "POST", body });
-    const text = answer.ok ? await answer.text() : (await answer.json()).message;
+    const answer = await fetch("/import/columns?" + query, { method: "POST", body }).catch(() => null);
+    const silent = "The server does not answer; choose the file again.";
+    const text = !answer ? silent : answer.ok ? await answer.text() : (await answer.json()).message;
     if (mine !== asked) return;
-    if (answer.ok && !answer.redirected) place.innerHTML = text;
-    else place.textContent = answer.redirected ? "" : text;
+    if (answer?.ok && !answer.redirected) place.innerHTML = text;
+    else place.textContent = answer?.redirected ? "" : text;
   };
   file.addEventListener("change", () => { form.elements.columns.value = ""; });
   form.addEventListener("change", (event) => {
@@ -126,6 +127,7 @@ const refresh = async () => {
   stale.hidden = Boolean(answer && answer.ok && !answer.redirected);
   if (!stale.hidden) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (document.activeElement.closest("[data-live]")) return;  // somebody went there meanwhile
   const fresh = page.querySelectorAll("[data-live]");
   parts().forEach((part, place) => { if (fresh[place]) part.replaceWith(fresh[place]); });
 };
