@@ -20,7 +20,7 @@ _CHOICES = {
     "units": "km or mi, of distances that name none",
     "dates": "dmy, mdy or ymd: the order of day, month and year",
     "type": "of rows that name none",
-    "zone": "of times that name none, like Europe/Berlin; else the user's",
+    "zone": "of a table's times that name none, like Europe/Berlin; else the user's",
     "columns": "which column is what: date=Datum,distance=Km",
 }
 _interrupted = False  # for what goes on for ever: an exception in the middle of a fork is swallowed

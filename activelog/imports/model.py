@@ -34,7 +34,7 @@ class Choices(msgspec.Struct, forbid_unknown_fields=True):
             str,
             Meta(
                 max_length=64,
-                description="of times that name none; yours",
+                description="of a table's times that name none; yours",
                 examples=["Europe/Berlin"],
             ),
         ]
