@@ -13,14 +13,17 @@ from typing import Any
 
 import anyio
 import httpx
+import psycopg
 import pytest
 from openapi_spec_validator import validate
 
 from activelog import http
 from activelog.base.errors import AppError
 from activelog.base.settings import Settings
+from activelog.friends import routes as friends_routes
 from activelog.web import ENDPOINTS, create_app
 from tests.conftest import World
+from tests.http.test_pages import browse
 
 
 async def test_the_openapi_document_is_valid_and_complete(world: World) -> None:
@@ -275,6 +278,26 @@ async def test_a_full_disk_is_an_outage_that_is_said(
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
     assert "no room on our disks" in answer.json()["message"]
+
+
+async def test_a_form_that_meets_an_outage_is_answered_by_a_page(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    ada = await world.user()
+    headers = browse(world, ada)
+    monkeypatch.setattr(friends_routes.queries, "request", away)
+    form = {"email": "eve@example.com"}
+    shown = await world.http.post(
+        "/friends", data=form, headers=headers | {"Accept": "text/html,*/*;q=0.8"}
+    )
+    assert (shown.status_code, shown.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert "database is away for a moment" in shown.text
+    by_script = await world.http.post("/friends", data=form, headers=headers)
+    assert by_script.status_code == 503
+    assert by_script.json()["error"] == "unavailable"
 
 
 async def test_a_request_that_a_stop_cuts_off_hears_that_it_may_try_again(
