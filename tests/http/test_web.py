@@ -20,7 +20,7 @@ from openapi_spec_validator import validate
 from activelog import http
 from activelog.base.errors import AppError
 from activelog.base.settings import Settings
-from activelog.friends import routes as friends_routes
+from activelog.friends import queries as friends
 from activelog.web import ENDPOINTS, create_app
 from tests.conftest import World
 from tests.http.test_pages import browse
@@ -288,7 +288,7 @@ async def test_a_form_that_meets_an_outage_is_answered_by_a_page(
 
     ada = await world.user()
     headers = browse(world, ada)
-    monkeypatch.setattr(friends_routes.queries, "request", away)
+    monkeypatch.setattr(friends, "request", away)
     form = {"email": "eve@example.com"}
     shown = await world.http.post(
         "/friends", data=form, headers=headers | {"Accept": "text/html,*/*;q=0.8"}
