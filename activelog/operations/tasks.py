@@ -32,11 +32,12 @@ async def bulk(
     async with tracking(services, ticket_id, f"{action} jobs") as job:
         if job is None:
             return
-        done, first = 0, after
+        first = after
         while True:
-            async with services.pool.connection() as conn:
+            async with database.transaction(services.pool) as conn:
                 ids = await admin.matching(conn, chosen, after, until, PAGE)
-                done += len(await admin.act(conn, action, ids)) if ids else 0
+                acted = await admin.act(conn, action, ids) if ids else []
+                done = await tickets.add_done(conn, job.ticket_id, len(acted))
             if len(ids) < PAGE:
                 break
             after = ids[-1]

@@ -8,7 +8,15 @@ few at a time: those that wait for their turn have no job yet, and are in nobody
 """
 
 from activelog.tickets.model import JobAccepted, JobStatus, Ticket
-from activelog.tickets.queries import ConcurrencyGroup, cancel, complete, get, get_all, opening
+from activelog.tickets.queries import (
+    ConcurrencyGroup,
+    add_done,
+    cancel,
+    complete,
+    get,
+    get_all,
+    opening,
+)
 from activelog.tickets.tracking import TrackedJob, tracking
 
 __all__ = [
@@ -17,6 +25,7 @@ __all__ = [
     "JobStatus",
     "Ticket",
     "TrackedJob",
+    "add_done",
     "cancel",
     "complete",
     "get",

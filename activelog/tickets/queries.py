@@ -112,3 +112,8 @@ async def cancel(conn: Conn, ticket_id: UUID, user_id: int) -> bool:
     """Cancels a waiting job and asks a running one to stop. False when it was over already."""
     params = {"id": ticket_id, "user_id": user_id}
     return await database.value(conn, _SQL["cancel"], params) is not None
+
+
+async def add_done(conn: Conn, ticket_id: UUID, more: int) -> int:
+    """How many things a job did so far, in all of its runs."""
+    return int(await database.value(conn, _SQL["add_done"], {"id": ticket_id, "more": more}))

@@ -63,3 +63,8 @@ workers AS (
 )
 SELECT (coalesce(runs.seconds, 2) * (1 + ahead.jobs / greatest(workers.alive, 1)))::double precision
 FROM runs, ahead, workers
+
+-- name: add_done
+-- Of a job that does many things: how many, in all of its runs. (Its result takes the place of it.)
+UPDATE job_tickets SET result = jsonb_build_object('done', coalesce((result->>'done')::bigint, 0) + %(more)s)
+WHERE id = %(id)s RETURNING (result->>'done')::bigint

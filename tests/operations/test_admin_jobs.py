@@ -103,6 +103,19 @@ async def test_of_jobs_with_one_queueing_lock_one_is_retried(world: World) -> No
     assert "queueing%20lock" in refused.headers["Set-Cookie"]
 
 
+async def test_a_bulk_action_counts_what_its_runs_before_did(world: World) -> None:
+    """Its worker died, or froze, in the middle."""
+    ours = await sign_in_admin(world)
+    await world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status)"
+        " SELECT 'nobody', 'a', 'failed' FROM generate_series(1, 3)"
+    )
+    await world.http.post("/admin/bulk", data={"status": "failed", "action": "retry"}, headers=ours)
+    await world.rows("""UPDATE job_tickets SET result = '{"done": 5}'""")
+    await world.work()
+    assert await world.rows("SELECT message, result FROM job_tickets") == [("8 jobs", {})]
+
+
 async def test_a_bulk_action_that_failed_says_why(world: World) -> None:
     ours = await sign_in_admin(world)
     started = await world.http.post(
