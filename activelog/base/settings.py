@@ -192,14 +192,21 @@ def _bounces(environ: Mapping[str, str]) -> str | None:
 
 
 def _bounces_mailbox(environ: Mapping[str, str]) -> str | None:
-    value = environ.get("ACTIVELOG_BOUNCES_MAILBOX") or ""
+    value = environ.get("ACTIVELOG_BOUNCES_MAILBOX") or None
+    if value is not None:
+        mailbox_url(value)
+    return value
+
+
+def mailbox_url(value: str) -> SplitResult:
+    """Of mails that come back. Raises SettingsError."""
     url = _split("ACTIVELOG_BOUNCES_MAILBOX", value)
     is_imap = url.scheme in ("imaps", "imap") and url.hostname and url.username
-    if value and not is_imap and not (url.scheme == "maildir" and url.path):
+    if not is_imap and not (url.scheme == "maildir" and url.path):
         raise SettingsError(
             "ACTIVELOG_BOUNCES_MAILBOX must be maildir:/path or imaps://user:password@host/INBOX"
         )
-    return value or None
+    return url
 
 
 def _support(environ: Mapping[str, str]) -> str:

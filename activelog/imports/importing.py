@@ -83,7 +83,7 @@ class Report:
         message += f", {self.corrected:,} {would_be}corrected" if self.corrected else ""
         return f"{message}, {self.doubtful:,} doubtful" if self.doubtful else message
 
-    def _repeated(self) -> Iterator[str]:
+    def _left_out(self) -> Iterator[str]:
         if self.moved:
             yield f"{counted(self.moved, 'rows')} there already, by the clocks of another time zone"
         if self.repeated:
@@ -106,7 +106,7 @@ class Report:
             "similar": [msgspec.to_builtins(one) for one in self.similar],
             "units": self.source.units,
             "photos": self.photos,
-            "remarks": [*self.source.remarks, *self._repeated(), *self.problems[:KEPT_ERRORS]],
+            "remarks": [*self.source.remarks, *self._left_out(), *self.problems[:KEPT_ERRORS]],
         }
 
 
@@ -138,7 +138,7 @@ async def import_file(job: TrackedJob, file: BinaryIO, size: int, wanted: Import
             if not wanted.dry_run:
                 await quotas.check_in_job(conn, job, "activities", report.imported)
                 ids = await queries.number(conn, sorted({one.line for one in prepared}))
-                await queries.take_in(conn, job.user_id, source.name)
+                await queries.take_in(conn, job.user_id)
                 report.photos = await photos.take_in(conn, job.user_id, prepared, ids)
             completed = await tickets.complete(
                 conn, job.ticket_id, message=report.message(), result=report.result(), days=None
@@ -166,15 +166,13 @@ async def _prepare_photos(
 
 
 async def _drop_known(conn: Conn, user_id: int, report: Report, choices: Choices) -> None:
-    name = report.source.name
-    if name != "activelog" and (choices.units or choices.type):
-        report.corrected = await queries.correct(
-            conn, user_id, name, choices, dry_run=report.dry_run
-        )
+    is_own = report.source.name == "activelog"
+    if not is_own and (choices.units or choices.type):
+        report.corrected = await queries.correct(conn, user_id, choices, dry_run=report.dry_run)
     report.duplicates = await queries.drop_duplicates(conn, user_id)
-    if name == "activelog":  # rows that look the same are different activities
+    if is_own:  # rows that look the same are different activities
         return
-    report.moved = await queries.drop_moved(conn, user_id, name)
+    report.moved = await queries.drop_moved(conn, user_id)
     report.repeated = await queries.drop_repeated(conn)
     report.duplicates += len(report.repeated) + report.moved
     report.similar = await queries.find_similar(conn, user_id, KEPT_ERRORS)
@@ -199,5 +197,6 @@ def _read_batch(report: Report, rows: BinaryIO) -> bool:
         else:
             report.take(row)
             good.append(row)
-    rows.write(queries.as_copy_text(good))
+    name = report.source.name
+    rows.write(queries.as_copy_text(good, "" if name == "activelog" else name))
     return bool(batch)

@@ -44,8 +44,10 @@ class PreviewRow(msgspec.Struct):
 
     @property
     def local_time(self) -> datetime | None:
-        """By the clocks of the place."""
-        return self.activity_date and self.activity_date + timedelta(minutes=self.utc_offset or 0)
+        """By the clocks of the place; None where it names none."""
+        if self.activity_date is None or self.utc_offset is None:
+            return None
+        return self.activity_date + timedelta(minutes=self.utc_offset)
 
 
 class Preview(msgspec.Struct):

@@ -32,9 +32,11 @@ async def make_incoming(conn: Conn) -> None:
     await database.execute(conn, _SQL["make_lookalikes"], {})
 
 
-def as_copy_text(rows: Iterable[Found]) -> bytes:
-    """For `copy_in`, in COPY's text format: a line each, of the fields of Values."""
-    lines = ("\t".join(map(_field, (row.line, *astuple(row.values)))) for row in rows)
+def as_copy_text(rows: Iterable[Found], source: str) -> bytes:
+    """For `copy_in`, in COPY's text format: a line each, of the fields of Values. `source`: that of
+    rows which name none."""
+    values = ((row.line, *astuple(row.values)) for row in rows)
+    lines = ("\t".join(map(_field, (*others, said or source))) for *others, said in values)
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -55,12 +57,11 @@ async def copy_in(conn: Conn, rows: BinaryIO) -> None:
     await database.execute(conn, _SQL["analyze_incoming"], {})
 
 
-async def correct(conn: Conn, user_id: int, source: str, choices: Choices, *, dry_run: bool) -> int:
+async def correct(conn: Conn, user_id: int, choices: Choices, *, dry_run: bool) -> int:
     """Mends activities that came in before with the other unit, or without a type, where that is
     said now; drops their rows. How many."""
     params = {
         "user_id": user_id,
-        "source": source,
         "has_units": choices.units is not None,
         "has_type": choices.type is not None,
         "dry_run": dry_run,
@@ -68,10 +69,9 @@ async def correct(conn: Conn, user_id: int, source: str, choices: Choices, *, dr
     return await database.execute(conn, _SQL["correct"], params)
 
 
-async def drop_moved(conn: Conn, user_id: int, source: str) -> int:
+async def drop_moved(conn: Conn, user_id: int) -> int:
     """Drops what the user has at the same time by its clocks, in another zone."""
-    params = {"user_id": user_id, "source": source}
-    return await database.execute(conn, _SQL["drop_moved"], params)
+    return await database.execute(conn, _SQL["drop_moved"], {"user_id": user_id})
 
 
 async def drop_duplicates(conn: Conn, user_id: int) -> int:
@@ -110,9 +110,8 @@ async def number(conn: Conn, lines: list[int]) -> dict[int, int]:
     return dict(await cursor.fetchall())
 
 
-async def take_in(conn: Conn, user_id: int, source: str) -> int:
-    """`source`: the kind of file, for rows that do not say it themselves."""
-    return await database.execute(conn, _SQL["take_in"], {"user_id": user_id, "source": source})
+async def take_in(conn: Conn, user_id: int) -> int:
+    return await database.execute(conn, _SQL["take_in"], {"user_id": user_id})
 
 
 async def remember_columns(conn: Conn, user_id: int, header: str, columns: str) -> None:

@@ -84,8 +84,8 @@ def check_beginning(data: bytes) -> None:
 
 
 def detect(file: BinaryIO, choices: Choices) -> str:
-    """Whose file it is, by its beginning. Raises Permanent for a file of no kind
-    that we know."""
+    """Whose file it is, by its beginning. Raises Permanent for a file of no kind that
+    we know."""
     kind = kind_of(file)
     if kind == "zip":
         with _archive(file) as archive:

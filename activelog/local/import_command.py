@@ -45,11 +45,12 @@ async def run(settings: Settings, email: str, path: Path, said: dict[str, str]) 
             async with database.transaction(pool) as conn:
                 wanted = Import(import_key(user_id, ticket_id), dry_run=False, choices=choices)
                 await open_import(conn, ticket_id, user_id, wanted)
-                if not (await operations.ready(conn)).has_worker:
-                    print("No worker is alive: the import waits for one.", file=sys.stderr)
         except AppError as error:
             await services.storage.remove(import_key(user_id, ticket_id))
             raise ImportFailed(str(error)) from None
+        async with pool.connection() as conn:
+            if not (await operations.ready(conn)).has_worker:
+                print("No worker is alive: the import waits for one.", file=sys.stderr)
         while True:
             async with pool.connection() as conn:
                 ticket = await tickets.get(conn, ticket_id, user_id)

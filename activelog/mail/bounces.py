@@ -22,17 +22,6 @@ from activelog.mail import queries
 from activelog.mail.model import DEAD_MAILBOX, LISTS, Bounce, BounceKind
 from activelog.mail.smtp import without_private_words
 
-
-class _Lenient(EmailPolicy):
-    """The library's parser fails on some headers that anybody can send: they stay as they are."""
-
-    def header_fetch_parse(self, name: str, value: str) -> Any:
-        try:
-            return super().header_fetch_parse(name, value)
-        except Exception:
-            return "".join(value.splitlines())
-
-
 LARGEST = 10 * 1024 * 1024  # bytes of a report
 _DEAD = ("5.1.0", *DEAD_MAILBOX)  # a relay that says 5.1.0 at once may mean the sender
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
@@ -68,6 +57,16 @@ _ORDER: tuple[BounceKind, ...] = ("complaint", "hard", "full", "refused", "soft"
 _PURPOSE = "bounce"
 _SAID_LENGTH = 300
 _TEXT_LENGTH = 20_000
+
+
+class _Lenient(EmailPolicy):
+    """The library's parser fails on some headers that anybody can send: they stay as they are."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        try:
+            return super().header_fetch_parse(name, value)
+        except Exception:
+            return "".join(value.splitlines())
 
 
 def return_path(secret: str, bounces: str, mail_id: int) -> str:

@@ -58,11 +58,9 @@ class Templates:
             return None
         for kind in kinds:
             for language in LANGUAGES:
-                try:
-                    frame = {"name": "Ada", "unsubscribe_url": None, **kind.fixture}
-                    _render(self._environment(language, is_first=True), kind.name, frame)
-                except Permanent as error:
-                    return f"{error}, in {language}: ours is used in its place"
+                frame = {"name": "Ada", "unsubscribe_url": None, **kind.fixture}
+                if found := self._fault(kind.name, frame, language):
+                    return f"{found}, in {language}: ours is used in its place"
         return None
 
     def _is_usable(self, kind: str, fixture: Mapping[str, Any], language: LanguageCode) -> bool:
@@ -71,17 +69,20 @@ class Templates:
         state = _state_of(self._override)
         before, is_usable = self._tried.get((kind, language), (None, True))
         if before != state:
-            is_usable = self._can_tell(kind, fixture, language)
+            fault = self._fault(kind, fixture, language)
+            if fault:
+                logger.error("An overriding template is broken and not used: %s", fault)
+            is_usable = fault is None
             self._tried[kind, language] = (state, is_usable)
         return is_usable
 
-    def _can_tell(self, kind: str, fixture: Mapping[str, Any], language: LanguageCode) -> bool:
+    def _fault(self, kind: str, fixture: Mapping[str, Any], language: LanguageCode) -> str | None:
+        """Why an overriding template cannot tell the fixture."""
         try:
             _render(self._environment(language, is_first=True), kind, fixture)
         except Permanent as error:
-            logger.error("An overriding template is broken and not used: %s", error)
-            return False
-        return True
+            return str(error)
+        return None
 
     def _environment(self, language: LanguageCode, *, is_first: bool) -> jinja2.Environment:
         key = language, is_first

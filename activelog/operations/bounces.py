@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import psycopg
 
 from activelog import database
 from activelog.base.errors import CommandError, Permanent
-from activelog.base.settings import Settings
+from activelog.base.settings import Settings, mailbox_url
 from activelog.database import Pool
 from activelog.mail import take_bounce
 from activelog.mail.bounces import LARGEST
@@ -74,19 +74,15 @@ class Imap:
 @contextmanager
 def opened(where: str) -> Iterator[Mailbox]:
     """`maildir:/path` or `imaps://user:password@host/INBOX`. Raises CommandError."""
-    url = urlsplit(where)
+    url = mailbox_url(where)
     if url.scheme == "maildir":
         yield Maildir(Path(url.path))
         return
-    if url.scheme not in ("imaps", "imap") or not url.hostname or not url.username:
-        raise CommandError(
-            "ACTIVELOG_BOUNCES_MAILBOX must be maildir:/path or imaps://user:password@host/INBOX"
-        )
     connect = imaplib.IMAP4_SSL if url.scheme == "imaps" else imaplib.IMAP4
     port = url.port or (993 if url.scheme == "imaps" else 143)
     try:
-        with connect(url.hostname, port, timeout=_TIMEOUT) as server:
-            server.login(unquote(url.username), unquote(url.password or ""))
+        with connect(url.hostname or "", port, timeout=_TIMEOUT) as server:
+            server.login(unquote(url.username or ""), unquote(url.password or ""))
             folder = unquote(url.path.lstrip("/")) or "INBOX"
             _good(server.select('"{}"'.format(folder.replace("\\", "\\\\").replace('"', '\\"'))))
             yield Imap(server)

@@ -39,7 +39,7 @@ WITH matched AS MATERIALIZED (
            a.activity_type = i.activity_type AND abs(a.distance_km - i.distance_km) <= 0.001 AS is_same
     FROM incoming i JOIN activities a ON a.user_id = %(user_id)s AND a.deleted_at IS NULL
      AND a.activity_date = i.activity_date AND a.duration_minutes = i.duration_minutes
-     AND a.source = coalesce(nullif(i.source, ''), %(source)s)
+     AND a.source = i.source
      AND (a.activity_type = i.activity_type OR %(has_type)s AND a.activity_type = 'workout')
      AND (abs(a.distance_km - i.distance_km) <= 0.001 OR %(has_units)s
           AND (abs(a.distance_km * 1.609344 - i.distance_km) <= 0.002
@@ -76,7 +76,7 @@ WHERE a.user_id = %(user_id)s AND a.deleted_at IS NULL AND a.activity_date <> i.
   AND a.local_time = i.activity_date AT TIME ZONE 'UTC' + make_interval(mins => i.utc_offset)
   AND a.activity_type = i.activity_type AND a.duration_minutes = i.duration_minutes
   AND abs(a.distance_km - i.distance_km) <= 0.001
-  AND a.source = coalesce(nullif(i.source, ''), %(source)s)
+  AND a.source = i.source
 
 -- name: drop_repeated
 -- What is at the same time as a row before it; where a row says a day alone, what says the same.
@@ -123,7 +123,7 @@ OVERRIDING SYSTEM VALUE
 SELECT coalesce(activity_id, nextval(pg_get_serial_sequence('activities', 'id'))), %(user_id)s,
        activity_type, duration_minutes, distance_km, activity_date, tags, notes, calories, title,
        moving_minutes,
-       CASE WHEN source = '' AND %(source)s <> 'activelog' THEN %(source)s ELSE source END, coalesce(utc_offset, utc_offset_in(u.zone, activity_date))
+       source, coalesce(utc_offset, utc_offset_in(u.zone, activity_date))
 FROM (SELECT * FROM incoming ORDER BY place) AS in_order JOIN users u ON u.id = %(user_id)s
 
 -- name: remember_columns
