@@ -10,6 +10,7 @@ _SIGN = "[=+\\-@＝＋－＠]"
 _START = rf"'*(?:[^\S\t\r\n]*{_SIGN}|(?=[\t\r\n]))"
 _FORMULA = re.compile(rf"(^)({_START})|([;\t\r\n])('*[^\S\t\r\n]*{_SIGN})")
 _ESCAPED = re.compile(rf"(^)'({_START})|([;\t\r\n])'('*[^\S\t\r\n]*{_SIGN})")
+MOST_TYPES = 7  # of activities, that a chart tells apart
 _MARKS = "=+-@＝＋－＠\t\r\n"
 _PERHAPS = re.compile(rf"[,;\t\r\n]\"?'*\s*{_SIGN}|,\"?'*\t|,\"'*[\r\n]")
 
@@ -30,11 +31,11 @@ def counted(number: float, noun: str) -> str:
     return f"{number:,.10g} {one if number == 1 else noun}"
 
 
-def with_others(sums: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """The first `most` types; where there are more, the last one stands for all others."""
-    if len(sums) <= most:
+def with_others(sums: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The first MOST_TYPES; where there are more, the last one stands for all others."""
+    if len(sums) <= MOST_TYPES:
         return list(sums)
-    first, others = sums[: most - 1], sums[most - 1 :]
+    first, others = sums[: MOST_TYPES - 1], sums[MOST_TYPES - 1 :]
     return [*first, (f"{len(others)} other types", sum(number for _, number in others))]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from activelog import database
 from activelog.base.date_ranges import DateRange, Selection, as_much_before, range_before, so_far
+from activelog.base.formatting import MOST_TYPES
 from activelog.base.units import Habits, Units, WeekStart
 from activelog.database import Conn
 from activelog.report.model import (
@@ -19,7 +20,6 @@ from activelog.report.model import (
 )
 
 _SQL = database.queries("report")
-_TYPES = 7
 
 
 async def read(conn: Conn, selection: Selection, dates: DateRange, today: date) -> Report:
@@ -87,7 +87,7 @@ async def _slots(
 
 
 async def _types(conn: Conn, selection: Selection, dates: DateRange) -> list[TypeTotals]:
-    params = _params(selection, dates) | {"limit": _TYPES}
+    params = _params(selection, dates) | {"limit": MOST_TYPES}
     return await database.many(conn, _SQL["types"], params, TypeTotals)
 
 

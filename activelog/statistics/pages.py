@@ -24,9 +24,6 @@ from activelog.statistics.year import calendar, changes
 UNITS = {"daily": "by day", "weekly": "by week", "monthly": "by month"}
 
 
-_TYPES = 7  # that a chart tells apart
-
-
 async def page(request: Request, visitor: Visitor) -> Response:
     fields = pages.known_query(request, StatsQuery)
     unit = request.query_params.get("unit", "")
@@ -91,7 +88,7 @@ def _types(found: list[Figures]) -> list[tuple[str, int]]:
     for figures in found:
         for name, kind in figures.by_type.items():
             sums[name] = sums.get(name, 0) + kind.minutes
-    return with_others(sorted(sums.items(), key=lambda item: -item[1]), _TYPES)
+    return with_others(sorted(sums.items(), key=lambda item: -item[1]))
 
 
 async def year(request: Request, visitor: Visitor) -> Response:
@@ -134,7 +131,7 @@ def _year(stats: YearStats, habits: Habits, today: date) -> dict[str, Any]:
         "stats": stats,
         "calendar": calendar(stats, habits),
         "changes": changes(stats),
-        "types": with_others(list(stats.minutes_by_type.items()), _TYPES),
+        "types": with_others(list(stats.minutes_by_type.items())),
         "months": [
             {"label": f"{date(stats.year, month, 1):%b}", "value": minutes, "share": minutes / top}
             for month, minutes in enumerate(stats.minutes_by_month, 1)

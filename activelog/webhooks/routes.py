@@ -71,12 +71,12 @@ async def deliveries(request: Request, user_id: int) -> Response:
 async def replay(request: Request, user_id: int, body: WebhookQuery) -> Response:
     """Sends an event again, as a new delivery. Takes a delivery's id."""
     async with of_request(request).pool.connection() as conn:
+        if await queries.replay(conn, user_id, body.id):
+            return Response(status_code=202)
         if await queries.is_disabled(conn, user_id, body.id):
             message = "the webhook is disabled; enable it, then send the event again"
             raise AppError("conflict", message, 409)
-        if not await queries.replay(conn, user_id, body.id):
-            raise AppError.not_found("delivery")
-    return Response(status_code=202)
+    raise AppError.not_found("delivery")
 
 
 ENDPOINTS = [
